@@ -1,0 +1,1 @@
+"""symconv: a symbolic graph compiler for convolutional networks."""
