@@ -1,0 +1,91 @@
+"""The exceptions of symconv: one class for each kind of fault a caller may want to tell apart.
+
+Every class is a SymconvError and also the built-in that a reader would expect, so both
+`except symconv.errors.SymconvError` and `except ValueError` work. This module imports nothing.
+"""
+
+from __future__ import annotations
+
+
+class SymconvError(Exception):
+    """Cause: anything that symconv refuses or cannot do. Cure: see the subclass that was raised."""
+
+
+class ShapeError(SymconvError, ValueError):
+    """Cause: ranks, dimensions or channel counts that do not fit, or a window that has no output.
+    Cure: compare the shapes in the message with the layout it names; reshape, pad or transpose one."""
+
+
+class DTypeError(SymconvError, TypeError):
+    """Cause: an operand whose dtype the op does not take, or an update that would change a variable's dtype.
+    Cure: cast() the operand, or make the data with the dtype that the message names."""
+
+
+class GraphError(SymconvError, ValueError):
+    """Cause: an ill-formed graph or function: a missing, unused or duplicate input, a cycle.
+    Cure: pass each variable that the outputs depend on once, as an input, a given or a shared one."""
+
+
+class GradientError(SymconvError, ValueError):
+    """Cause: a gradient that does not exist: a cost that is not a scalar, an op without a gradient rule.
+    Cure: reduce the cost with mean() or sum(), or keep the op out of the path with stop_gradient()."""
+
+
+class DisconnectedInputError(GradientError):
+    """Cause: the cost does not depend on a variable that grad() was asked for.
+    Cure: take the variable out of the list, or pass disconnected_inputs="ignore" to get zeros."""
+
+
+class CompileError(SymconvError, RuntimeError):
+    """Cause: a well-formed graph that could not be turned into a plan, or a kernel that did not build.
+    Cure: read the pass or kernel in the message; config(optimize=False) tells if a rewrite is at fault."""
+
+
+class ExecutionError(SymconvError, RuntimeError):
+    """Cause: a step of a compiled plan failed while it ran.
+    Cure: the message names the step, its kernel and the line that made the node; look at its operands."""
+
+
+class MemoryLimitError(SymconvError, MemoryError):
+    """Cause: a plan or an array needs more memory than `config.memory_limit` or the machine allows.
+    Cure: take a smaller batch, or raise memory_limit; nothing has been allocated yet."""
+
+
+class DeviceError(SymconvError, RuntimeError):
+    """Cause: an unknown device, or one whose driver, package or compiled core is absent.
+    Cure: choose another with `config.device` or SYMCONV_DEVICE, or install what the message names."""
+
+
+class DataError(SymconvError, ValueError):
+    """Cause: a data set that is missing, truncated, corrupt or inconsistent, or labels out of range.
+    Cure: the message names the file, what was expected and what was found; replace that file."""
+
+
+class WeightsError(SymconvError, ValueError):
+    """Cause: a weights file that is missing, truncated, corrupt, or made for another network.
+    Cure: the message names the file, the tensor, the expected and the found shape; load the matching file."""
+
+
+class ConfigError(SymconvError, ValueError):
+    """Cause: a value that a setting does not take, given in Python or in a SYMCONV_* variable.
+    Cure: the message lists the allowed values; `print(symconv.config.describe())` shows every setting."""
+
+
+class UnknownSettingError(ConfigError, AttributeError):
+    """Cause: a setting that does not exist, most often a misspelt one.
+    Cure: take the name the message proposes. It is an AttributeError too, so that hasattr() answers False."""
+
+
+class NonFiniteError(SymconvError, FloatingPointError):
+    """Cause: NaN or Inf in the data or, during training, in the cost.
+    Cure: clean the data; or lower the learning rate, and check the initial weights and the data's scale."""
+
+
+class OutputError(SymconvError, OSError):
+    """Cause: a file or directory that cannot be written: no such directory, no permission, a full disk.
+    Cure: choose another path or make room; what stood there before is untouched."""
+
+
+class MissingExtraError(SymconvError, ImportError):
+    """Cause: a part of symconv needs an optional package that is not installed.
+    Cure: run the `pip install "symconv[...]"` line of the message."""
