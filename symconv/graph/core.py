@@ -1,0 +1,261 @@
+"""The graph: immutable Variables and Apply nodes, and the Op protocol that every operation follows."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from symconv.errors import DTypeError, ShapeError, SymconvError
+from symconv.graph.kernel import Kernel, View
+from symconv.graph.origin import user_line
+from symconv.graph.types import TensorType
+
+_INTERN_SIZE = 64  # constants up to this many elements are shared
+_lock = threading.Lock()
+_applies: weakref.WeakValueDictionary[Any, Apply] = weakref.WeakValueDictionary()
+_constants: weakref.WeakValueDictionary[Any, Constant] = weakref.WeakValueDictionary()
+
+
+class Variable:
+    """A value in the graph: an input, a constant, a shared variable, or output `index` of `owner`.
+
+    Equality and hash are identity; `a + b`, `x[1:]` and the like are attached by symconv.ops.
+    """
+
+    __slots__ = ("__weakref__", "index", "name", "origin", "owner", "type")
+    __array_priority__ = 1000  # ndarray + Variable must call Variable.__radd__
+
+    def __init__(
+        self, type: TensorType, owner: Apply | None = None, index: int = 0, name: str | None = None
+    ) -> None:
+        self.type = type
+        self.owner = owner
+        self.index = index
+        self.name = name
+        self.origin = owner.origin if owner is not None else user_line()
+
+    @property
+    def dtype(self) -> str:
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.type.ndim
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            f"the truth of the symbolic {self.type} from {self.origin} is not known while the graph is "
+            "built; use sc.where, sc.switch, sc.eq or the logical ops, or .eval() the variable first"
+        )
+
+    def __str__(self) -> str:
+        if self.name:
+            return self.name
+        if self.owner is not None:
+            return f"{self.owner.op.label()}.{self.index}"
+        return f"<{self.type}>"
+
+    def __repr__(self) -> str:
+        return f"{self} {self.type}" if self.name or self.owner is not None else str(self)
+
+
+class Constant(Variable):
+    """A value fixed at construction; `.data` is a read-only array."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: np.ndarray, name: str | None = None) -> None:
+        super().__init__(TensorType(str(data.dtype), data.shape), None, 0, name)
+        data.flags.writeable = False
+        self.data = data
+
+    def __str__(self) -> str:
+        if self.data.size <= 4:
+            return self.name or str(self.data.tolist())
+        return self.name or f"constant {self.type}"
+
+
+def constant(value: Any, dtype: str | None = None, name: str | None = None) -> Constant:
+    """A constant tensor with NumPy's dtype of `value` (or `dtype`); small ones are shared."""
+    data = np.array(value, dtype=dtype, order="C")  # a copy: the caller may change theirs
+    if data.dtype == object or data.dtype.kind in "USOc":
+        raise DTypeError(f"cannot make a constant of dtype {data.dtype} from {type(value).__name__}")
+    if data.size > _INTERN_SIZE or name is not None:
+        return Constant(data, name)
+    key = (str(data.dtype), data.shape, data.tobytes())
+    with _lock:
+        found = _constants.get(key)
+        if found is None:
+            found = _constants[key] = Constant(data)
+        return found
+
+
+class SharedVariable(Variable):
+    """A variable with a value of its own that compiled functions read and update.
+
+    The dtype never changes; dimensions that the type knows never change; `shape=(None, ...)` at
+    creation allows values of other sizes later.
+    """
+
+    __slots__ = ("_value", "default_update", "version")
+
+    def __init__(self, value: np.ndarray, type: TensorType, name: str | None = None) -> None:
+        super().__init__(type, None, 0, name)
+        self.default_update: Variable | None = None
+        self.version = 0
+        self._value = value
+
+    def get_value(self, borrow: bool = False) -> np.ndarray:
+        """The current value: a copy, or with borrow=True the very array that functions update."""
+        return self._value if borrow else self._value.copy()
+
+    def set_value(self, value: Any, borrow: bool = False) -> None:
+        """Replace the value. Raises DTypeError or ShapeError, and then changes nothing."""
+        array = np.asarray(value)
+        if array.dtype != self.dtype:
+            if not np.can_cast(array.dtype, self.dtype, "same_kind"):
+                raise DTypeError(f"shared {self}: value is {array.dtype}, the variable is {self.dtype}")
+            array = array.astype(self.dtype)
+        if not self.type.accepts(TensorType(self.dtype, array.shape)):
+            raise ShapeError(
+                f"shared {self}: value has shape {list(array.shape)}, the variable is {self.type} from "
+                f"{self.origin}\n  hint: sc.shared(value, shape=(None, ...)) allows other sizes"
+            )
+        if array.shape == self._value.shape and not borrow:
+            self._value[...] = array  # keeps the address that compiled plans hold
+            return
+        if not (borrow and array.flags.c_contiguous and array.flags.writeable):
+            array = np.array(array, order="C")
+        self._value = array
+        self.version += 1
+
+
+class Apply:
+    """One application of an op: immutable, and built once for the same op and inputs."""
+
+    __slots__ = ("__weakref__", "inputs", "op", "origin", "outputs")
+
+    def __init__(self, op: Op, inputs: tuple[Variable, ...], types: tuple[TensorType, ...]) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.origin = user_line()
+        self.outputs = tuple(Variable(t, self, i) for i, t in enumerate(types))
+
+    @property
+    def out(self) -> Variable:
+        return self.outputs[0]
+
+    def __repr__(self) -> str:
+        ins = ", ".join(str(i) for i in self.inputs)
+        return f"{self.op.label()}({ins}) -> {', '.join(str(o.type) for o in self.outputs)}"
+
+
+@dataclass(frozen=True)
+class Op:
+    """An operation; the fields of the frozen dataclass are its attributes.
+
+    Subclasses give `infer` (the only shape rule), `grad` (symbolic, built of public ops),
+    `reference` (plain NumPy, the oracle) and, in `kernels`, the ordered kernel descriptors.
+    """
+
+    name: ClassVar[str] = ""
+    operands: ClassVar[tuple[str, ...]] = ()  # names of the inputs, for messages
+    kernels: ClassVar[list[Kernel]] = []
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kernels" not in cls.__dict__:
+            cls.kernels = []
+        if "name" not in cls.__dict__:
+            cls.name = cls.__name__
+
+    def infer(self, *inputs: Variable) -> TensorType | tuple[TensorType, ...]:
+        """Types of the outputs; raises ShapeError or DTypeError by `op_error`."""
+        raise GraphProtocolError(self, "infer")
+
+    def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
+        """Gradients of the inputs from those of the outputs; None where no gradient flows."""
+        raise GraphProtocolError(self, "grad")
+
+    def rop(self, node: Apply, *dxs: Variable | None) -> Sequence[Variable | None] | None:
+        """Directional derivatives of the outputs, or None to have them derived from `grad`."""
+        return None
+
+    def reference(self, *arrays: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
+        """The outputs by plain NumPy; the oracle that every kernel is held against."""
+        raise GraphProtocolError(self, "reference")
+
+    def simplify(self, *inputs: Variable) -> Sequence[Variable] | None:
+        """Equal but simpler outputs given these inputs (x.reshape(x.shape) is x), or None."""
+        return None
+
+    def shape_operands(self, n_inputs: int) -> range:
+        """Indices of the 0-d int64 inputs that fix the output's shape: constants in every plan."""
+        return range(0)
+
+    def view(self, node: Apply) -> View | None:
+        """How output 0 lies inside input 0's memory, if it does."""
+        return None
+
+    def flops(self, node: Apply) -> int:
+        """Floating-point operations of the node; one per output element unless an op says more."""
+        return sum(o.type.size for o in node.outputs)
+
+    def bytes(self, node: Apply) -> int:
+        """Bytes that must be read and written at least once."""
+        return sum(v.type.nbytes for v in (*node.inputs, *node.outputs))
+
+    def attributes(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def label(self) -> str:
+        """The op's name with its attributes, for printing."""
+        shown = ", ".join(f"{k}={v}" for k, v in self.attributes().items())
+        return f"{self.name}{{{shown}}}" if shown else self.name
+
+    def make(self, *inputs: Variable) -> Apply:
+        """The Apply node for these inputs: an existing one if the expression was built before."""
+        key = (self, inputs)
+        with _lock:
+            found = _applies.get(key)
+        if found is not None:
+            return found
+        types = self.infer(*inputs)
+        node = Apply(self, inputs, types if isinstance(types, tuple) else (types,))
+        with _lock:
+            return _applies.setdefault(key, node)
+
+    def __call__(self, *inputs: Variable) -> Any:
+        """Output variable of the node, or a tuple where the op has several."""
+        outputs = self.make(*inputs).outputs
+        return outputs[0] if len(outputs) == 1 else outputs
+
+
+class GraphProtocolError(SymconvError, NotImplementedError):
+    """An Op class lacks a method that was needed. Cure: define it (docs/adding_an_op.md)."""
+
+    def __init__(self, op: Op, method: str) -> None:
+        super().__init__(f"{op.name or type(op).__name__} defines no {method}(); see docs/adding_an_op.md")
+
+
+def describe(op: Op, inputs: Sequence[Variable]) -> str:
+    """One line per operand: name, type, where it was made."""
+    names = list(op.operands) + [f"input {i}" for i in range(len(op.operands), len(inputs))]
+    rows = [(n, str(v.type), v.origin) for n, v in zip(names, inputs)]
+    width = [max((len(r[k]) for r in rows), default=0) for k in (0, 1)]
+    lines = [f"  {n:<{width[0]}} {t:<{width[1]}}   from {o}" for n, t, o in rows]
+    shown = "  ".join(f"{k}={v}" for k, v in op.attributes().items())
+    return "\n".join(lines) + (f"\n  {shown}" if shown else "")
+
+
+def op_error(
+    op: Op, inputs: Sequence[Variable], message: str, hint: str = "", kind: type[SymconvError] = ShapeError
+) -> SymconvError:
+    """The error to raise for bad operands: what is wrong, every operand, where, and a hint."""
+    text = f"{op.name}: {message}\n{describe(op, inputs)}\n  at {user_line()}"
+    return kind(text + (f"\n  hint: {hint}" if hint else ""))

@@ -1,0 +1,86 @@
+"""Walks over the graph, all iterative: depth is bounded by memory, never by the recursion limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from symconv.graph.core import Apply, Variable
+from symconv.graph.origin import origin
+
+
+def toposort(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list[Apply]:
+    """Apply nodes that `outputs` need, producers first; the walk does not pass through `stop`."""
+    blocked = set(stop)
+    order: list[Apply] = []
+    done: set[Apply] = set()
+    stack: list[tuple[Apply, int]] = []
+    for root in outputs:
+        if root.owner is None or root in blocked or root.owner in done:
+            continue
+        stack.append((root.owner, 0))
+        while stack:
+            node, i = stack.pop()
+            if node in done:
+                continue
+            inputs = node.inputs
+            while i < len(inputs):
+                v = inputs[i]
+                i += 1
+                if v.owner is not None and v not in blocked and v.owner not in done:
+                    stack.append((node, i))
+                    stack.append((v.owner, 0))
+                    break
+            else:
+                done.add(node)
+                order.append(node)
+    return order
+
+
+def leaves(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list[Variable]:
+    """Variables without an owner (inputs, shared variables, constants) below `outputs`, in order."""
+    outputs = list(outputs)
+    stop = set(stop)
+    seen: dict[Variable, None] = {v: None for v in outputs if v.owner is None or v in stop}
+    for node in toposort(outputs, stop):
+        for v in node.inputs:
+            if v.owner is None or v in stop:
+                seen.setdefault(v)
+    return list(seen)
+
+
+def clients(outputs: Sequence[Variable]) -> dict[Variable, list[tuple[Apply | None, int]]]:
+    """Who reads each variable: (node, input index), and (None, i) for output i of the graph."""
+    readers: dict[Variable, list[tuple[Apply | None, int]]] = {}
+    for node in toposort(outputs):
+        for i, v in enumerate(node.inputs):
+            readers.setdefault(v, []).append((node, i))
+    for i, v in enumerate(outputs):
+        readers.setdefault(v, []).append((None, i))
+    return readers
+
+
+def rebuild(
+    outputs: Sequence[Variable],
+    replace: Mapping[Variable, Variable],
+    make: Callable[[Apply, tuple[Variable, ...]], Sequence[Variable]] | None = None,
+) -> list[Variable]:
+    """`outputs` with variables replaced; nodes whose inputs did not change are kept.
+
+    `make(node, inputs)` may give the outputs for a node on its new inputs (a rewrite); without it
+    the op is applied again, which infers the types anew.
+    """
+    memo: dict[Variable, Variable] = dict(replace)
+    for node in toposort(outputs, stop=memo):
+        inputs = tuple(memo.get(v, v) for v in node.inputs)
+        if make is None and all(a is b for a, b in zip(inputs, node.inputs)):
+            continue
+        with origin(node.origin):
+            new = make(node, inputs) if make is not None else node.op.make(*inputs).outputs
+        for old, fresh in zip(node.outputs, new):
+            if old in replace:
+                continue
+            if fresh is not old:
+                if fresh.name is None and old.name is not None and fresh.owner is not None:
+                    fresh.name = old.name
+                memo[old] = fresh
+    return [memo.get(v, v) for v in outputs]

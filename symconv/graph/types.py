@@ -1,0 +1,118 @@
+"""Tensor types: a dtype and a shape whose dimensions may be unknown, and how dtypes promote."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from symconv.config import config
+from symconv.errors import DTypeError, ShapeError
+
+DTYPES = ("bool", "int8", "uint8", "int16", "int32", "int64", "float32", "float64")
+FLOATS = ("float32", "float64")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """A dtype and a shape; a dimension is an int, or None while it is unknown."""
+
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise DTypeError(f"unknown dtype {self.dtype!r}; symconv has {', '.join(DTYPES)}")
+        for dim in self.shape:
+            if dim is not None and dim < 0:
+                raise ShapeError(f"a dimension cannot be negative: {self.dtype}{list(self.shape)}")
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def is_concrete(self) -> bool:
+        return None not in self.shape
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype in FLOATS
+
+    @property
+    def size(self) -> int:
+        """Number of elements; only for concrete shapes."""
+        if not self.is_concrete:
+            raise ShapeError(f"{self} has unknown dimensions, so it has no size yet")
+        return math.prod(self.shape)  # type: ignore[arg-type]
+
+    @property
+    def itemsize(self) -> int:
+        return np.dtype(self.dtype).itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.itemsize
+
+    def accepts(self, other: TensorType) -> bool:
+        """True if a value of type `other` may stand where this type is asked for."""
+        return (
+            self.dtype == other.dtype
+            and len(self.shape) == len(other.shape)
+            and all(a is None or b is None or a == b for a, b in zip(self.shape, other.shape))
+        )
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{', '.join('?' if d is None else str(d) for d in self.shape)}]"
+
+
+@lru_cache(maxsize=None)
+def promote(*dtypes: str) -> str:
+    """The common dtype: float64 > float32 > integers (as NumPy joins them) > bool.
+
+    An integer beside a float adopts the float's dtype whatever its width, so that an
+    int64 index never turns a float32 network into float64.
+    """
+    if "float64" in dtypes:
+        return "float64"
+    if "float32" in dtypes:
+        return "float32"
+    return str(np.result_type(*dtypes))
+
+
+def promote_scalar(dtype: str, value: bool | int | float) -> str:
+    """The dtype of a Python scalar beside an operand of `dtype`: scalars are weakly typed."""
+    if isinstance(value, bool) or dtype in FLOATS:
+        return dtype
+    if isinstance(value, int):
+        return "int64" if dtype == "bool" else dtype
+    return config.floatX
+
+
+def scalar_dtype(value: bool | int | float) -> str:
+    """The dtype of a Python scalar that stands alone."""
+    if isinstance(value, bool):
+        return "bool"
+    return "int64" if isinstance(value, int) else config.floatX
+
+
+def broadcast_shapes(*shapes: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    """NumPy's broadcasting over shapes with unknown dimensions.
+
+    Beside a known dimension other than 1 an unknown one is taken to equal it (or to be 1);
+    beside 1 or another unknown it stays unknown. Raises ValueError on a conflict.
+    """
+    ndim = max((len(s) for s in shapes), default=0)
+    out: list[int | None] = []
+    for axis in range(-ndim, 0):
+        dims = [s[axis] for s in shapes if len(s) >= -axis]
+        known = {d for d in dims if d is not None and d != 1}
+        if len(known) > 1:
+            raise ValueError(f"dimensions {sorted(known)} do not broadcast along axis {axis}")
+        if known:
+            out.append(known.pop())
+        else:
+            out.append(None if None in dims else 1)
+    return tuple(out)

@@ -1,0 +1,268 @@
+"""Shape operations that change no value: shape_of, reshape, transpose, broadcast, and sum_to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symconv.errors import ShapeError
+from symconv.graph import Apply, Op, TensorType, Variable, View, constant, op_error
+from symconv.ops.operands import as_dims, as_variable, normalize_axis, static_dim
+
+
+@dataclass(frozen=True)
+class ShapeOf(Op):
+    """x.shape[axis] as an int64 scalar; a constant as soon as the dimension is known."""
+
+    axis: int
+    name = "shape_of"
+    operands = ("x",)
+
+    def infer(self, x: Variable) -> TensorType:
+        return TensorType("int64", ())
+
+    def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
+        return [None]
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(x.shape[self.axis], dtype="int64")
+
+    def simplify(self, x: Variable) -> Sequence[Variable] | None:
+        dim = x.type.shape[self.axis]
+        return None if dim is None else [constant(dim, "int64")]
+
+
+def shape_of(x: Variable, axis: int) -> Variable:
+    """x.shape[axis] as an int64 scalar variable."""
+    axis = normalize_axis(axis, x.ndim)
+    dim = x.type.shape[axis]
+    return constant(dim, "int64") if dim is not None else ShapeOf(axis)(x)
+
+
+def symbolic_shape(x: Variable) -> tuple[int | Variable, ...]:
+    """x.shape: an int for every known dimension, an int64 scalar variable for the others."""
+    return tuple(d if d is not None else ShapeOf(i)(x) for i, d in enumerate(x.type.shape))
+
+
+def dims_of(x: Variable) -> tuple[Variable, ...]:
+    return tuple(shape_of(x, i) for i in range(x.ndim))
+
+
+class _ShapedByDims(Op):
+    """Ops whose inputs after the first are the dimensions of the output."""
+
+    def shape_operands(self, n_inputs: int) -> range:
+        return range(1, n_inputs)
+
+
+@dataclass(frozen=True)
+class Reshape(_ShapedByDims):
+    """The same elements in C order under another shape; inputs x, d0, d1, ..."""
+
+    name = "reshape"
+    operands = ("x",)
+
+    def infer(self, x: Variable, *dims: Variable) -> TensorType:
+        shape = tuple(static_dim(d) for d in dims)
+        if x.type.is_concrete and None not in shape and math.prod(shape) != x.type.size:  # type: ignore[arg-type]
+            raise op_error(
+                self, (x,), f"{x.type.size} elements do not fill shape {list(shape)}", "one dimension may be -1"
+            )
+        return TensorType(x.dtype, shape)
+
+    def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
+        (dy,) = dys
+        dx = None if dy is None else reshape_like(dy, node.inputs[0])
+        return [dx] + [None] * (len(node.inputs) - 1)
+
+    def reference(self, x: np.ndarray, *dims: np.ndarray) -> np.ndarray:
+        return x.reshape([int(d) for d in dims])
+
+    def simplify(self, x: Variable, *dims: Variable) -> Sequence[Variable] | None:
+        if x.type.is_concrete and x.type.shape == tuple(static_dim(d) for d in dims):
+            return [x]
+        if x.owner is not None and isinstance(x.owner.op, Reshape):
+            return [self(x.owner.inputs[0], *dims)]
+        return None
+
+    def view(self, node: Apply) -> View | None:
+        return View()
+
+    def flops(self, node: Apply) -> int:
+        return 0
+
+
+def reshape(x: Any, shape: Any) -> Variable:
+    """x under another shape of as many elements; one dimension may be -1."""
+    x = as_variable(x)
+    dims = list(as_dims(shape))
+    holes = [i for i, d in enumerate(dims) if static_dim(d) == -1]
+    if len(holes) > 1:
+        raise ShapeError(f"reshape: only one dimension may be -1, got {[static_dim(d) for d in dims]}")
+    for d in dims:
+        if (known := static_dim(d)) is not None and known < -1:
+            raise ShapeError(f"reshape: negative dimension {known}")
+    if holes:
+        total, rest = _product(dims_of(x)), _product([d for i, d in enumerate(dims) if i != holes[0]])
+        if isinstance(total, int) and isinstance(rest, int):
+            if rest == 0 or total % rest:
+                raise ShapeError(
+                    f"reshape: {x.type} from {x.origin} does not divide into {[static_dim(d) for d in dims]}"
+                )
+            dims[holes[0]] = constant(total // rest, "int64")
+        else:
+            from symconv.ops.elementwise import floor_div
+
+            dims[holes[0]] = floor_div(total, rest)
+    return Reshape()(x, *dims)
+
+
+def _product(dims: Sequence[Variable]) -> int | Variable:
+    known = math.prod(static_dim(d) or 0 for d in dims if static_dim(d) is not None)
+    total: Any = known
+    for d in dims:
+        if static_dim(d) is None:
+            total = d if total == 1 and isinstance(total, int) else total * d
+    return total
+
+
+def reshape_like(x: Variable, like: Variable) -> Variable:
+    """x under the shape of `like`."""
+    return Reshape()(x, *dims_of(like))
+
+
+def flatten(x: Any, ndim: int = 1) -> Variable:
+    """x with its last axes merged so that `ndim` remain; the leading ndim - 1 are kept."""
+    x = as_variable(x)
+    if not 1 <= ndim <= max(x.ndim, 1):
+        raise ShapeError(f"flatten: ndim {ndim} must lie in 1..{max(x.ndim, 1)} for {x.type}")
+    return reshape(x, (*dims_of(x)[: ndim - 1], -1))
+
+
+@dataclass(frozen=True)
+class Transpose(Op):
+    """y[i_p0, i_p1, ...] with the axes in the order `axes`."""
+
+    axes: tuple[int, ...]
+    name = "transpose"
+    operands = ("x",)
+
+    def infer(self, x: Variable) -> TensorType:
+        return TensorType(x.dtype, tuple(x.type.shape[a] for a in self.axes))
+
+    def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
+        (dy,) = dys
+        return [None if dy is None else Transpose(tuple(int(i) for i in np.argsort(self.axes)))(dy)]
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(x.transpose(self.axes))
+
+    def simplify(self, x: Variable) -> Sequence[Variable] | None:
+        if self.axes == tuple(range(x.ndim)):
+            return [x]
+        if x.owner is not None and isinstance(x.owner.op, Transpose):
+            inner = x.owner.op.axes
+            return [Transpose(tuple(inner[a] for a in self.axes))(x.owner.inputs[0])]
+        return None
+
+    def flops(self, node: Apply) -> int:
+        return 0
+
+
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Variable:
+    """x with its axes permuted; reversed by default."""
+    x = as_variable(x)
+    order = tuple(range(x.ndim))[::-1] if axes is None else tuple(normalize_axis(a, x.ndim) for a in axes)
+    if sorted(order) != list(range(x.ndim)):
+        raise ShapeError(f"transpose: axes {axes} are no permutation of the {x.ndim} axes of {x.type}")
+    return Transpose(order)(x)
+
+
+@dataclass(frozen=True)
+class BroadcastTo(_ShapedByDims):
+    """x stretched to the dimensions given; inputs x, d0, d1, ..."""
+
+    name = "broadcast_to"
+    operands = ("x",)
+
+    def infer(self, x: Variable, *dims: Variable) -> TensorType:
+        shape = tuple(static_dim(d) for d in dims)
+        fits = len(shape) >= x.ndim and all(
+            a is None or b is None or a in (1, b) for a, b in zip(x.type.shape[::-1], shape[::-1])
+        )
+        if not fits:
+            raise op_error(self, (x,), f"{x.type} does not broadcast to {list(shape)}")
+        return TensorType(x.dtype, shape)
+
+    def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
+        (dy,) = dys
+        x = node.inputs[0]
+        return [None if dy is None else sum_to(dy, like=x)] + [None] * (len(node.inputs) - 1)
+
+    def reference(self, x: np.ndarray, *dims: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.broadcast_to(x, [int(d) for d in dims]))
+
+    def simplify(self, x: Variable, *dims: Variable) -> Sequence[Variable] | None:
+        if x.type.is_concrete and x.type.shape == tuple(static_dim(d) for d in dims):
+            return [x]
+        return None
+
+    def flops(self, node: Apply) -> int:
+        return 0
+
+
+def broadcast_to(x: Any, shape: Any) -> Variable:
+    """x stretched to `shape` by NumPy's rules. Raises ShapeError where it does not fit."""
+    return BroadcastTo()(as_variable(x), *as_dims(shape))
+
+
+def broadcast_like(x: Any, like: Variable) -> Variable:
+    """x stretched to the shape of `like`."""
+    return BroadcastTo()(as_variable(x), *dims_of(like))
+
+
+@dataclass(frozen=True)
+class SumTo(_ShapedByDims):
+    """x summed over the axes along which the dimensions given would be stretched; the adjoint of broadcast_to."""
+
+    name = "sum_to"
+    operands = ("x",)
+
+    def infer(self, x: Variable, *dims: Variable) -> TensorType:
+        return TensorType(x.dtype, tuple(static_dim(d) for d in dims))
+
+    def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
+        (dy,) = dys
+        x = node.inputs[0]
+        return [None if dy is None else broadcast_like(dy, x)] + [None] * (len(node.inputs) - 1)
+
+    def reference(self, x: np.ndarray, *dims: np.ndarray) -> np.ndarray:
+        shape = tuple(int(d) for d in dims)
+        lead = x.ndim - len(shape)
+        axes = tuple(range(lead)) + tuple(
+            lead + i for i, d in enumerate(shape) if d == 1 and x.shape[lead + i] != 1
+        )
+        return np.sum(x, axis=axes, dtype=x.dtype).reshape(shape)
+
+    def simplify(self, x: Variable, *dims: Variable) -> Sequence[Variable] | None:
+        shape = tuple(static_dim(d) for d in dims)
+        if None in shape or not x.type.is_concrete:
+            return None
+        if shape == x.type.shape:
+            return [x]
+        from symconv.ops.reduce import reduce_sum
+
+        lead = x.ndim - len(shape)
+        axes = [i for i in range(x.ndim) if i < lead or (shape[i - lead] == 1 and x.type.shape[i] != 1)]
+        return [reshape(reduce_sum(x, axis=axes), shape)]
+
+
+def sum_to(x: Variable, like: Variable) -> Variable:
+    """x summed down to the shape of `like`, which broadcasts to x's shape."""
+    if x.type.is_concrete and x.type.shape == like.type.shape:
+        return x
+    return SumTo()(x, *dims_of(like))
