@@ -1,0 +1,42 @@
+"""The oracle: evaluates a graph node by node with every op's NumPy `reference`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from symconv.errors import ExecutionError, GraphError, SymconvError
+from symconv.graph import Apply, Constant, SharedVariable, Variable
+from symconv.graph.traversal import toposort
+
+
+def run_reference(node: Apply, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """The node's outputs; a failure names the node, its operands and the user's line."""
+    try:
+        out = node.op.reference(*arrays)
+    except SymconvError:
+        raise
+    except Exception as error:
+        shapes = ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
+        raise ExecutionError(f"{node.op.label()} from {node.origin} on {shapes}: {error}") from error
+    return out if isinstance(out, tuple) else (out,)
+
+
+def evaluate(outputs: Sequence[Variable], values: Mapping[Variable, np.ndarray]) -> list[np.ndarray]:
+    """The values of `outputs` given those of the inputs; shared variables and constants bring theirs."""
+    memo: dict[Variable, np.ndarray] = dict(values)
+
+    def value(v: Variable) -> np.ndarray:
+        if v in memo:
+            return memo[v]
+        if isinstance(v, Constant):
+            return v.data
+        if isinstance(v, SharedVariable):
+            return v.get_value(borrow=True)
+        raise GraphError(f"no value for the input {v!r} made at {v.origin}")
+
+    for node in toposort(outputs, stop=memo):
+        for out, array in zip(node.outputs, run_reference(node, [value(v) for v in node.inputs])):
+            memo[out] = array
+    return [value(v) for v in outputs]
