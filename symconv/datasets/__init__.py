@@ -1,0 +1,11 @@
+"""Data sets: mnist(), fashion_mnist(), load(path); one-pixel shifts and one-hot labels."""
+
+from __future__ import annotations
+
+from symconv.datasets.augment import one_hot, shift_expand
+from symconv.datasets.dataset import Dataset, Split
+from symconv.datasets.fetch import fashion_mnist, mnist
+from symconv.datasets.idx import read_idx
+from symconv.datasets.load import load
+
+__all__ = ["Dataset", "Split", "fashion_mnist", "load", "mnist", "one_hot", "read_idx", "shift_expand"]
