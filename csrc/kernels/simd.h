@@ -1,0 +1,171 @@
+// Vectors of the instruction set being compiled, with GCC/Clang vector extensions: +, -, *, / and comparisons
+// work as written, a scalar mixes in by set1(). Everything is static inline in the namespace of the
+// instruction set (see runtime/kernel.h for why).
+//
+//   vf  VF_WIDTH floats     vd  VD_WIDTH = VF_WIDTH / 2 doubles    vi  VF_WIDTH int32 (also masks: -1 or 0)
+//   load / store            unaligned; load_n / store_n touch only the first n < width lanes (others read as
+//   0) fma(a, b, c)            a * b + c in one rounding where the machine has it. A plain a * b + c is
+//   contracted
+//                           too, unless the file holds the line "// symconv: no-contract".
+//   max(a, b), min(a, b)    as x86: a > b ? a : b, so a NaN in a gives b, and a NaN in b stays
+//   select(m, a, b)         lanes of a where m is -1, of b where it is 0
+//   hsum, hmax              over the lanes, always in the same order
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define VF_WIDTH 16
+#elif defined(__AVX2__)
+#define VF_WIDTH 8
+#else
+#define VF_WIDTH 4
+#endif
+#define VD_WIDTH (VF_WIDTH / 2)
+
+namespace symconv {
+namespace SYMCONV_ISA {
+
+typedef float vf __attribute__((vector_size(4 * VF_WIDTH)));
+typedef double vd __attribute__((vector_size(4 * VF_WIDTH)));
+typedef int32_t vi __attribute__((vector_size(4 * VF_WIDTH)));
+typedef int64_t vl __attribute__((vector_size(4 * VF_WIDTH)));  // masks of vd
+
+typedef float vf_mem __attribute__((vector_size(4 * VF_WIDTH), aligned(4), may_alias));
+typedef double vd_mem __attribute__((vector_size(4 * VF_WIDTH), aligned(8), may_alias));
+typedef int32_t vi_mem __attribute__((vector_size(4 * VF_WIDTH), aligned(4), may_alias));
+
+static inline vf load(const float* p) { return *reinterpret_cast<const vf_mem*>(p); }
+static inline vd load(const double* p) { return *reinterpret_cast<const vd_mem*>(p); }
+static inline vi load(const int32_t* p) { return *reinterpret_cast<const vi_mem*>(p); }
+static inline void store(float* p, vf v) { *reinterpret_cast<vf_mem*>(p) = v; }
+static inline void store(double* p, vd v) { *reinterpret_cast<vd_mem*>(p) = v; }
+static inline void store(int32_t* p, vi v) { *reinterpret_cast<vi_mem*>(p) = v; }
+
+static inline vf set1(float x) { return x - vf{}; }  // x - 0 keeps the sign of -0
+static inline vd set1(double x) { return x - vd{}; }
+static inline vi set1(int32_t x) { return x - vi{}; }
+
+// Same bits, another lane type.
+static inline vi as_int(vf v) { return reinterpret_cast<vi>(v); }
+static inline vf as_float(vi v) { return reinterpret_cast<vf>(v); }
+
+// Lane values converted: to_int truncates towards zero.
+static inline vi to_int(vf v) { return __builtin_convertvector(v, vi); }
+static inline vf to_float(vi v) { return __builtin_convertvector(v, vf); }
+
+// Plain loops over lanes, which the compiler unrolls: also the fallback where there is no intrinsic.
+static inline vi iota() {
+  vi v{};
+  for (int i = 0; i < VF_WIDTH; i++) v[i] = i;
+  return v;
+}
+
+static inline vf select(vi mask, vf a, vf b) { return mask ? a : b; }
+static inline vd select(vl mask, vd a, vd b) { return mask ? a : b; }
+static inline vi select(vi mask, vi a, vi b) { return mask ? a : b; }
+
+#if defined(__AVX512F__)
+
+static inline vf fma(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+static inline vd fma(vd a, vd b, vd c) { return (vd)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
+static inline vf max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+static inline vd max(vd a, vd b) { return (vd)_mm512_max_pd((__m512d)a, (__m512d)b); }
+static inline vf min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+static inline vd min(vd a, vd b) { return (vd)_mm512_min_pd((__m512d)a, (__m512d)b); }
+static inline vf sqrt(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }
+static inline vd sqrt(vd a) { return (vd)_mm512_sqrt_pd((__m512d)a); }
+static inline vf round_even(vf a) { return (vf)_mm512_roundscale_ps((__m512)a, 8); }
+static inline vf floor(vf a) { return (vf)_mm512_roundscale_ps((__m512)a, 9); }
+static inline vf ceil(vf a) { return (vf)_mm512_roundscale_ps((__m512)a, 10); }
+static inline vf load_n(const float* p, int n) {
+  return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+}
+static inline void store_n(float* p, vf v, int n) {
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+}
+
+#elif defined(__AVX2__)
+
+static inline vf fma(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+static inline vd fma(vd a, vd b, vd c) { return (vd)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
+static inline vf max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+static inline vd max(vd a, vd b) { return (vd)_mm256_max_pd((__m256d)a, (__m256d)b); }
+static inline vf min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+static inline vd min(vd a, vd b) { return (vd)_mm256_min_pd((__m256d)a, (__m256d)b); }
+static inline vf sqrt(vf a) { return (vf)_mm256_sqrt_ps((__m256)a); }
+static inline vd sqrt(vd a) { return (vd)_mm256_sqrt_pd((__m256d)a); }
+static inline vf round_even(vf a) { return (vf)_mm256_round_ps((__m256)a, 8); }
+static inline vf floor(vf a) { return (vf)_mm256_round_ps((__m256)a, 9); }
+static inline vf ceil(vf a) { return (vf)_mm256_round_ps((__m256)a, 10); }
+static inline vf load_n(const float* p, int n) { return (vf)_mm256_maskload_ps(p, (__m256i)(iota() < n)); }
+static inline void store_n(float* p, vf v, int n) {
+  _mm256_maskstore_ps(p, (__m256i)(iota() < n), (__m256)v);
+}
+
+#else
+
+static inline vf fma(vf a, vf b, vf c) { return a * b + c; }
+static inline vd fma(vd a, vd b, vd c) { return a * b + c; }
+static inline vf max(vf a, vf b) { return a > b ? a : b; }
+static inline vd max(vd a, vd b) { return a > b ? a : b; }
+static inline vf min(vf a, vf b) { return a < b ? a : b; }
+static inline vd min(vd a, vd b) { return a < b ? a : b; }
+static inline vf sqrt(vf a) {
+  for (int i = 0; i < VF_WIDTH; i++) a[i] = __builtin_sqrtf(a[i]);
+  return a;
+}
+static inline vd sqrt(vd a) {
+  for (int i = 0; i < VD_WIDTH; i++) a[i] = __builtin_sqrt(a[i]);
+  return a;
+}
+static inline vf round_even(vf a) {
+  for (int i = 0; i < VF_WIDTH; i++) a[i] = __builtin_rintf(a[i]);
+  return a;
+}
+static inline vf floor(vf a) {
+  for (int i = 0; i < VF_WIDTH; i++) a[i] = __builtin_floorf(a[i]);
+  return a;
+}
+static inline vf ceil(vf a) {
+  for (int i = 0; i < VF_WIDTH; i++) a[i] = __builtin_ceilf(a[i]);
+  return a;
+}
+static inline vf load_n(const float* p, int n) {
+  vf v{};
+  for (int i = 0; i < n; i++) v[i] = p[i];
+  return v;
+}
+static inline void store_n(float* p, vf v, int n) {
+  for (int i = 0; i < n; i++) p[i] = v[i];
+}
+
+#endif
+
+static inline vf abs(vf a) { return as_float(as_int(a) & 0x7fffffff); }
+
+static inline float hsum(vf v) {
+  float s[VF_WIDTH];
+  store(s, v);
+  for (int half = VF_WIDTH / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; i++) s[i] += s[i + half];
+  return s[0];
+}
+static inline double hsum(vd v) {
+  double s[VD_WIDTH];
+  store(s, v);
+  for (int half = VD_WIDTH / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; i++) s[i] += s[i + half];
+  return s[0];
+}
+static inline float hmax(vf v) {
+  float m = v[0];
+  for (int i = 1; i < VF_WIDTH; i++) m = v[i] > m ? v[i] : m;
+  return m;
+}
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv

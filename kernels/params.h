@@ -1,0 +1,24 @@
+// The params structs of all kernels: the one place that C++, CUDA and Python (symconv/graph/params.py, which parses
+// this file) agree on. A plain subset of C: no includes, no nesting; fields are int, long long, float, double or
+// fixed arrays of these; natural alignment. Field order is the memory order. A kernel may read a variable-length
+// tail behind its struct (params.pack(..., tail=...)).
+#pragma once
+
+// out[out_offset + i . out_stride] = in[in_offset + i . in_stride] for i in shape; offsets and strides count
+// elements of itemsize bytes (1, 2, 4 or 8). A stride of 0 or less is fine on the input.
+struct StridedCopyParams {
+  int ndim;
+  int itemsize;
+  long long in_offset;
+  long long out_offset;
+  long long shape[8];
+  long long in_stride[8];
+  long long out_stride[8];
+};
+
+// out[:count] = value, the first itemsize bytes (1, 2, 4 or 8) of `value`.
+struct FillParams {
+  int itemsize;
+  long long count;
+  long long value;
+};
