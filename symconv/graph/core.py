@@ -182,10 +182,6 @@ class Op:
         """Gradients of the inputs from those of the outputs; None where no gradient flows."""
         raise GraphProtocolError(self, "grad")
 
-    def rop(self, node: Apply, *dxs: Variable | None) -> Sequence[Variable | None] | None:
-        """Directional derivatives of the outputs, or None to have them derived from `grad`."""
-        return None
-
     def reference(self, *arrays: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
         """The outputs by plain NumPy; the oracle that every kernel is held against."""
         raise GraphProtocolError(self, "reference")
@@ -194,9 +190,9 @@ class Op:
         """Equal but simpler outputs given these inputs (x.reshape(x.shape) is x), or None."""
         return None
 
-    def shape_operands(self, n_inputs: int) -> range:
+    def shape_operands(self, n_inputs: int) -> Sequence[int]:
         """Indices of the 0-d int64 inputs that fix the output's shape: constants in every plan."""
-        return range(0)
+        return ()
 
     def view(self, node: Apply) -> View | None:
         """How output 0 lies inside input 0's memory, if it does."""

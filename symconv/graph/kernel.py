@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from symconv.graph.core import Apply
 
+InplacePairs = tuple[tuple[int, int], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -23,7 +25,8 @@ class Kernel:
 
     `supports(node)` returns None to accept, else the reason of its refusal, which explain()
     prints. `launch(node)` packs the parameters. `inplace` lists (output, input) pairs that may
-    share one buffer. Node shapes are concrete and inputs dense and C-contiguous.
+    share one buffer, or computes them from the node. Node shapes are concrete and inputs dense and
+    C-contiguous.
     """
 
     name: str
@@ -32,7 +35,10 @@ class Kernel:
     entry: str
     supports: Callable[[Apply], str | None]
     launch: Callable[[Apply], Launch]
-    inplace: tuple[tuple[int, int], ...] = ()
+    inplace: InplacePairs | Callable[[Apply], InplacePairs] = ()
+
+    def inplace_pairs(self, node: Apply) -> InplacePairs:
+        return self.inplace(node) if callable(self.inplace) else self.inplace
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,40 @@
+"""explain(): a Plan as text - what runs, on which kernel, in which memory, and what was refused."""
+
+from __future__ import annotations
+
+from symconv.plan.plan import Buffer, Plan, Step
+
+
+def place(plan: Plan, number: int) -> str:
+    """Where buffer `number` lies, in a few characters."""
+    b: Buffer = plan.buffers[number]
+    if b.kind == "arena":
+        return f"arena+{b.offset}"
+    if b.kind == "view":
+        start = f"+[{place(plan, b.start)}]*{b.stride}" if b.start >= 0 else ""
+        return f"{place(plan, b.base)}+{b.offset}{start}"
+    if b.kind == "constant":
+        return b.label if b.type.size <= 4 else f"constant {b.type}"
+    return f"{b.kind}{b.slot}"
+
+
+def explain_step(plan: Plan, number: int, step: Step) -> str:
+    name = step.kernel.name if step.kernel is not None else step.kind.upper()
+    outs = ", ".join(f"{plan.buffers[o].type}@{place(plan, o)}" for o in step.outputs)
+    ins = ", ".join(place(plan, i) for i in step.inputs if plan.buffers[i].kind != "constant")
+    line = f"{number:4d}  {name:<24} {step.node.op.name:<20} {outs} <- {ins}   {step.node.origin}"
+    if step.kind == "reference":
+        line += "".join(f"\n        refused by {k}: {why}" for k, why in step.refusals)
+    return line
+
+
+def explain_plan(plan: Plan) -> str:
+    """The whole plan as text."""
+    kernels = sum(s.kind == "kernel" for s in plan.steps)
+    fallbacks = sum(s.kind == "reference" for s in plan.steps)
+    head = (
+        f"plan for {plan.device}: {kernels} kernels, {fallbacks} reference steps, "
+        f"arena {plan.arena_bytes:,} bytes, {plan.flops:,} FLOPs"
+    )
+    lines = [explain_step(plan, i, s) for i, s in enumerate(plan.steps)]
+    return "\n".join([head, *lines])

@@ -1,0 +1,68 @@
+"""The Plan: plain data, all that an executor needs to run a function on inputs of fixed shapes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from symconv.graph import Apply, Kernel, TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A place for one tensor.
+
+    kind 'input', 'state' or 'output': outside memory number `slot`; 'constant': `data`;
+    'arena': `offset` bytes into the arena; 'view': `offset` bytes into buffer `base`, plus, where
+    `start` >= 0, the int64 scalar in buffer `start` times `stride` bytes.
+    """
+
+    type: TensorType
+    kind: str
+    slot: int = -1
+    offset: int = 0
+    base: int = -1
+    start: int = -1
+    stride: int = 0
+    data: np.ndarray | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kernel on its buffers.
+
+    kind 'kernel'; 'reference' runs the op's NumPy reference, `refusals` say why; 'view' computes the
+    address of a view whose start is known only at run time.
+    """
+
+    kind: str
+    node: Apply
+    kernel: Kernel | None
+    refusals: tuple[tuple[str, str], ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    params: bytes
+
+    @property
+    def label(self) -> str:
+        return f"{self.node.op.name} from {self.node.origin}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Steps in order over `buffers`; inputs, states and outputs are those buffers by number."""
+
+    device: str
+    buffers: tuple[Buffer, ...]
+    steps: tuple[Step, ...]
+    arena_bytes: int
+    inputs: tuple[int, ...]
+    states: tuple[int, ...]
+    outputs: tuple[int, ...]
+    passes: tuple[str, ...] = field(default=())
+
+    @property
+    def flops(self) -> int:
+        return sum(s.node.op.flops(s.node) for s in self.steps)

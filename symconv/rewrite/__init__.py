@@ -1,0 +1,1 @@
+"""Graph rewriting: specialisation to concrete shapes, then the passes of pipeline.py in order."""
