@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from symconv.errors import ExecutionError, GraphError, SymconvError
 from symconv.graph import Apply, Constant, SharedVariable, Variable
+from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.traversal import toposort
 
 
@@ -40,3 +41,40 @@ def evaluate(outputs: Sequence[Variable], values: Mapping[Variable, np.ndarray])
         for out, array in zip(node.outputs, run_reference(node, [value(v) for v in node.inputs])):
             memo[out] = array
     return [value(v) for v in outputs]
+
+
+class ReferenceExecutable:
+    """Runs a graph by `evaluate`, one NumPy call per node."""
+
+    plan = None
+
+    def __init__(self, graph: FunctionGraph, shared: Sequence[SharedVariable]) -> None:
+        self.graph = graph
+        self.shared = list(shared)
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        graph = self.graph
+        values = dict(zip(graph.inputs, inputs))
+        values |= {v: s.get_value(borrow=True) for v, s in zip(graph.states, self.shared)}
+        results = evaluate(graph.roots, values)
+        outputs = [np.array(r, order="C") for r in results[: len(graph.outputs)]]
+        news = [np.array(r) for r in results[len(graph.outputs) :]]
+        for (i, _), new in zip(graph.updates, news):
+            self.shared[i].set_value(new)
+        return outputs
+
+    def run_many(
+        self,
+        n: int,
+        inputs: Sequence[np.ndarray],
+        mapped: bool,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[np.ndarray]:
+        rows = []
+        for i in range(n):
+            rows.append(self.run([np.asarray(a[i]) for a in inputs] if mapped else inputs))
+            if progress is not None:
+                progress(i + 1)
+        if not rows:
+            return [np.empty((0, *v.type.shape), v.dtype) for v in self.graph.outputs]
+        return [np.stack(column) for column in zip(*rows)]

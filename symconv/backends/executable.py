@@ -1,0 +1,45 @@
+"""What a backend makes of a rewritten graph: an Executable for inputs of fixed shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from symconv.graph import SharedVariable
+from symconv.graph.function_graph import FunctionGraph
+from symconv.plan.plan import Plan
+
+Progress = Callable[[int], None]
+
+
+class Executable(Protocol):
+    graph: FunctionGraph
+    plan: Plan | None
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One execution: new arrays with the outputs; shared variables hold their new values."""
+        ...
+
+    def run_many(
+        self, n: int, inputs: Sequence[np.ndarray], mapped: bool, progress: Progress | None = None
+    ) -> list[np.ndarray]:
+        """n executions in one call; outputs are stacked.
+
+        mapped: inputs have a leading axis of n, one slice per execution; else all see the same inputs.
+        """
+        ...
+
+
+def compile_graph(
+    graph: FunctionGraph, shared: Sequence[SharedVariable], device: str, passes: Sequence[str]
+) -> Executable:
+    """The Executable of `graph` on `device`, with `shared` behind its states."""
+    if device == "cpu":
+        from symconv.backends.cpu import CpuExecutable
+
+        return CpuExecutable(graph, shared, passes)
+    from symconv.backends.reference import ReferenceExecutable
+
+    return ReferenceExecutable(graph, shared)

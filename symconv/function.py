@@ -1,0 +1,438 @@
+"""function(): from symbolic inputs, outputs and updates to something that can be called."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symconv.backends.executable import Executable, Progress, compile_graph
+from symconv.backends.reference import evaluate
+from symconv.config import config
+from symconv.device import resolve_device
+from symconv.errors import DTypeError, GraphError, ShapeError
+from symconv.graph import Constant, SharedVariable, Variable
+from symconv.graph.traversal import leaves, rebuild
+from symconv.ops.operands import as_variable, cast
+from symconv.plan.explain import explain_plan
+from symconv.rewrite.pipeline import optimize
+from symconv.rewrite.specialize import specialize
+
+Outputs = Variable | Sequence[Any] | Mapping[str, Any] | None
+Pairs = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None
+
+
+@dataclass(frozen=True)
+class In:
+    """An input with a default value and a name for keyword calls."""
+
+    variable: Variable
+    value: Any = None
+    name: str | None = None
+
+
+def function(
+    inputs: Sequence[Variable | In],
+    outputs: Outputs = None,
+    updates: Pairs = None,
+    givens: Pairs = None,
+    name: str | None = None,
+    *,
+    on_unused_input: str = "raise",
+    allow_input_downcast: bool | None = None,
+    no_default_updates: bool = False,
+    device: str | None = None,
+) -> Function:
+    """Compile `outputs` and `updates` into a callable of `inputs`.
+
+    outputs: a variable (the call returns an array), a list (a list), a dict (a dict), or None.
+    updates: pairs (shared variable, new value), applied together after the outputs, which see the old
+    values. givens: pairs (variable, replacement) substituted first. allow_input_downcast: None takes
+    float64 for float32 and integers whose values fit, True also floats for integers, False only
+    lossless casts. Plans are made on the first call for every combination of input shapes.
+    Raises GraphError for missing, unused or duplicate inputs; DTypeError or ShapeError for an update
+    whose type is not that of its shared variable.
+    """
+    ins = [i if isinstance(i, In) else In(i) for i in inputs]
+    for i in ins:
+        if not isinstance(i.variable, Variable) or i.variable.owner is not None:
+            raise GraphError(f"function: {i.variable!r} is no input; use sc.tensor, sc.matrix and the like")
+        if isinstance(i.variable, (Constant, SharedVariable)):
+            raise GraphError(f"function: {i.variable!r} already has a value and cannot be an input")
+    variables = [i.variable for i in ins]
+    if len(set(variables)) != len(variables):
+        twice = next(v for v in variables if variables.count(v) > 1)
+        raise GraphError(f"function: the input {twice!r} from {twice.origin} is given twice")
+    flat, pack = _flatten(outputs)
+    pairs = _updates(updates)
+    if givens:
+        flat, pairs = _substitute(flat, pairs, givens, variables)
+    if not no_default_updates:
+        pairs = _default_updates(flat, pairs)
+    _check_leaves(flat, pairs, variables, on_unused_input)
+    return Function(ins, flat, pack, pairs, name, allow_input_downcast, resolve_device(device))
+
+
+def _flatten(outputs: Outputs) -> tuple[list[Variable], Callable[[list[np.ndarray]], Any]]:
+    if outputs is None:
+        return [], lambda values: values
+    if isinstance(outputs, Mapping):
+        keys = list(outputs)
+        return [as_variable(v) for v in outputs.values()], lambda values: dict(zip(keys, values))
+    if isinstance(outputs, (list, tuple)):
+        return [as_variable(v) for v in outputs], lambda values: values
+    return [as_variable(outputs)], lambda values: values[0]
+
+
+def _pairs(pairs: Pairs) -> list[tuple[Any, Any]]:
+    return [] if pairs is None else list(pairs.items() if isinstance(pairs, Mapping) else pairs)
+
+
+def _updates(updates: Pairs) -> list[tuple[SharedVariable, Variable]]:
+    result: list[tuple[SharedVariable, Variable]] = []
+    for target, value in _pairs(updates):
+        if not isinstance(target, SharedVariable):
+            raise GraphError(f"function: updates change shared variables, {target!r} is none")
+        if any(target is t for t, _ in result):
+            raise GraphError(f"function: the shared variable {target!r} is updated twice")
+        result.append((target, _fit_update(target, as_variable(value))))
+    return result
+
+
+def _fit_update(target: SharedVariable, new: Variable) -> Variable:
+    if new.dtype != target.dtype and isinstance(new, Constant) and new.ndim == 0:
+        new = cast(new, target.dtype)
+    if new.dtype != target.dtype:
+        raise DTypeError(
+            f"function: the update of {target!r} has dtype {new.dtype}\n  new value {new.type} from "
+            f"{new.origin}\n  hint: sc.cast(value, {target.dtype!r})"
+        )
+    if not target.type.accepts(new.type):
+        raise ShapeError(
+            f"function: the update of {target!r} from {target.origin} has type {new.type}, from {new.origin}"
+        )
+    return new
+
+
+def _substitute(
+    flat: list[Variable],
+    pairs: list[tuple[SharedVariable, Variable]],
+    givens: Pairs,
+    inputs: Sequence[Variable],
+) -> tuple[list[Variable], list[tuple[SharedVariable, Variable]]]:
+    replace: dict[Variable, Variable] = {}
+    for old, new in _pairs(givens):
+        new = as_variable(new)
+        if old in inputs:
+            raise GraphError(f"function: givens replace {old!r}, which is also an input")
+        if new.dtype != old.dtype:
+            raise DTypeError(
+                f"function: givens replace {old!r} from {old.origin} by {new.type} from {new.origin}\n"
+                f"  hint: sc.cast(value, {old.dtype!r})"
+            )
+        if not old.type.accepts(new.type):
+            raise ShapeError(
+                f"function: givens replace {old!r} from {old.origin} by {new.type} from {new.origin}"
+            )
+        replace[old] = new
+    roots = rebuild([*flat, *(v for _, v in pairs)], replace)
+    return roots[: len(flat)], [(s, v) for (s, _), v in zip(pairs, roots[len(flat) :])]
+
+
+def _default_updates(
+    flat: list[Variable], pairs: list[tuple[SharedVariable, Variable]]
+) -> list[tuple[SharedVariable, Variable]]:
+    """Add the default updates of shared variables in the graph, and of those that these bring in."""
+    pairs = list(pairs)
+    known = {s for s, _ in pairs}
+    frontier = leaves([*flat, *(v for _, v in pairs)])
+    while frontier:
+        added = []
+        for v in frontier:
+            if isinstance(v, SharedVariable) and v.default_update is not None and v not in known:
+                known.add(v)
+                pairs.append((v, _fit_update(v, v.default_update)))
+                added.append(v.default_update)
+        frontier = leaves(added) if added else []
+    return pairs
+
+
+def _check_leaves(
+    flat: list[Variable],
+    pairs: list[tuple[SharedVariable, Variable]],
+    inputs: Sequence[Variable],
+    policy: str,
+) -> None:
+    used = set(leaves([*flat, *(v for _, v in pairs)]))
+    for v in used:
+        if not isinstance(v, (Constant, SharedVariable)) and v not in inputs:
+            raise GraphError(
+                f"function: the graph needs {v!r} from {v.origin}, which is neither an input nor in givens"
+            )
+    if policy not in ("raise", "warn", "ignore"):
+        raise GraphError(f"function: on_unused_input must be 'raise', 'warn' or 'ignore', got {policy!r}")
+    for v in inputs:
+        if v in used or policy == "ignore":
+            continue
+        message = (
+            f"function: the input {v!r} from {v.origin} is not used by the outputs or updates\n"
+            "  hint: remove it, or pass on_unused_input='ignore'"
+        )
+        if policy == "raise":
+            raise GraphError(message)
+        warnings.warn(message, stacklevel=3)
+
+
+class Function:
+    """A compiled function: call it with arrays, or run many steps at once by `loop` and `map`."""
+
+    def __init__(
+        self,
+        inputs: list[In],
+        outputs: list[Variable],
+        pack: Callable[[list[np.ndarray]], Any],
+        updates: list[tuple[SharedVariable, Variable]],
+        name: str | None,
+        downcast: bool | None,
+        device: str,
+    ) -> None:
+        self.name = name
+        self.device = device
+        self.inputs = inputs
+        self.outputs = outputs
+        self.updates = updates
+        self._variables = [i.variable for i in inputs]
+        self._pack = pack
+        self._downcast = downcast
+        roots = [*outputs, *(v for _, v in updates)]
+        self._open_shared = [
+            s
+            for s in {v: None for v in [*leaves(roots), *(s for s, _ in updates)]}
+            if isinstance(s, SharedVariable) and not s.type.is_concrete
+        ]
+        self._guards: dict[Any, list[Variable]] = {}
+        self._plans: dict[Any, Executable] = {}
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        ins = ", ".join(repr(v) for v in self._variables)
+        return f"<function {self.name or ''}({ins}) on {self.device}, {len(self._plans)} plans>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        arrays = self._bind(args, kwargs)
+        with self._lock:
+            return self._pack(self._executable(arrays).run(arrays))
+
+    def loop(self, n: int, *args: Any, progress: Progress | None = None) -> Any:
+        """n calls with the same arguments in one run; outputs are stacked along a new first axis."""
+        if n < 0:
+            raise ShapeError(f"loop: n must not be negative, got {n}")
+        arrays = self._bind(args, {})
+        with self._lock:
+            executable = self._executable(arrays)
+            return self._pack(executable.run_many(n, arrays, False, progress))
+
+    def map(self, *args: Any, progress: Progress | None = None) -> Any:
+        """One call per element of the arguments' first axis, in one run; outputs are stacked."""
+        stacked = [self._convert(v, a, lead=1) for v, a in zip(self._variables, args)]
+        if len(args) != len(self._variables):
+            raise GraphError(f"map: {len(self._variables)} arguments expected, got {len(args)}")
+        if not stacked:
+            raise GraphError("map: the function has no inputs; use loop(n)")
+        n = stacked[0].shape[0]
+        for v, a in zip(self._variables, stacked):
+            if a.shape[0] != n:
+                raise ShapeError(f"map: {v!r} has {a.shape[0]} rows, the first argument {n}")
+        with self._lock:
+            chunks: list[list[np.ndarray]] = []
+            for first, last in self._runs(n, stacked):
+                part = [a[first:last] for a in stacked]
+                executable = self._executable([np.asarray(a[0]) for a in part])
+                report = None if progress is None else _shifted(progress, first)
+                chunks.append(executable.run_many(last - first, part, True, report))
+        if not chunks:
+            chunks.append([np.empty((0,) * (1 + v.ndim), v.dtype) for v in self.outputs])
+        try:
+            return self._pack([np.concatenate(c) if len(c) > 1 else c[0] for c in zip(*chunks)])
+        except ValueError as error:
+            raise ShapeError(f"map: the outputs of different steps have different shapes: {error}") from None
+
+    def explain(self) -> str:
+        """The plans made so far as text: kernels, memory, refusals."""
+        if not self._plans:
+            return f"{self!r}: not called yet, so no plan has been made"
+        parts = []
+        for e in self._plans.values():
+            shapes = ", ".join(str(v.type) for v in e.graph.inputs)
+            text = explain_plan(e.plan) if e.plan is not None else "reference executor: NumPy, node by node"
+            parts.append(f"inputs ({shapes}): {text}")
+        return "\n\n".join(parts)
+
+    def prepare(self, *args: Any, **kwargs: Any) -> Executable:
+        """Make the plan for these arguments without running it."""
+        with self._lock:
+            return self._executable(self._bind(args, kwargs))
+
+    # -- arguments -----------------------------------------------------------------------------
+
+    def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[np.ndarray]:
+        if len(args) > len(self.inputs):
+            raise GraphError(f"{self!r}: {len(self.inputs)} arguments expected, got {len(args)}")
+        values = list(args)
+        kwargs = dict(kwargs)
+        for i in self.inputs[len(args) :]:
+            name = i.name or i.variable.name
+            if name is not None and name in kwargs:
+                values.append(kwargs.pop(name))
+            elif i.value is not None:
+                values.append(i.value)
+            else:
+                raise GraphError(f"{self!r}: no value for the argument {i.variable!r}")
+        if kwargs:
+            raise GraphError(f"{self!r}: unknown arguments {', '.join(kwargs)}")
+        return [self._convert(v, a) for v, a in zip(self._variables, values)]
+
+    def _convert(self, variable: Variable, value: Any, lead: int = 0) -> np.ndarray:
+        """`value` as a C-contiguous array of the variable's dtype; `lead` extra axes come first."""
+        type_ = variable.type
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise ShapeError(f"argument {variable!r}: {error}") from None
+        if array.dtype != type_.dtype:
+            array = self._cast_argument(variable, value, array)
+        shape = array.shape[lead:]
+        if array.ndim - lead != type_.ndim or any(
+            d is not None and d != s for d, s in zip(type_.shape, shape)
+        ):
+            raise ShapeError(
+                f"argument {variable!r} from {variable.origin}: expected {type_}, "
+                f"got {array.dtype}{list(shape)}"
+            )
+        if config.check_data and type_.is_float and not np.isfinite(array).all():
+            at = np.unravel_index(int(np.argmax(~np.isfinite(array))), array.shape)
+            from symconv.errors import NonFiniteError
+
+            raise NonFiniteError(
+                f"argument {variable!r}: {array[at]} at index {[int(i) for i in at]} (check_data is on)"
+            )
+        return array if array.flags.c_contiguous else np.ascontiguousarray(array).reshape(array.shape)
+
+    def _cast_argument(self, variable: Variable, value: Any, array: np.ndarray) -> np.ndarray:
+        target = np.dtype(variable.dtype)
+        literal = not isinstance(value, (np.ndarray, np.generic))
+        kind = {"f": 2, "i": 1, "u": 1, "b": 0}.get(array.dtype.kind, 9)
+        wanted = {"f": 2, "i": 1, "u": 1, "b": 0}[target.kind]
+        fits = kind <= wanted or bool(self._downcast)
+        if fits and self._downcast is False and not literal:
+            fits = np.can_cast(array.dtype, target, "safe")
+        if fits and kind == wanted == 1 and array.size and not np.can_cast(array.dtype, target, "safe"):
+            limits = np.iinfo(target)
+            fits = bool(array.min() >= limits.min and array.max() <= limits.max)
+        if not fits:
+            raise DTypeError(
+                f"argument {variable!r} from {variable.origin}: cannot take {array.dtype} for {target}\n"
+                f"  hint: convert it with astype({str(target)!r}), or declare the input with its dtype"
+            )
+        return array.astype(target)
+
+    # -- plans ---------------------------------------------------------------------------------
+
+    def _signature(self, arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
+        shapes = tuple(a.shape for a in arrays)
+        if not self._open_shared:
+            return shapes
+        return shapes, tuple(s.get_value(borrow=True).shape for s in self._open_shared)
+
+    def _executable(self, arrays: Sequence[np.ndarray]) -> Executable:
+        signature = self._signature(arrays)
+        guards = self._guards.get(signature)
+        if guards is not None:
+            values = self._guard_values(guards, arrays) if guards else ()
+            found = self._plans.get((signature, values))
+            if found is not None:
+                return found
+        return self._compile(signature, arrays)
+
+    def _guard_values(self, guards: Sequence[Variable], arrays: Sequence[np.ndarray]) -> tuple[int, ...]:
+        return tuple(int(a) for a in evaluate(guards, dict(zip(self._variables, arrays))))
+
+    def _runs(self, n: int, stacked: Sequence[np.ndarray]) -> list[tuple[int, int]]:
+        """[first, last) ranges of iterations that can share one plan: those with equal guards."""
+        if n == 0:
+            return []
+        first = [np.asarray(a[0]) for a in stacked]
+        self._executable(first)
+        guards = self._guards[self._signature(first)]
+        if not guards:
+            return [(0, n)]
+        rows = self._guard_rows(guards, stacked, n)
+        cuts = np.flatnonzero(np.any(rows[1:] != rows[:-1], axis=1)) + 1
+        edges = [0, *cuts.tolist(), n]
+        return list(zip(edges[:-1], edges[1:]))
+
+    def _guard_rows(self, guards: Sequence[Variable], stacked: Sequence[np.ndarray], n: int) -> np.ndarray:
+        if all(v.ndim == 0 for v in self._variables):
+            # scalar arithmetic works on all iterations at once
+            try:
+                columns = evaluate(guards, dict(zip(self._variables, stacked)))
+                if all(np.shape(c) in ((), (n,)) for c in columns):
+                    return np.stack([np.broadcast_to(c, (n,)) for c in columns], axis=1)
+            except Exception:  # an op on the way is not element-wise: go one by one
+                pass
+        rows = [self._guard_values(guards, [np.asarray(a[i]) for a in stacked]) for i in range(n)]
+        return np.asarray(rows, dtype=np.int64)
+
+    def _compile(self, signature: Any, arrays: Sequence[np.ndarray]) -> Executable:
+        values = dict(zip(self._variables, arrays))
+        graph, shared, guards = specialize(
+            self.outputs,
+            self.updates,
+            self._variables,
+            [a.shape for a in arrays],
+            lambda v: int(evaluate([v], values)[0]),
+        )
+        for (i, new), (target, _) in zip(graph.updates, self.updates):
+            if new.type.shape != graph.states[i].type.shape and target.type.is_concrete:
+                raise ShapeError(
+                    f"function: the update of {target!r} from {target.origin} has shape "
+                    f"{list(new.type.shape)}, from {new.origin}"
+                )
+        passes: tuple[str, ...] = ()
+        if config.optimize:
+            graph, passes = optimize(graph)
+        executable = compile_graph(graph, shared, self.device, passes)
+        known = self._guards.setdefault(signature, guards)
+        if known is not guards and set(guards) - set(known):
+            # other dimensions turned out to depend on values: forget plans that did not know them
+            known.extend(g for g in guards if g not in known)
+            self._plans = {k: e for k, e in self._plans.items() if k[0] != signature}
+        key = self._guard_values(known, arrays) if known else ()
+        self._plans[(signature, key)] = executable
+        return executable
+
+
+def _shifted(progress: Progress, first: int) -> Progress:
+    return lambda done: progress(first + done)
+
+
+_evaluators: weakref.WeakKeyDictionary[Variable, Any] = weakref.WeakKeyDictionary()
+
+
+def evaluate_variable(variable: Variable, givens: Mapping[Variable, Any] | None = None) -> np.ndarray:
+    """The value of `variable`, with {input: value} for the inputs that it depends on."""
+    names = list(givens or {})
+    key = (tuple(names), config.device)
+    cache = _evaluators.setdefault(variable, {})
+    if key not in cache:
+        cache[key] = function(names, variable, on_unused_input="ignore", no_default_updates=True)
+    result: np.ndarray = cache[key](*(givens or {}).values())
+    return result
+
+
+Variable.eval = evaluate_variable  # type: ignore[attr-defined]
