@@ -10,8 +10,9 @@ from symconv.errors import DisconnectedInputError, GradientError
 from symconv.graph import Apply, Variable, constant
 from symconv.graph.origin import origin
 from symconv.graph.traversal import rebuild, toposort
-from symconv.ops import add, cast, mul, reduce_sum, zeros_like
+from symconv.ops import add, cast, mul, reduce_sum
 from symconv.ops.operands import as_variable
+from symconv.ops.shape import broadcast_like
 
 
 @overload
@@ -151,7 +152,7 @@ def _disconnected(w: Variable, cost: Variable | None, stopped: list[Apply], poli
         )
     if policy == "warn":
         warnings.warn(message, stacklevel=3)
-    return zeros_like(w)
+    return _zeros_like(w)
 
 
 def Lop(  # noqa: N802 - the name that users of Theano know
@@ -201,7 +202,11 @@ def Rop(  # noqa: N802
     if product is None:
         raise GradientError("Rop: wrt is empty")
     result = grad(product, dummies, disconnected_inputs="ignore")
-    result = rebuild(result, {u: zeros_like(f) for u, f in zip(dummies, outs)})
+    result = rebuild(result, {u: _zeros_like(f) for u, f in zip(dummies, outs)})
     return result[0] if isinstance(outputs, Variable) else result
 
 
+
+
+def _zeros_like(x: Variable) -> Variable:
+    return broadcast_like(constant(0, x.dtype), x)
