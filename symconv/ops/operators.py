@@ -7,6 +7,7 @@ from typing import Any
 from symconv.graph import Variable
 from symconv.ops import elementwise as ew
 from symconv.ops import reduce, shape
+from symconv.ops.dense import dot, matmul
 
 
 def _swap(function: Any) -> Any:
@@ -27,6 +28,9 @@ METHODS: dict[str, Any] = {
     "__truediv__": ew.true_div,
     "__rtruediv__": _swap(ew.true_div),
     "__neg__": ew.neg,
+    "__matmul__": matmul,
+    "__rmatmul__": _swap(matmul),
+    "dot": dot,
     "astype": ew.cast,
     "sum": reduce.reduce_sum,
     "reshape": _reshape,
