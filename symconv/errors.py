@@ -21,6 +21,11 @@ class DTypeError(SymconvError, TypeError):
     Cure: cast() the operand, or make the data with the dtype that the message names."""
 
 
+class ArgumentError(SymconvError, ValueError):
+    """Cause: an attribute outside what an op takes: a probability of 2, a negative size, an eps of NaN.
+    Cure: the message names the argument and the values that it allows."""
+
+
 class GraphError(SymconvError, ValueError):
     """Cause: an ill-formed graph or function: a missing, unused or duplicate input, a cycle.
     Cure: pass each variable that the outputs depend on once, as an input, a given or a shared one."""

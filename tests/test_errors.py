@@ -13,6 +13,7 @@ BUILTIN = {
     "SymconvError": Exception,
     "ShapeError": ValueError,
     "DTypeError": TypeError,
+    "ArgumentError": ValueError,
     "GraphError": ValueError,
     "GradientError": ValueError,
     "DisconnectedInputError": errors.GradientError,

@@ -4,6 +4,16 @@ from symconv.ops import operators as operators
 from symconv.ops.conv import conv2d, conv_transpose2d
 from symconv.ops.dense import batched_dot, dense, dot, matmul, outer, tensordot
 from symconv.ops.elementwise import add, cast, mul, neg, sub, true_div
+from symconv.ops.loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    categorical_crossentropy,
+    cross_entropy_with_logits,
+    log_likelihood,
+    nll,
+    squared_error,
+)
+from symconv.ops.norm import batch_norm, batch_norm_inference, local_response_norm, running_average
 from symconv.ops.pool import (
     avg_pool2d,
     global_avg_pool2d,
@@ -13,31 +23,48 @@ from symconv.ops.pool import (
     max_pool2d,
     sum_pool2d,
 )
+from symconv.ops.random import RandomStream, dropout
 from symconv.ops.reduce import reduce_sum
 from symconv.ops.shape import broadcast_to, flatten, reshape, transpose
+from symconv.ops.softmax import log_softmax, softmax
 
 __all__ = [
+    "RandomStream",
     "add",
     "avg_pool2d",
+    "batch_norm",
+    "batch_norm_inference",
     "batched_dot",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "broadcast_to",
     "cast",
+    "categorical_crossentropy",
     "conv2d",
     "conv_transpose2d",
+    "cross_entropy_with_logits",
     "dense",
     "dot",
+    "dropout",
     "flatten",
     "global_avg_pool2d",
     "global_max_pool2d",
     "l2_pool2d",
+    "local_response_norm",
+    "log_likelihood",
+    "log_softmax",
     "lp_pool2d",
     "matmul",
     "max_pool2d",
     "mul",
     "neg",
+    "nll",
     "outer",
     "reduce_sum",
     "reshape",
+    "running_average",
+    "softmax",
+    "squared_error",
     "sub",
     "sum_pool2d",
     "tensordot",
