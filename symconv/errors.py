@@ -16,6 +16,11 @@ class ShapeError(SymconvError, ValueError):
     Cure: compare the shapes in the message with the layout it names; reshape, pad or transpose one."""
 
 
+class IndexRangeError(ShapeError, IndexError):
+    """Cause: an index or label known to lie outside its axis.
+    Cure: the message names the index and the axis; count from 0, or from -1 backwards."""
+
+
 class DTypeError(SymconvError, TypeError):
     """Cause: an operand whose dtype the op does not take, or an update that would change a variable's dtype.
     Cure: cast() the operand, or make the data with the dtype that the message names."""

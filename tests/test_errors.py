@@ -12,6 +12,7 @@ from symconv import errors
 BUILTIN = {
     "SymconvError": Exception,
     "ShapeError": ValueError,
+    "IndexRangeError": IndexError,
     "DTypeError": TypeError,
     "ArgumentError": ValueError,
     "GraphError": ValueError,

@@ -25,7 +25,7 @@ def as_variable(value: Any, dtype: str | None = None) -> Variable:
     if is_scalar(value):
         return constant(value, dtype or scalar_dtype(value))
     if isinstance(value, (list, tuple)) and _holds_variable(value):
-        from symconv.ops.shape import stack
+        from symconv.ops.join import stack
 
         return stack([as_variable(v, dtype) for v in value])
     try:

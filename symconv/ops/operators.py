@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from symconv.graph import Variable
+from symconv.ops import axes, gather, index, join, reduce, shape
 from symconv.ops import elementwise as ew
-from symconv.ops import reduce, shape
 from symconv.ops.dense import dot, matmul
 
 
@@ -16,6 +16,12 @@ def _swap(function: Any) -> Any:
 
 def _reshape(self: Variable, *dims: Any) -> Variable:
     return shape.reshape(self, dims[0] if len(dims) == 1 else dims)
+
+
+def _transpose(self: Variable, *order: Any) -> Variable:
+    if not order or order == (None,):
+        return shape.transpose(self)
+    return shape.transpose(self, order[0] if isinstance(order[0], (list, tuple)) else order)
 
 
 METHODS: dict[str, Any] = {
@@ -35,7 +41,18 @@ METHODS: dict[str, Any] = {
     "sum": reduce.reduce_sum,
     "reshape": _reshape,
     "flatten": shape.flatten,
-    "transpose": shape.transpose,
+    "ravel": shape.flatten,
+    "transpose": _transpose,
+    "dimshuffle": axes.dimshuffle,
+    "swapaxes": axes.swapaxes,
+    "squeeze": axes.squeeze,
+    "repeat": join.repeat,
+    "take": gather.take,
+    "__getitem__": index.getitem,
+    "__setitem__": index.no_item_assignment,
+    "__array__": index.no_array,
+    "__iter__": index.iterate,
+    "__len__": index.length,
     "shape": property(shape.symbolic_shape),
     "T": property(shape.transpose),
 }

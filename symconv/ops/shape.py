@@ -140,7 +140,8 @@ def flatten(x: Any, ndim: int = 1) -> Variable:
     x = as_variable(x)
     if not 1 <= ndim <= max(x.ndim, 1):
         raise ShapeError(f"flatten: ndim {ndim} must lie in 1..{max(x.ndim, 1)} for {x.type}")
-    return reshape(x, (*dims_of(x)[: ndim - 1], -1))
+    kept, merged = dims_of(x)[: ndim - 1], dims_of(x)[ndim - 1 :]
+    return reshape(x, (*kept, _product(merged)))
 
 
 @dataclass(frozen=True)
