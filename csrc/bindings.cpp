@@ -1,10 +1,12 @@
 // symconv._core: the only file that knows pybind11.
+#include <pybind11/functional.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <cstring>
 
+#include "runtime/executor.h"
 #include "runtime/memory.h"
 #include "runtime/registry.h"
 #include "runtime/thread_pool.h"
@@ -13,6 +15,8 @@ namespace py = pybind11;
 
 namespace symconv {
 namespace {
+
+// ---- one kernel
 
 // Dense C-contiguous arrays only: a copy would hide what the kernel was given.
 std::vector<py::array> as_arrays(const py::sequence& items, const char* what, bool writeable) {
@@ -48,23 +52,276 @@ void call_kernel(const std::string& entry, const py::bytes& params, const py::se
   py::gil_scoped_release release;
   ThreadPool& pool = ThreadPool::global();
   PoolUse use(pool);
-  Sizes sizes{copy.data(),
-              bytes.size(),
-              in_bytes.data(),
-              static_cast<int>(in.size()),
-              out_bytes.data(),
-              static_cast<int>(out.size()),
-              0,
-              pool.size()};
+  Sizes sizes{copy.data(),      bytes.size(), in_bytes.data(), static_cast<int>(in.size()),
+              out_bytes.data(), static_cast<int>(out.size()), 0, pool.size()};
   kernel.check(sizes);
   AlignedMemory workspace(kernel.workspace ? kernel.workspace(sizes) : 0);
   kernel.run({copy.data(), bytes.size(), in_pointers.data(), out_pointers.data(), workspace.data(), &pool});
 }
 
+// ---- reading a plan: tuples, the first element names the kind
+
+void require_length(const py::tuple& t, size_t length, const char* what, size_t index) {
+  if (t.size() != length) fail("%s %zu: got %zu values, expected %zu", what, index, t.size(), length);
+}
+
+BufferSpec read_buffer(const py::tuple& t, size_t index) {
+  BufferSpec b;
+  if (t.size() < 2) fail("buffer %zu: expected (kind, nbytes, ...)", index);
+  std::string kind = t[0].cast<std::string>();
+  b.nbytes = t[1].cast<size_t>();
+  if (kind == "external") {
+    require_length(t, 2, "external buffer", index);
+    b.kind = BufferSpec::Kind::kExternal;
+  } else if (kind == "constant") {
+    require_length(t, 3, "constant buffer", index);
+    b.kind = BufferSpec::Kind::kConstant;
+    b.address = reinterpret_cast<void*>(t[2].cast<uintptr_t>());
+  } else if (kind == "arena") {
+    require_length(t, 3, "arena buffer", index);
+    b.kind = BufferSpec::Kind::kArena;
+    b.offset = t[2].cast<size_t>();
+  } else if (kind == "view") {
+    b.kind = BufferSpec::Kind::kView;
+    require_length(t, t.size() > 4 ? 7 : 4, "view", index);
+    b.base = t[2].cast<int>();
+    b.offset = t[3].cast<size_t>();
+    if (t.size() == 7) {
+      b.start = t[4].cast<int>();
+      b.stride = t[5].cast<int64_t>();
+      b.label = t[6].cast<std::string>();
+      if (b.start < 0) fail("view %zu: its start is buffer %d", index, b.start);
+    }
+  } else {
+    fail("buffer %zu: kind is '%s', expected external, constant, arena or view", index, kind.c_str());
+  }
+  return b;
+}
+
+// One array argument of a Python step.
+struct ArraySpec {
+  py::dtype dtype;
+  std::vector<py::ssize_t> shape;
+};
+
+std::vector<ArraySpec> read_array_specs(const py::sequence& items, std::vector<int>& ids,
+                                        const std::vector<BufferSpec>& buffers, size_t step) {
+  std::vector<ArraySpec> specs;
+  for (py::handle item : items) {
+    py::tuple t = item.cast<py::tuple>();
+    require_length(t, 3, "array of Python step", step);
+    int id = t[0].cast<int>();
+    ArraySpec spec{py::dtype::from_args(t[1]), t[2].cast<std::vector<py::ssize_t>>()};
+    if (id < 0 || static_cast<size_t>(id) >= buffers.size())
+      fail("step %zu names buffer %d, the plan has %zu buffers", step, id, buffers.size());
+    size_t nbytes = spec.dtype.itemsize();
+    for (py::ssize_t d : spec.shape)
+      if (d < 0 || __builtin_mul_overflow(nbytes, static_cast<size_t>(d), &nbytes))
+        fail("step %zu: impossible shape for buffer %d", step, id);
+    if (spec.dtype.has_fields() || spec.dtype.kind() == 'O') fail("step %zu: dtype of buffer %d", step, id);
+    if (nbytes > buffers[id].nbytes)
+      fail("step %zu: an array of %zu bytes on buffer %d of %zu bytes", step, nbytes, id, buffers[id].nbytes);
+    ids.push_back(id);
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+// Arrays over the buffers' memory, without copies. `owner` keeps the arena alive should the callee keep an array.
+py::tuple make_arrays(const std::vector<ArraySpec>& specs, void* const* pointers, py::handle owner,
+                      bool writeable) {
+  py::tuple arrays(specs.size());
+  for (size_t i = 0; i < specs.size(); i++) {
+    py::array array(specs[i].dtype, specs[i].shape, pointers[i], owner);
+    if (!writeable) py::detail::array_proxy(array.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+    arrays[i] = std::move(array);
+  }
+  return arrays;
+}
+
+// The Python objects that a plan refers to stand here, in sight of the garbage collector.
+struct PyExecutor {
+  std::vector<py::object> held;
+  std::unique_ptr<Executor> core;
+};
+
+StepSpec read_step(const py::tuple& t, size_t index, const std::vector<BufferSpec>& buffers, PyExecutor* self) {
+  StepSpec s;
+  if (t.size() < 2) fail("step %zu: expected (kind, label, ...)", index);
+  std::string kind = t[0].cast<std::string>();
+  s.label = t[1].cast<std::string>();
+  if (kind == "kernel") {
+    require_length(t, 6, "kernel step", index);
+    s.kind = StepSpec::Kind::kKernel;
+    s.entry = t[2].cast<std::string>();
+    s.params = t[3].cast<std::string>();
+    s.in = t[4].cast<std::vector<int>>();
+    s.out = t[5].cast<std::vector<int>>();
+  } else if (kind == "resolve") {
+    require_length(t, 3, "resolve step", index);
+    s.kind = StepSpec::Kind::kResolve;
+    s.buffer = t[2].cast<int>();
+  } else if (kind == "python") {
+    require_length(t, 5, "python step", index);
+    s.kind = StepSpec::Kind::kCallback;
+    if (!PyCallable_Check(t[2].ptr())) fail("step %zu: its function cannot be called", index);
+    self->held.push_back(t[2]);
+    py::handle function = t[2];
+    auto in = read_array_specs(t[3], s.in, buffers, index), out = read_array_specs(t[4], s.out, buffers, index);
+    // The dtypes inside are Python objects: the executor is destroyed with the GIL held.
+    s.callback = [self, function, in, out](void* const* in_pointers, void* const* out_pointers) {
+      py::gil_scoped_acquire gil;
+      py::capsule owner(new std::shared_ptr<AlignedMemory>(self->core->arena()),
+                        [](void* p) { delete static_cast<std::shared_ptr<AlignedMemory>*>(p); });
+      function(make_arrays(in, in_pointers, owner, false), make_arrays(out, out_pointers, owner, true));
+    };
+  } else {
+    fail("step %zu: kind is '%s', expected kernel, resolve or python", index, kind.c_str());
+  }
+  return s;
+}
+
+std::unique_ptr<PyExecutor> make_executor(const py::sequence& buffers, const py::sequence& steps,
+                                          size_t limit_bytes, py::object keep) {
+  auto self = std::make_unique<PyExecutor>();
+  self->held.push_back(std::move(keep));
+  std::vector<BufferSpec> buffer_specs;
+  std::vector<StepSpec> step_specs;
+  try {
+    for (py::handle item : buffers)
+      buffer_specs.push_back(read_buffer(item.cast<py::tuple>(), buffer_specs.size()));
+  } catch (const py::cast_error&) {
+    fail("buffer %zu: a value has the wrong type or sign", buffer_specs.size());
+  }
+  try {
+    for (py::handle item : steps)
+      step_specs.push_back(read_step(item.cast<py::tuple>(), step_specs.size(), buffer_specs, self.get()));
+  } catch (const py::cast_error&) {
+    fail("step %zu: a value has the wrong type", step_specs.size());
+  }
+  self->core = std::make_unique<Executor>(std::move(buffer_specs), std::move(step_specs), limit_bytes);
+  return self;
+}
+
+// ---- running a plan
+
+// Addresses from a list or tuple of ints. Called at every run: no casts through C++ containers.
+class Pointers {
+ public:
+  explicit Pointers(py::handle sequence) {
+    py::object fast = py::reinterpret_steal<py::object>(
+        PySequence_Fast(sequence.ptr(), "pointers: expected a sequence of integers"));
+    if (!fast) throw py::error_already_set();
+    count_ = static_cast<size_t>(PySequence_Fast_GET_SIZE(fast.ptr()));
+    if (count_ > kFew) many_.resize(count_);
+    for (size_t i = 0; i < count_; i++) {
+      void* p = PyLong_AsVoidPtr(PySequence_Fast_GET_ITEM(fast.ptr(), static_cast<py::ssize_t>(i)));
+      if (!p && PyErr_Occurred()) throw py::error_already_set();
+      data()[i] = p;
+    }
+  }
+  void** data() { return count_ > kFew ? many_.data() : few_; }
+  size_t size() const { return count_; }
+
+ private:
+  static constexpr size_t kFew = 64;
+  void* few_[kFew];
+  std::vector<void*> many_;
+  size_t count_;
+};
+
+void run(PyExecutor& self, py::handle pointers) {
+  Pointers p(pointers);
+  py::gil_scoped_release release;
+  self.core->run(p.data(), p.size());
+}
+
+std::vector<FloatBuffer> read_float_buffers(const py::sequence& items) {
+  std::vector<FloatBuffer> list;
+  for (py::handle item : items) {
+    auto [id, itemsize] = item.cast<std::pair<int, int>>();
+    list.push_back({id, itemsize});
+  }
+  return list;
+}
+
+py::tuple run_many(PyExecutor& self, int64_t n, const py::sequence& externals, const py::object& progress,
+                   const py::sequence& check) {
+  std::vector<ExternalRange> ranges;
+  for (py::handle item : externals) {
+    auto [address, stride] = item.cast<std::pair<uintptr_t, int64_t>>();
+    ranges.push_back({reinterpret_cast<char*>(address), stride});
+  }
+  std::vector<FloatBuffer> checks = read_float_buffers(check);
+  auto between = [&progress](int64_t done) {
+    py::gil_scoped_acquire gil;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    return progress.is_none() || !progress(done).is(py::bool_(false));
+  };
+  LoopResult result;
+  {
+    py::gil_scoped_release release;
+    result = self.core->run_many(n, ranges, between, checks);
+  }
+  return py::make_tuple(result.done, result.bad_buffer);
+}
+
+py::object run_watched(PyExecutor& self, py::handle pointers, const py::sequence& watch) {
+  Pointers p(pointers);
+  std::vector<FloatBuffer> watched = read_float_buffers(watch);
+  Nonfinite found;
+  {
+    py::gil_scoped_release release;
+    found = self.core->run_watched(p.data(), p.size(), watched);
+  }
+  if (found.step < 0) return py::none();
+  return py::make_tuple(found.step, found.buffer);
+}
+
+// Callbacks often refer to the object that owns the executor: let the collector see through it.
+int traverse(PyObject* object, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(object));
+  if (py::detail::is_holder_constructed(object))
+    for (py::object& held : py::cast<PyExecutor&>(py::handle(object)).held) Py_VISIT(held.ptr());
+  return 0;
+}
+
+int clear(PyObject* object) {
+  std::vector<py::object> dropped;  // destroyed after the executor no longer shows them
+  if (py::detail::is_holder_constructed(object))
+    dropped.swap(py::cast<PyExecutor&>(py::handle(object)).held);
+  return 0;
+}
+
+constexpr const char* kExecutorDoc = R"(Executor(buffers, steps, limit_bytes=0, keep=None)
+
+A plan, checked and ready to run. Buffers are numbered by their place in `buffers`, a sequence of tuples:
+
+  ("external", nbytes)                    address given per run: inputs, shared variables, outputs
+  ("constant", nbytes, address)           kept alive by `keep`
+  ("arena", nbytes, offset)               in the executor's memory; offset a multiple of 64
+  ("view", nbytes, base, offset)          `offset` bytes into buffer `base`, which comes before it
+  ("view", nbytes, base, offset, start, stride, label)
+                                          at offset + start[0] * stride bytes, start: id of an int64 buffer,
+                                          stride > 0 in bytes; resolved by a step, bounds checked there
+
+`steps` is a sequence of tuples, run in order:
+
+  ("kernel", label, entry, params, ins, outs)    params: bytes; ins, outs: lists of buffer ids
+  ("resolve", label, view)                       before the first use of a dynamic view (or of views of it)
+  ("python", label, function, ins, outs)         function(inputs, outputs) gets two tuples of arrays over the
+                                                 buffers' memory (inputs read-only) and writes into outputs;
+                                                 ins, outs: lists of (buffer id, dtype, shape). The arrays must
+                                                 not be kept after the call.
+
+`keep` is any object to keep alive. limit_bytes > 0 bounds arena + workspace. ValueError on anything that does not
+fit (unknown entry, bad id, a kernel's own check), MemoryError naming the sizes when they exceed the limit or
+cannot be allocated. Kernels are those of the instruction set in use at construction.)";
+
 }  // namespace
 }  // namespace symconv
 
-PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+PYBIND11_MODULE(_core, m) {
   using namespace symconv;
   m.doc() = "The C++ backend of symconv: kernels, thread pool, executor.";
   m.def("isa", &current_isa,
@@ -77,6 +334,37 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.def(
       "set_num_threads", [](int n) { ThreadPool::global().resize(n); }, py::arg("n"),
       py::call_guard<py::gil_scoped_release>(), "Resize the pool (1 to 512); waits for running plans.");
-  m.def("call_kernel", &call_kernel, py::arg("entry"), py::arg("params"), py::arg("inputs"),
-        py::arg("outputs"), "Run one kernel on C-contiguous NumPy arrays: check, workspace, run. For tests.");
+  m.def("call_kernel", &call_kernel, py::arg("entry"), py::arg("params"), py::arg("inputs"), py::arg("outputs"),
+        "Run one kernel on C-contiguous NumPy arrays: check, workspace, run. For tests.");
+
+  py::class_<PyExecutor>(m, "Executor", kExecutorDoc, py::custom_type_setup([](PyHeapTypeObject* heap_type) {
+                           heap_type->ht_type.tp_flags |= Py_TPFLAGS_HAVE_GC;
+                           heap_type->ht_type.tp_traverse = traverse;
+                           heap_type->ht_type.tp_clear = clear;
+                         }))
+      .def(py::init(&make_executor), py::arg("buffers"), py::arg("steps"), py::arg("limit_bytes") = 0,
+           py::arg("keep") = py::none())
+      .def("run", &run, py::arg("pointers"), "One run; an address per external buffer, in order of their ids.")
+      .def("run_many", &run_many, py::arg("n"), py::arg("externals"), py::arg("progress") = py::none(),
+           py::arg("check") = py::tuple(),
+           "n runs; externals: (address, bytes from one iteration to the next) per external buffer. About every\n"
+           "0.1 s, between iterations, signals are served (Ctrl-C raises KeyboardInterrupt) and progress(done) is\n"
+           "called; the loop ends early when it returns False. check: (buffer id, itemsize 4 or 8) of float\n"
+           "buffers to look through after each iteration; the loop ends at a NaN or infinity. Returns\n"
+           "(iterations done, id of the bad buffer or -1). After an exception, iterations_done tells how far.")
+      .def("run_watched", &run_watched, py::arg("pointers"), py::arg("watch"),
+           "One run that stops after the first step that writes a NaN or infinity into a buffer of watch\n"
+           "((id, itemsize) pairs). Returns (step, buffer id) or None.")
+      .def("set_profile", [](PyExecutor& s, bool on) { s.core->set_profile(on); }, py::arg("on"),
+           "Switch per-step timing; switching on starts from zero.")
+      .def("profile", [](const PyExecutor& s) { return s.core->profile_ns(); }, "Nanoseconds per step.")
+      .def("poison", [](PyExecutor& s) { s.core->poison(); },
+           "Fill arena and workspace with 0xFF bytes (NaN): shows reads of unwritten memory.")
+      .def_property_readonly("arena_bytes", [](const PyExecutor& s) { return s.core->arena_bytes(); })
+      .def_property_readonly("workspace_bytes", [](const PyExecutor& s) { return s.core->workspace_bytes(); })
+      .def_property_readonly("n_external", [](const PyExecutor& s) { return s.core->n_external(); })
+      .def_property_readonly("iterations_done", [](const PyExecutor& s) { return s.core->iterations_done(); },
+                             "Of the last run_many, also when it raised.")
+      .def_property_readonly("failed_step", [](const PyExecutor& s) { return s.core->failed_step(); },
+                             "Index of the step that raised in the last run, else -1.");
 }

@@ -1,0 +1,216 @@
+#include "runtime/executor.h"
+
+#include <chrono>
+#include <cstring>
+
+#include "runtime/errors.h"
+
+namespace symconv {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// An exponent of all ones marks NaN and infinity; integer tests vectorise, float ones would not.
+template <class Bits, Bits kExponent>
+bool any_nonfinite(const void* data, size_t count) {
+  constexpr size_t kChunk = 4096;
+  const char* bytes = static_cast<const char*>(data);
+  for (size_t begin = 0; begin < count; begin += kChunk) {
+    size_t end = begin + kChunk < count ? begin + kChunk : count;
+    Bits any = 0;
+    for (size_t i = begin; i < end; i++) {
+      Bits bits;
+      std::memcpy(&bits, bytes + i * sizeof(Bits), sizeof(Bits));
+      any |= (bits & kExponent) == kExponent;
+    }
+    if (any) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+// Holds the executor for one caller, with the pool at a fixed size and a workspace that fits it.
+class Executor::Running {
+ public:
+  explicit Running(Executor& e) : e_(e), use_(ThreadPool::global()) {
+    if (e.runner_.load() == std::this_thread::get_id())
+      throw std::runtime_error("this plan is running: a callback cannot run it again");
+    e.running_.lock();
+    e.runner_.store(std::this_thread::get_id());
+    e.failed_step_ = -1;
+    e.current_step_ = 0;
+    try {
+      e.fit_workspace(ThreadPool::global().size());
+    } catch (...) {
+      release();
+      throw;
+    }
+  }
+  ~Running() { release(); }
+
+ private:
+  void release() {
+    e_.runner_.store(std::thread::id{});
+    e_.running_.unlock();
+  }
+  Executor& e_;
+  PoolUse use_;
+};
+
+void Executor::set_externals(void* const* externals, size_t count) {
+  if (count != externals_.size())
+    fail("run got %zu pointers, the plan has %zu external buffers", count, externals_.size());
+  for (size_t i = 0; i < count; i++) {
+    int id = externals_[i];
+    if (!externals[i] && buffers_[id].nbytes > 0) fail("run got a null pointer for external buffer %d", id);
+    pointers_[id] = externals[i];
+  }
+  resolve_fixed_views();
+}
+
+void Executor::resolve_fixed_views() {
+  for (int id : fixed_views_)
+    pointers_[id] = static_cast<char*>(pointers_[buffers_[id].base]) + buffers_[id].offset;
+}
+
+void Executor::resolve(int view) {
+  const BufferSpec& v = buffers_[view];
+  int64_t start;
+  std::memcpy(&start, pointers_[v.start], sizeof start);
+  size_t base_bytes = buffers_[v.base].nbytes;
+  int64_t last = static_cast<int64_t>(base_bytes - v.offset - v.nbytes) / v.stride;
+  if (start < 0 || start > last)
+    fail_index("%s: start %lld is outside 0 to %lld (%zu bytes taken in steps of %lld from %zu bytes)",
+               v.label.empty() ? "view" : v.label.c_str(), static_cast<long long>(start),
+               static_cast<long long>(last), v.nbytes, static_cast<long long>(v.stride), base_bytes);
+  pointers_[view] = static_cast<char*>(pointers_[v.base]) + v.offset + start * v.stride;
+  for (int id : followers_[view])
+    pointers_[id] = static_cast<char*>(pointers_[buffers_[id].base]) + buffers_[id].offset;
+}
+
+template <Executor::Mode mode>
+void Executor::run_steps_in(Nonfinite* found) {
+  ThreadPool& pool = ThreadPool::global();
+  int n = static_cast<int>(steps_.size());
+  Clock::time_point before;
+  if constexpr (mode == Mode::kProfile) before = Clock::now();
+  for (int i = 0; i < n; i++) {
+    const StepSpec& step = steps_[i];
+    current_step_ = i;
+    for (size_t k = 0; k < step.in.size(); k++) in_[k] = pointers_[step.in[k]];
+    for (size_t k = 0; k < step.out.size(); k++) out_[k] = pointers_[step.out[k]];
+    if (entries_[i])
+      entries_[i]->run({params_->data() + params_offset_[i], step.params.size(), in_.data(), out_.data(),
+                        workspace_->data(), &pool});
+    else if (step.kind == StepSpec::Kind::kResolve)
+      resolve(step.buffer);
+    else
+      step.callback(in_.data(), out_.data());
+    if constexpr (mode == Mode::kProfile) {
+      Clock::time_point now = Clock::now();
+      profile_ns_[i] += std::chrono::duration_cast<std::chrono::nanoseconds>(now - before).count();
+      before = now;
+    }
+    if constexpr (mode == Mode::kWatch)
+      for (int id : step.out)
+        if (watch_itemsize_[id] && has_nonfinite({id, watch_itemsize_[id]})) {
+          *found = {i, id};
+          return;
+        }
+  }
+}
+
+// Adds the place to what a kernel throws; a Python exception from a callback passes unchanged.
+void Executor::run_steps(Mode mode, Nonfinite* found) {
+  try {
+    if (mode == Mode::kPlain) run_steps_in<Mode::kPlain>(found);
+    if (mode == Mode::kProfile) run_steps_in<Mode::kProfile>(found);
+    if (mode == Mode::kWatch) run_steps_in<Mode::kWatch>(found);
+  } catch (const std::out_of_range& error) {
+    failed_step_ = current_step_;
+    throw std::out_of_range(place(current_step_) + ": " + error.what());
+  } catch (const std::invalid_argument& error) {
+    failed_step_ = current_step_;
+    throw std::invalid_argument(place(current_step_) + ": " + error.what());
+  } catch (...) {
+    failed_step_ = current_step_;
+    throw;
+  }
+}
+
+void Executor::run(void* const* externals, size_t count) {
+  Running running(*this);
+  set_externals(externals, count);
+  run_steps(profile_ ? Mode::kProfile : Mode::kPlain, nullptr);
+}
+
+LoopResult Executor::run_many(int64_t n, const std::vector<ExternalRange>& externals,
+                              const std::function<bool(int64_t)>& progress,
+                              const std::vector<FloatBuffer>& checks) {
+  Running running(*this);
+  iterations_done_ = 0;
+  if (n < 0) fail("run_many: %lld iterations", static_cast<long long>(n));
+  check_float_buffers(checks);
+  std::vector<void*> addresses(externals.size());
+  for (size_t k = 0; k < externals.size(); k++) addresses[k] = externals[k].address;
+  set_externals(addresses.data(), addresses.size());
+  Clock::time_point last = Clock::now();
+  for (int64_t i = 0; i < n; i++) {
+    for (size_t k = 0; k < externals.size(); k++)
+      pointers_[externals_[k]] = externals[k].address + i * externals[k].stride;
+    resolve_fixed_views();
+    run_steps(profile_ ? Mode::kProfile : Mode::kPlain, nullptr);
+    iterations_done_ = i + 1;
+    for (const FloatBuffer& b : checks)
+      if (has_nonfinite(b)) return {i + 1, b.id};
+    if (progress) {
+      Clock::time_point now = Clock::now();
+      if (now - last >= std::chrono::milliseconds(100)) {
+        if (!progress(i + 1)) break;
+        last = Clock::now();
+      }
+    }
+  }
+  return {iterations_done_, -1};
+}
+
+Nonfinite Executor::run_watched(void* const* externals, size_t count, const std::vector<FloatBuffer>& watched) {
+  Running running(*this);
+  check_float_buffers(watched);
+  watch_itemsize_.assign(buffers_.size(), 0);
+  for (const FloatBuffer& b : watched) watch_itemsize_[b.id] = b.itemsize;
+  set_externals(externals, count);
+  Nonfinite found = {-1, -1};
+  run_steps(Mode::kWatch, &found);
+  return found;
+}
+
+void Executor::set_profile(bool on) {
+  Running running(*this);
+  profile_ = on;
+  if (on) profile_ns_.assign(steps_.size(), 0);
+}
+
+void Executor::poison() {
+  Running running(*this);
+  std::memset(arena_->data(), 0xff, arena_->size());
+  std::memset(workspace_->data(), 0xff, workspace_->size());
+}
+
+void Executor::check_float_buffers(const std::vector<FloatBuffer>& list) const {
+  for (const FloatBuffer& b : list) {
+    const BufferSpec& spec = buffer(b.id);
+    if ((b.itemsize != 4 && b.itemsize != 8) || spec.nbytes % b.itemsize)
+      fail("buffer %d of %zu bytes cannot be checked as floats of %d bytes", b.id, spec.nbytes, b.itemsize);
+  }
+}
+
+bool Executor::has_nonfinite(const FloatBuffer& b) const {
+  size_t count = buffers_[b.id].nbytes / b.itemsize;
+  if (b.itemsize == 4) return any_nonfinite<uint32_t, 0x7f800000u>(pointers_[b.id], count);
+  return any_nonfinite<uint64_t, 0x7ff0000000000000ull>(pointers_[b.id], count);
+}
+
+}  // namespace symconv
