@@ -52,8 +52,14 @@ void call_kernel(const std::string& entry, const py::bytes& params, const py::se
   py::gil_scoped_release release;
   ThreadPool& pool = ThreadPool::global();
   PoolUse use(pool);
-  Sizes sizes{copy.data(),      bytes.size(), in_bytes.data(), static_cast<int>(in.size()),
-              out_bytes.data(), static_cast<int>(out.size()), 0, pool.size()};
+  Sizes sizes{copy.data(),
+              bytes.size(),
+              in_bytes.data(),
+              static_cast<int>(in.size()),
+              out_bytes.data(),
+              static_cast<int>(out.size()),
+              0,
+              pool.size()};
   kernel.check(sizes);
   AlignedMemory workspace(kernel.workspace ? kernel.workspace(sizes) : 0);
   kernel.run({copy.data(), bytes.size(), in_pointers.data(), out_pointers.data(), workspace.data(), &pool});
@@ -145,7 +151,8 @@ struct PyExecutor {
   std::unique_ptr<Executor> core;
 };
 
-StepSpec read_step(const py::tuple& t, size_t index, const std::vector<BufferSpec>& buffers, PyExecutor* self) {
+StepSpec read_step(const py::tuple& t, size_t index, const std::vector<BufferSpec>& buffers,
+                   PyExecutor* self) {
   StepSpec s;
   if (t.size() < 2) fail("step %zu: expected (kind, label, ...)", index);
   std::string kind = t[0].cast<std::string>();
@@ -167,7 +174,8 @@ StepSpec read_step(const py::tuple& t, size_t index, const std::vector<BufferSpe
     if (!PyCallable_Check(t[2].ptr())) fail("step %zu: its function cannot be called", index);
     self->held.push_back(t[2]);
     py::handle function = t[2];
-    auto in = read_array_specs(t[3], s.in, buffers, index), out = read_array_specs(t[4], s.out, buffers, index);
+    auto in = read_array_specs(t[3], s.in, buffers, index),
+         out = read_array_specs(t[4], s.out, buffers, index);
     // The dtypes inside are Python objects: the executor is destroyed with the GIL held.
     s.callback = [self, function, in, out](void* const* in_pointers, void* const* out_pointers) {
       py::gil_scoped_acquire gil;
@@ -288,8 +296,7 @@ int traverse(PyObject* object, visitproc visit, void* arg) {
 
 int clear(PyObject* object) {
   std::vector<py::object> dropped;  // destroyed after the executor no longer shows them
-  if (py::detail::is_holder_constructed(object))
-    dropped.swap(py::cast<PyExecutor&>(py::handle(object)).held);
+  if (py::detail::is_holder_constructed(object)) dropped.swap(py::cast<PyExecutor&>(py::handle(object)).held);
   return 0;
 }
 
@@ -334,8 +341,8 @@ PYBIND11_MODULE(_core, m) {
   m.def(
       "set_num_threads", [](int n) { ThreadPool::global().resize(n); }, py::arg("n"),
       py::call_guard<py::gil_scoped_release>(), "Resize the pool (1 to 512); waits for running plans.");
-  m.def("call_kernel", &call_kernel, py::arg("entry"), py::arg("params"), py::arg("inputs"), py::arg("outputs"),
-        "Run one kernel on C-contiguous NumPy arrays: check, workspace, run. For tests.");
+  m.def("call_kernel", &call_kernel, py::arg("entry"), py::arg("params"), py::arg("inputs"),
+        py::arg("outputs"), "Run one kernel on C-contiguous NumPy arrays: check, workspace, run. For tests.");
 
   py::class_<PyExecutor>(m, "Executor", kExecutorDoc, py::custom_type_setup([](PyHeapTypeObject* heap_type) {
                            heap_type->ht_type.tp_flags |= Py_TPFLAGS_HAVE_GC;
@@ -344,27 +351,36 @@ PYBIND11_MODULE(_core, m) {
                          }))
       .def(py::init(&make_executor), py::arg("buffers"), py::arg("steps"), py::arg("limit_bytes") = 0,
            py::arg("keep") = py::none())
-      .def("run", &run, py::arg("pointers"), "One run; an address per external buffer, in order of their ids.")
-      .def("run_many", &run_many, py::arg("n"), py::arg("externals"), py::arg("progress") = py::none(),
-           py::arg("check") = py::tuple(),
-           "n runs; externals: (address, bytes from one iteration to the next) per external buffer. About every\n"
-           "0.1 s, between iterations, signals are served (Ctrl-C raises KeyboardInterrupt) and progress(done) is\n"
-           "called; the loop ends early when it returns False. check: (buffer id, itemsize 4 or 8) of float\n"
-           "buffers to look through after each iteration; the loop ends at a NaN or infinity. Returns\n"
-           "(iterations done, id of the bad buffer or -1). After an exception, iterations_done tells how far.")
+      .def("run", &run, py::arg("pointers"),
+           "One run; an address per external buffer, in order of their ids.")
+      .def(
+          "run_many", &run_many, py::arg("n"), py::arg("externals"), py::arg("progress") = py::none(),
+          py::arg("check") = py::tuple(),
+          "n runs; externals: (address, bytes from one iteration to the next) per external buffer. About "
+          "every\n"
+          "0.1 s, between iterations, signals are served (Ctrl-C raises KeyboardInterrupt) and "
+          "progress(done) is\n"
+          "called; the loop ends early when it returns False. check: (buffer id, itemsize 4 or 8) of float\n"
+          "buffers to look through after each iteration; the loop ends at a NaN or infinity. Returns\n"
+          "(iterations done, id of the bad buffer or -1). After an exception, iterations_done tells how far.")
       .def("run_watched", &run_watched, py::arg("pointers"), py::arg("watch"),
            "One run that stops after the first step that writes a NaN or infinity into a buffer of watch\n"
            "((id, itemsize) pairs). Returns (step, buffer id) or None.")
-      .def("set_profile", [](PyExecutor& s, bool on) { s.core->set_profile(on); }, py::arg("on"),
-           "Switch per-step timing; switching on starts from zero.")
-      .def("profile", [](const PyExecutor& s) { return s.core->profile_ns(); }, "Nanoseconds per step.")
-      .def("poison", [](PyExecutor& s) { s.core->poison(); },
-           "Fill arena and workspace with 0xFF bytes (NaN): shows reads of unwritten memory.")
+      .def(
+          "set_profile", [](PyExecutor& s, bool on) { s.core->set_profile(on); }, py::arg("on"),
+          "Switch per-step timing; switching on starts from zero.")
+      .def(
+          "profile", [](const PyExecutor& s) { return s.core->profile_ns(); }, "Nanoseconds per step.")
+      .def(
+          "poison", [](PyExecutor& s) { s.core->poison(); },
+          "Fill arena and workspace with 0xFF bytes (NaN): shows reads of unwritten memory.")
       .def_property_readonly("arena_bytes", [](const PyExecutor& s) { return s.core->arena_bytes(); })
       .def_property_readonly("workspace_bytes", [](const PyExecutor& s) { return s.core->workspace_bytes(); })
       .def_property_readonly("n_external", [](const PyExecutor& s) { return s.core->n_external(); })
-      .def_property_readonly("iterations_done", [](const PyExecutor& s) { return s.core->iterations_done(); },
-                             "Of the last run_many, also when it raised.")
-      .def_property_readonly("failed_step", [](const PyExecutor& s) { return s.core->failed_step(); },
-                             "Index of the step that raised in the last run, else -1.");
+      .def_property_readonly(
+          "iterations_done", [](const PyExecutor& s) { return s.core->iterations_done(); },
+          "Of the last run_many, also when it raised.")
+      .def_property_readonly(
+          "failed_step", [](const PyExecutor& s) { return s.core->failed_step(); },
+          "Index of the step that raised in the last run, else -1.");
 }

@@ -176,7 +176,8 @@ LoopResult Executor::run_many(int64_t n, const std::vector<ExternalRange>& exter
   return {iterations_done_, -1};
 }
 
-Nonfinite Executor::run_watched(void* const* externals, size_t count, const std::vector<FloatBuffer>& watched) {
+Nonfinite Executor::run_watched(void* const* externals, size_t count,
+                                const std::vector<FloatBuffer>& watched) {
   Running running(*this);
   check_float_buffers(watched);
   watch_itemsize_.assign(buffers_.size(), 0);

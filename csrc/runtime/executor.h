@@ -120,14 +120,14 @@ class Executor {
 
   std::vector<BufferSpec> buffers_;
   std::vector<StepSpec> steps_;
-  std::vector<const KernelEntry*> entries_;      // per step, null unless a kernel
-  std::vector<size_t> params_offset_;            // per step
-  std::unique_ptr<AlignedMemory> params_;        // all params, each 64-byte aligned
-  std::vector<int> externals_;                   // ids
-  std::vector<int> fixed_views_;                 // ids of views that depend on no dynamic one, bases first
-  std::vector<std::vector<int>> followers_;      // per dynamic view: static views of it, bases first
-  std::vector<void*> pointers_;                  // per buffer, during a run
-  std::vector<void*> in_, out_;                  // argument lists of the current step
+  std::vector<const KernelEntry*> entries_;  // per step, null unless a kernel
+  std::vector<size_t> params_offset_;        // per step
+  std::unique_ptr<AlignedMemory> params_;    // all params, each 64-byte aligned
+  std::vector<int> externals_;               // ids
+  std::vector<int> fixed_views_;             // ids of views that depend on no dynamic one, bases first
+  std::vector<std::vector<int>> followers_;  // per dynamic view: static views of it, bases first
+  std::vector<void*> pointers_;              // per buffer, during a run
+  std::vector<void*> in_, out_;              // argument lists of the current step
   std::shared_ptr<AlignedMemory> arena_;
   std::unique_ptr<AlignedMemory> workspace_;
   size_t limit_;

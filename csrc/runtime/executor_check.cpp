@@ -52,8 +52,8 @@ void Executor::check_view(int id) {
   if (v.base >= id) fail("%s: its base %d must come before it", who.c_str(), v.base);
   size_t base_bytes = buffers_[v.base].nbytes;
   if (v.offset > base_bytes || v.nbytes > base_bytes - v.offset)
-    fail("%s: bytes %zu to %zu lie outside buffer %d of %zu bytes", who.c_str(), v.offset, v.offset + v.nbytes,
-         v.base, base_bytes);
+    fail("%s: bytes %zu to %zu lie outside buffer %d of %zu bytes", who.c_str(), v.offset,
+         v.offset + v.nbytes, v.base, base_bytes);
   if (v.start < 0) return;
   require_id(v.start, buffers_.size(), who);
   if (buffers_[v.start].nbytes < sizeof(int64_t))
@@ -73,7 +73,8 @@ void Executor::check_buffers() {
     if (b.nbytes > kLargest || b.offset > kLargest)
       fail("buffer %d: size %zu or offset %zu is beyond 2^62", id, b.nbytes, b.offset);
     if (b.kind == Kind::kExternal) externals_.push_back(id);
-    if (b.kind == Kind::kConstant && !b.address && b.nbytes > 0) fail("buffer %d: constant without address", id);
+    if (b.kind == Kind::kConstant && !b.address && b.nbytes > 0)
+      fail("buffer %d: constant without address", id);
     if (b.kind == Kind::kArena && b.offset % kAlignment)
       fail("buffer %d: arena offset %zu is not a multiple of %zu", id, b.offset, kAlignment);
     if (b.kind != Kind::kView) continue;
