@@ -1,0 +1,1 @@
+"""Layers, training, schedules, metrics, checkpoints."""
