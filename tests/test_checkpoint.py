@@ -29,9 +29,9 @@ def tensors() -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_checkpoint_round_trip(tmp_path, kind):
     path = tmp_path / f"w{kind}"
-    assert checkpoint.save(str(path), tensors(), spec=SPEC, metadata={"epoch": 3}) == path
+    assert checkpoint.save(str(path), tensors(), spec=SPEC, metadata={"epoch": 3, "sizes": {2: (1, 2), 10: 0.1}}) == path
     found = checkpoint.load(path, expected=tensors())
-    assert found.spec == SPEC and found.metadata == {"epoch": 3} and found.version == symconv.__version__
+    assert found.spec == SPEC and found.metadata["sizes"] == {"2": [1, 2], "10": 0.1} and found.version == symconv.__version__
     assert sorted(found.tensors) == sorted(tensors())
     for name, tensor in tensors().items():
         assert found.tensors[name].dtype == tensor.dtype and found.tensors[name].shape == tensor.shape
@@ -97,9 +97,22 @@ def test_checkpoint_notices_flipped_bits(tmp_path, kind):
         except WeightsError:
             refused += 1
             continue
+        assert found.spec in (SPEC, None), f"byte {place}"
         for name in wanted:
             assert np.array_equal(found.tensors[name], wanted[name]), f"byte {place}"
     assert refused > 40
+
+
+def test_checkpoint_notices_another_dtype_of_the_same_bytes_and_a_lost_tensor(tmp_path):
+    path = tmp_path / "w.safetensors"
+    checkpoint.save(path, {"w": np.arange(6, dtype="float32"), "b": np.zeros(2, "int8")})
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"F32"', b'"I32"'))
+    with pytest.raises(WeightsError, match="'w' does not match its checksum"):
+        checkpoint.load(path)
+    path.write_bytes(whole.replace(b'"b":{', b'"c":{'))
+    with pytest.raises(WeightsError, match="'b' is gone"):
+        checkpoint.load(path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -133,8 +146,8 @@ def raw_safetensors(header: dict, data: bytes) -> bytes:
     (raw_safetensors({"w": {"dtype": "F32", "shape": [9], "data_offsets": [0, 4]}}, b"abcd"), "mend"),
     (raw_safetensors({"__metadata__": {"symconv": "{"}}, b""), "metadata is not JSON"),
     (raw_safetensors({"__metadata__": {"symconv": "[1]"}}, b""), "metadata is not JSON"),
-    (raw_safetensors({"__metadata__": {"symconv": '{"format": 2, "version": "9"}'}}, b""), "symconv 9, newer"),
-    (raw_safetensors({"__metadata__": {"symconv": '{"crc32": {"w": 1}}'}}, b""), "tensor 'w' is gone"),
+    (raw_safetensors({"__metadata__": {"symconv": '{"format": 2, "version": "9"}'}}, b""), "symconv 9, newe"),
+    (raw_safetensors({"__metadata__": {"symconv": '{"spec": 1}'}}, b""), "metadata does not match"),
 ])
 def test_checkpoint_refuses_strange_files(tmp_path, content, message):
     (tmp_path / "w").write_bytes(content)

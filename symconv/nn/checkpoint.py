@@ -50,9 +50,11 @@ def save(
     from symconv import __version__
 
     head = {"format": FORMAT, "version": __version__, "spec": spec, "metadata": dict(metadata or {}),
-            "crc32": {name: zlib.crc32(array.tobytes()) for name, array in arrays.items()}}
+            "crc32": {name: fingerprint(array) for name, array in arrays.items()}}
     try:
-        text = json.dumps(head, sort_keys=True)
+        # Once through JSON, so that the checksum is of what a reader will see: lists, keys as strings.
+        head = json.loads(json.dumps(head))
+        text = json.dumps({**head, "head_crc32": head_fingerprint(head)}, sort_keys=True)
     except (TypeError, ValueError) as why:
         raise WeightsError(f"{path}: spec and metadata are JSON values (dicts with string keys, lists, "
                            f"strings, numbers)\n  {why}") from why
@@ -93,11 +95,21 @@ def load(path: Pathlike, *, expected: Mapping[str, Any] | None = None) -> Checkp
     for name, crc in head["crc32"].items():
         if name not in tensors:
             raise corrupt(path, f"tensor {name!r} is gone")
-        if zlib.crc32(np.ascontiguousarray(tensors[name]).tobytes()) != crc:
+        if fingerprint(tensors[name]) != crc:
             raise corrupt(path, f"tensor {name!r} does not match its checksum")
     if expected is not None:
         check_shapes(tensors, expected, str(path))
     return Checkpoint(tensors, head["spec"], head["version"], head["metadata"])
+
+
+def fingerprint(array: np.ndarray) -> int:
+    """CRC-32 of the values, the dtype and the shape: the same bytes read as integers must not pass."""
+    return zlib.crc32(f"{array.dtype.str}{array.shape}".encode(), zlib.crc32(array.tobytes()))
+
+
+def head_fingerprint(head: Mapping[str, Any]) -> int:
+    parts = [head[key] for key in ("format", "version", "spec", "metadata", "crc32")]
+    return zlib.crc32(json.dumps(parts, sort_keys=True).encode())
 
 
 def check_shapes(tensors: Mapping[str, np.ndarray], expected: Mapping[str, Any], source: str) -> None:
@@ -153,17 +165,20 @@ def read_npz(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
 def parse_head(path: Path, text: str | None) -> dict[str, Any]:
     """symconv's own metadata, empty for a file that another program wrote."""
     head: dict[str, Any] = {"format": FORMAT, "version": None, "spec": None, "metadata": {}, "crc32": {}}
-    if text is not None:
-        try:
-            found = json.loads(text)
-            if not isinstance(found, dict) or not isinstance(found.get("crc32", {}), dict):
-                raise ValueError("not an object")
-        except ValueError as why:
-            raise corrupt(path, f"its metadata is not JSON: {why}") from why
-        head.update(found)
+    if text is None:
+        return head
+    try:
+        found = json.loads(text)
+        if not isinstance(found, dict) or not isinstance(found.get("crc32", {}), dict):
+            raise ValueError("not an object")
+    except ValueError as why:
+        raise corrupt(path, f"its metadata is not JSON: {why}") from why
+    head.update(found)
     if not isinstance(head["format"], int) or head["format"] > FORMAT:
         raise WeightsError(f"{path}: format {head['format']} of symconv {head['version']}, newer than "
                            f"this one reads ({FORMAT})\n  hint: update symconv")
+    if head.get("head_crc32") != head_fingerprint(head):
+        raise corrupt(path, "its metadata does not match its checksum")
     return head
 
 

@@ -20,7 +20,8 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, n_classes: int
     """m[i, j] = how many of class i were taken for class j: int64 [k, k].
 
     labels [n] integers; predictions [n] classes or [n, k] scores. k is `n_classes`, else the number of
-    scores, else the greatest class + 1. Raises ShapeError where they do not fit, DataError for a class out of range.
+    scores, else the greatest class + 1. Raises ShapeError where they do not fit, DataError for a class
+    out of range.
     """
     if n_classes is None and np.ndim(predictions) == 2:
         n_classes = np.shape(predictions)[1]
