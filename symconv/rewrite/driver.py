@@ -1,0 +1,93 @@
+"""Applies rules to a graph until none matches, keeping a trace of what was applied where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from symconv.errors import CompileError
+from symconv.graph import Apply, Op, Variable
+from symconv.graph.function_graph import FunctionGraph
+from symconv.ops.operands import as_variable
+from symconv.ops.shape import broadcast_to, reshape
+from symconv.rewrite.pattern import LocalRule, Rule
+from symconv.rewrite.specialize import apply_simplified
+
+MAX_ROUNDS = 20  # sweeps over the graph; more means that two rules undo each other
+MAX_STEPS = 50  # rules in a row on one node
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One application of a rule: for explain() and for finding a wrong rule."""
+
+    rule: str
+    before: str
+    after: str
+    origin: str
+
+
+Trace = list[Applied]
+
+
+class RuleSet:
+    """Rules by the op at their root, applied bottom-up to a fixed point."""
+
+    def __init__(self, rules: Iterable[Rule | LocalRule]) -> None:
+        self.rules = list(rules)
+        self.by_op: dict[type[Op], list[Rule | LocalRule]] = {}
+        for rule in self.rules:
+            self.by_op.setdefault(rule.op, []).append(rule)
+
+    def __call__(self, graph: FunctionGraph, trace: Trace) -> FunctionGraph:
+        for _ in range(MAX_ROUNDS):
+            new = graph.rebuild({}, lambda node, inputs: self._make(node, inputs, trace))
+            if new.roots == graph.roots:
+                return graph
+            graph = new
+        last = ", ".join(sorted({a.rule for a in trace[-20:]}))
+        raise CompileError(f"rewriting does not come to an end; the rules applied last: {last}")
+
+    def _make(self, node: Apply, inputs: tuple[Variable, ...], trace: Trace) -> Sequence[Variable]:
+        outputs = node.outputs if inputs == node.inputs else apply_simplified(node, inputs)
+        for _ in range(MAX_STEPS):
+            new = self._step(outputs, trace)
+            if new is None:
+                return outputs
+            outputs = new
+        raise CompileError(f"rewriting {node!r} from {node.origin} does not come to an end")
+
+    def _step(self, outputs: Sequence[Variable], trace: Trace) -> Sequence[Variable] | None:
+        owner = outputs[0].owner
+        if owner is None or any(o.owner is not owner for o in outputs):
+            return None
+        for rule in self.by_op.get(type(owner.op), ()):
+            if isinstance(rule, Rule):
+                single = rule.apply(outputs[0])
+                new = None if single is None else [single]
+            else:
+                new = rule.rewrite(owner)
+                new = [new] if isinstance(new, Variable) else new
+            if new is None:
+                continue
+            fitted = fit(new, owner.outputs)
+            if fitted is None or list(fitted) == list(outputs):
+                continue
+            trace.append(Applied(rule.name, repr(owner), ", ".join(map(repr, fitted)), owner.origin))
+            return fitted if len(outputs) == len(fitted) else [fitted[o.index] for o in outputs]
+        return None
+
+
+def fit(new: Sequence[Variable], old: Sequence[Variable]) -> list[Variable] | None:
+    """`new` with the shapes of `old` (a rule may lose a broadcast); None if the dtype would change."""
+    fitted = []
+    for n, o in zip(new, old):
+        n = as_variable(n)
+        if n.dtype != o.dtype:
+            return None
+        if n.type.shape != o.type.shape:
+            if not o.type.is_concrete or not n.type.is_concrete:
+                return None
+            n = reshape(n, o.type.shape) if n.type.size == o.type.size else broadcast_to(n, o.type.shape)
+        fitted.append(n)
+    return fitted

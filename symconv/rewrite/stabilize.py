@@ -1,0 +1,134 @@
+"""Numerically stable forms of what users write: log-softmax, cross-entropy, log-sigmoid, softplus."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from symconv.graph import Apply, Constant, Variable
+from symconv.ops.activations import sigmoid, softplus
+from symconv.ops.elementwise import TrueDiv, add, mul, neg, sub, true_div
+from symconv.ops.gather import AdvancedIndex, Scatter
+from symconv.ops.softmax import (
+    LogSoftmax,
+    LogSoftmaxGrad,
+    Softmax,
+    SoftmaxCrossEntropy,
+    SoftmaxCrossEntropyGrad,
+    SoftmaxGrad,
+    TakeLabel,
+    put_label,
+)
+from symconv.ops.transcendental import Log, exp, expm1, log, log1p
+from symconv.rewrite.driver import RuleSet
+from symconv.rewrite.pattern import LocalRule, Rule, filled_value
+
+
+def _log_of_softmax(node: Apply) -> Variable | None:
+    """log(softmax(x)) -> log_softmax(x)."""
+    p = node.inputs[0].owner
+    if p is None or not isinstance(p.op, Softmax):
+        return None
+    return LogSoftmax(p.op.axis)(p.inputs[0])
+
+
+def _softmax_grad_of_quotient(node: Apply) -> Variable | None:
+    """softmax_grad(d / p, p) -> log_softmax_grad(d, log p): no division by a p that underflowed."""
+    dy, p = node.inputs
+    if dy.owner is None or not isinstance(dy.owner.op, TrueDiv) or dy.owner.inputs[1] is not p:
+        return None
+    if p.owner is None or not isinstance(p.owner.op, Softmax):
+        return None
+    axis = p.owner.op.axis
+    return LogSoftmaxGrad(axis)(dy.owner.inputs[0], LogSoftmax(axis)(p.owner.inputs[0]))
+
+
+def _softmax_grad_of_negated_quotient(node: Apply) -> Variable | None:
+    """softmax_grad(-g, p) -> -softmax_grad(g, p), so that the rule above can see a quotient."""
+    g = node.inputs[0].owner
+    return neg(SoftmaxGrad(node.op.axis)(g.inputs[0], node.inputs[1])) if _is(g, "neg") else None  # type: ignore[attr-defined, union-attr]
+
+
+def _is(node: Apply | None, name: str) -> bool:
+    return node is not None and node.op.name == name
+
+
+def _counts_rows(v: Variable, rows: int) -> bool:
+    """True for the index array 0, 1, ..., rows - 1."""
+    if isinstance(v, Constant):
+        return v.type.shape == (rows,) and bool(np.array_equal(v.data, np.arange(rows)))
+    if not _is(v.owner, "arange") or v.type.shape != (rows,):
+        return False
+    start, step = v.owner.inputs[0], v.owner.inputs[1]  # type: ignore[union-attr]
+    return filled_value(start) == 0 and (rows < 2 or filled_value(step) == 1)
+
+
+def _pick_of_log_softmax(node: Apply) -> Variable | None:
+    """log_softmax(x)[arange(n), labels] -> take_label."""
+    x, *indices = node.inputs
+    if x.ndim != 2 or len(indices) != 2 or node.op.axis != 0 or not _is(x.owner, "log_softmax"):  # type: ignore[attr-defined]
+        return None
+    rows, labels = indices
+    if labels.ndim != 1 or labels.dtype == "bool" or not _counts_rows(rows, x.type.shape[0] or 0):
+        return None
+    return TakeLabel()(x, labels)
+
+
+def _scatter_of_labels(node: Apply) -> Variable | None:
+    """zeros with [arange(n), labels] += g -> put_label(g, labels)."""
+    x, y, *indices = node.inputs
+    if x.ndim != 2 or len(indices) != 2 or node.op.axis != 0 or filled_value(x) != 0:  # type: ignore[attr-defined]
+        return None
+    rows, labels = indices
+    if labels.ndim != 1 or not x.type.is_float or not _counts_rows(rows, x.type.shape[0] or 0):
+        return None
+    return put_label(y, labels, x.type.shape[1] or 0)
+
+
+def _cross_entropy(node: Apply) -> Variable | None:
+    """take_label(log_softmax(x), labels) -> -softmax_cross_entropy(x, labels)."""
+    logp, labels = node.inputs
+    if not _is(logp.owner, "log_softmax") or logp.owner.op.axis != 1:  # type: ignore[union-attr]
+        return None
+    loss, _ = SoftmaxCrossEntropy()(logp.owner.inputs[0], labels)  # type: ignore[union-attr]
+    return neg(loss)
+
+
+def _cross_entropy_grad(node: Apply) -> Variable | None:
+    """log_softmax_grad(put_label(g, labels), log_softmax(x)) -> softmax_cross_entropy_grad(-g, p, labels)."""
+    dy, logp = node.inputs
+    if not (_is(dy.owner, "put_label") and _is(logp.owner, "log_softmax")) or node.op.axis != 1:  # type: ignore[attr-defined]
+        return None
+    g, labels = dy.owner.inputs[:2]  # type: ignore[union-attr]
+    _, p = SoftmaxCrossEntropy()(logp.owner.inputs[0], labels)  # type: ignore[union-attr]
+    return SoftmaxCrossEntropyGrad()(neg(g), p, labels)
+
+
+RULES: list[Rule | LocalRule] = [
+    LocalRule("log_of_softmax", Log, _log_of_softmax),
+    LocalRule("softmax_grad_of_negated", SoftmaxGrad, _softmax_grad_of_negated_quotient),
+    LocalRule("softmax_grad_of_quotient", SoftmaxGrad, _softmax_grad_of_quotient),
+    LocalRule("pick_of_log_softmax", AdvancedIndex, _pick_of_log_softmax),
+    LocalRule("scatter_of_labels", Scatter, _scatter_of_labels),
+    LocalRule("cross_entropy", TakeLabel, _cross_entropy),
+    LocalRule("cross_entropy_grad", LogSoftmaxGrad, _cross_entropy_grad),
+    Rule("log_sigmoid", lambda x: log(sigmoid(x)), lambda x: neg(softplus(neg(x)))),
+    Rule("log_one_minus_sigmoid", lambda x: log(sub(1.0, sigmoid(x))), lambda x: neg(softplus(x))),
+    Rule("log1p_minus_sigmoid", lambda x: log1p(neg(sigmoid(x))), lambda x: neg(softplus(x))),
+    Rule("log_one_plus_exp", lambda x: log(add(1.0, exp(x))), lambda x: softplus(x)),
+    Rule("log1p_exp", lambda x: log1p(exp(x)), lambda x: softplus(x)),
+    Rule("log_one_plus", lambda x: log(add(1.0, x)), lambda x: log1p(x)),
+    Rule("exp_minus_one", lambda x: sub(exp(x), 1.0), lambda x: expm1(x)),
+    Rule("logistic", lambda x: true_div(1.0, add(1.0, exp(neg(x)))), lambda x: sigmoid(x)),
+    # the gradients of the logarithms above, d / s * s (1 - s): s and 1 - s may be 0, the quotient not
+    Rule(
+        "log_sigmoid_grad",
+        lambda d, x: mul(true_div(d, sigmoid(x)), mul(sigmoid(x), sub(1.0, sigmoid(x)))),
+        lambda d, x: mul(d, sigmoid(neg(x))),
+    ),
+    Rule(
+        "log_one_minus_sigmoid_grad",
+        lambda d, x: mul(true_div(d, sub(1.0, sigmoid(x))), mul(sigmoid(x), sub(1.0, sigmoid(x)))),
+        lambda d, x: mul(d, sigmoid(x)),
+    ),
+]
+stabilize = RuleSet(RULES)
