@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from symconv.graph.core import Apply, Variable
-from symconv.graph.traversal import rebuild, toposort
+from symconv.graph.traversal import rebuild, substitute, toposort
 
 
 @dataclass(frozen=True)
@@ -40,3 +40,7 @@ class FunctionGraph:
         make: Callable[[Apply, tuple[Variable, ...]], Sequence[Variable]] | None = None,
     ) -> FunctionGraph:
         return self.with_roots(rebuild(self.roots, replace, make))
+
+    def substitute(self, replace: Mapping[Variable, Variable]) -> FunctionGraph:
+        """Replace variables everywhere, also inside the replacements."""
+        return self.with_roots(substitute(self.roots, replace)) if replace else self

@@ -84,3 +84,39 @@ def rebuild(
                     fresh.name = old.name
                 memo[old] = fresh
     return [memo.get(v, v) for v in outputs]
+
+
+def substitute(outputs: Sequence[Variable], replace: Mapping[Variable, Variable]) -> list[Variable]:
+    """`outputs` with variables replaced everywhere, also inside the replacements themselves.
+
+    A replacement must not contain the variable that it replaces.
+    """
+    memo: dict[Variable, Variable] = {}
+    stack = list(outputs)
+    while stack:
+        v = stack[-1]
+        if v in memo:
+            stack.pop()
+            continue
+        target = v
+        while target in replace:
+            target = replace[target]
+        node = target.owner
+        if node is None:
+            memo[v] = target
+            stack.pop()
+            continue
+        missing = [i for i in node.inputs if i not in memo]
+        if missing:
+            stack.extend(missing)
+            continue
+        inputs = tuple(memo[i] for i in node.inputs)
+        if inputs == node.inputs:
+            memo[v] = target
+        else:
+            with origin(node.origin):
+                memo[v] = node.op.make(*inputs).outputs[target.index]
+            if memo[v].name is None:
+                memo[v].name = v.name
+        stack.pop()
+    return [memo[v] for v in outputs]

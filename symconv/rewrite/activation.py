@@ -64,4 +64,4 @@ def share_relu(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
         if node.op.name == "gt" and node.inputs[0] in present and is_number(node.inputs[1], 0):
             replace[node.out] = gt(present[node.inputs[0]], node.inputs[1])
             trace.append(Applied("share_relu", repr(node), repr(replace[node.out]), node.origin))
-    return graph.rebuild(replace) if replace else graph
+    return graph.substitute(replace)

@@ -150,7 +150,7 @@ def fuse_gemm(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
         if new is not None:
             replace[node.out] = new
             trace.append(Applied("gemm", repr(node), repr(new.owner), node.origin))
-    return _replace_all(graph, replace)
+    return graph.substitute(replace)
 
 
 # -- bias, activation, derivative -------------------------------------------------------------------
@@ -201,7 +201,7 @@ def fuse_dense(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
         if new is not None:
             replace[node.out] = new
             trace.append(Applied(new.owner.op.name, repr(node), repr(new.owner), node.origin))  # type: ignore[union-attr]
-    return _replace_all(graph, replace)
+    return graph.substitute(replace)
 
 
 def _dot_act_grad(node: Apply, readers: Readers) -> Variable | None:
@@ -214,23 +214,3 @@ def _dot_act_grad(node: Apply, readers: Readers) -> Variable | None:
         return None
     op: Any = product.op
     return DotMulActGrad(op.trans_a, op.trans_b, activation)(*product.inputs, y)  # type: ignore[no-any-return]
-
-
-def _replace_all(graph: FunctionGraph, replace: dict[Variable, Variable]) -> FunctionGraph:
-    """Replace in the whole graph, also inside the replacements, whose inputs may be replaced themselves."""
-    if not replace:
-        return graph
-
-    def make(node: Apply, inputs: tuple[Variable, ...]) -> Any:
-        return node.outputs if inputs == node.inputs else node.op.make(*inputs).outputs
-
-    pending = dict(replace)
-    final: dict[Variable, Variable] = {}
-    # producers first: a replacement's own inputs are final before it is rebuilt
-    from symconv.graph.traversal import rebuild, toposort
-
-    for node in toposort([*graph.roots, *replace]):
-        for out in node.outputs:
-            if out in pending:
-                final[out] = rebuild([pending[out]], final, make)[0]
-    return graph.rebuild(final, make)
