@@ -403,7 +403,7 @@ class Function:
                     f"function: the update of {target!r} from {target.origin} has shape "
                     f"{list(new.type.shape)}, from {new.origin}"
                 )
-        passes: tuple[str, ...] = ()
+        passes: Sequence[Any] = ()
         if config.optimize:
             graph, passes = optimize(graph)
         executable = compile_graph(graph, shared, self.device, passes)

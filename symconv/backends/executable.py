@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class Executable(Protocol):
 
 
 def compile_graph(
-    graph: FunctionGraph, shared: Sequence[SharedVariable], device: str, passes: Sequence[str]
+    graph: FunctionGraph, shared: Sequence[SharedVariable], device: str, passes: Sequence[Any]
 ) -> Executable:
     """The Executable of `graph` on `device`, with `shared` behind its states."""
     if device == "cpu":

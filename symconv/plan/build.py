@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from symconv.graph import Apply, Constant, Variable
 from symconv.graph.function_graph import FunctionGraph
@@ -17,10 +18,10 @@ def build_plan(
     graph: FunctionGraph,
     device: str,
     available: frozenset[str] | None = None,
-    passes: Sequence[str] = (),
+    passes: Sequence[tuple[str, Sequence[Any]]] = (),
 ) -> Plan:
     """The Plan of a rewritten graph with concrete shapes on `device`."""
-    return _Planner(graph, device, available).plan(tuple(passes))
+    return _Planner(graph, device, available).plan(tuple((name, tuple(trace)) for name, trace in passes))
 
 
 class _Planner:
@@ -33,7 +34,7 @@ class _Planner:
         self.buffers: list[Buffer] = []
         self.number: dict[Variable, int] = {}
 
-    def plan(self, passes: tuple[str, ...]) -> Plan:
+    def plan(self, passes: tuple[tuple[str, tuple[Any, ...]], ...]) -> Plan:
         order = self._order()
         last_use = self._last_uses(order)
         leaves = [*self.graph.inputs, *self.graph.states]

@@ -6,7 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symconv.graph import Op, TensorType, Variable
+from symconv.graph import Apply, Kernel, Launch, Op, TensorType, Variable
+from symconv.graph.params import pack
+
+
+def _launch(node: Apply) -> Launch:
+    type_ = node.out.type
+    params = pack(
+        "StridedCopyParams",
+        ndim=1,
+        itemsize=type_.itemsize,
+        in_offset=0,
+        out_offset=0,
+        shape=[type_.size] + [1] * 7,
+        in_stride=[1] + [0] * 7,
+        out_stride=[1] + [0] * 7,
+    )
+    return Launch(params)
+
+
+COPY = Kernel("contiguous_copy", "cpu", "csrc/kernels/copy.cpp", "strided_copy", lambda node: None, _launch)
 
 
 @dataclass(frozen=True)
@@ -16,6 +35,7 @@ class Copy(Op):
     slot: int = 0
     name = "copy"
     operands = ("x",)
+    kernels = [COPY]
 
     def infer(self, x: Variable) -> TensorType:
         return x.type

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class Plan:
     inputs: tuple[int, ...]
     states: tuple[int, ...]
     outputs: tuple[int, ...]
-    passes: tuple[str, ...] = field(default=())
+    passes: tuple[tuple[str, tuple[Any, ...]], ...] = ()  # what each rewriting pass applied
 
     @property
     def flops(self) -> int:

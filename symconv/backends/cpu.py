@@ -1,0 +1,160 @@
+"""The C++ executor: hands a Plan to _core once, then runs whole steps and whole loops without Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from symconv import _core
+from symconv.backends.executable import Progress
+from symconv.backends.reference import run_reference
+from symconv.config import config
+from symconv.errors import CompileError, ExecutionError, MemoryLimitError, SymconvError
+from symconv.graph import Apply, SharedVariable
+from symconv.graph.function_graph import FunctionGraph
+from symconv.plan.build import build_plan
+from symconv.plan.plan import Plan, Step
+
+
+@lru_cache(maxsize=None)
+def available_kernels() -> frozenset[str]:
+    """Entry names that this build of the core has."""
+    return frozenset(_core.kernel_names())
+
+
+class CpuExecutable:
+    """A graph planned for the CPU, and its executor."""
+
+    def __init__(
+        self, graph: FunctionGraph, shared: Sequence[SharedVariable], passes: Sequence[Any] = ()
+    ) -> None:
+        self.graph = graph
+        self.shared = list(shared)
+        self.plan = build_plan(graph, "cpu", available_kernels(), passes)
+        self._externals = [(b.kind, b.slot) for b in self.plan.buffers if b.kind in _EXTERNAL]
+        self._outputs = [(v.type.shape, np.dtype(v.dtype)) for v in graph.outputs]
+        apply_threads()
+        constants = [b.data for b in self.plan.buffers if b.kind == "constant"]
+        try:
+            self._core = _core.Executor(
+                [_buffer(b) for b in self.plan.buffers],
+                [_step(self.plan, s) for s in self.plan.steps],
+                config.memory_limit,
+                constants,
+            )
+        except MemoryError as error:
+            raise MemoryLimitError(self._explain_memory(str(error))) from None
+        except ValueError as error:
+            raise CompileError(f"the core refused the plan: {error}") from error
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
+        memory = {"input": inputs, "output": outputs, "state": self._states()}
+        pointers = [memory[kind][slot].ctypes.data for kind, slot in self._externals]
+        self._guarded(lambda: self._core.run(pointers))
+        return outputs
+
+    def run_many(
+        self, n: int, inputs: Sequence[np.ndarray], mapped: bool, progress: Progress | None = None
+    ) -> list[np.ndarray]:
+        outputs = [np.empty((n, *shape), dtype) for shape, dtype in self._outputs]
+        memory = {"input": inputs, "output": outputs, "state": self._states()}
+        externals = []
+        for kind, slot in self._externals:
+            array = memory[kind][slot]
+            moves = kind == "output" or (kind == "input" and mapped)
+            externals.append((array.ctypes.data, array.nbytes // n if moves and n else 0))
+        if n:
+            self._guarded(lambda: self._core.run_many(n, externals, progress))
+        return outputs
+
+    def profile(self, on: bool) -> None:
+        self._core.set_profile(on)
+
+    def profile_ns(self) -> list[int]:
+        """Nanoseconds per step of the plan since profile(True)."""
+        return self._core.profile()
+
+    def _states(self) -> list[np.ndarray]:
+        arrays = []
+        for s, v in zip(self.shared, self.graph.states):
+            array = s.get_value(borrow=True)
+            assert array.shape == v.type.shape, "the plan is chosen by the shapes of its states"
+            arrays.append(array)
+        return arrays
+
+    def _guarded(self, call: Callable[[], Any]) -> None:
+        apply_threads()
+        try:
+            call()
+        except (SymconvError, KeyboardInterrupt):
+            raise
+        except (IndexError, ValueError, RuntimeError) as error:
+            raise ExecutionError(str(error)) from error
+        except MemoryError as error:
+            raise MemoryLimitError(str(error)) from None
+
+    def _explain_memory(self, message: str) -> str:
+        largest = sorted((b for b in self.plan.buffers if b.kind == "arena"), key=lambda b: -b.type.nbytes)[:3]
+        rows = "".join(f"\n  {b.type} {b.type.nbytes:,} bytes: {b.label}" for b in largest)
+        return f"{message}{rows}\n  hint: use smaller batches, or raise config.memory_limit"
+
+
+_EXTERNAL = ("input", "state", "output")
+_threads = 0
+
+
+def apply_threads() -> None:
+    """Give the pool the size that config.num_threads asks for, if that changed."""
+    global _threads
+    wanted = config.num_threads
+    if wanted != _threads:
+        _core.set_num_threads(wanted or default_threads())
+        _threads = wanted
+
+
+@lru_cache(maxsize=1)
+def default_threads() -> int:
+    """Threads that the core chose by itself: the CPUs that this process may use."""
+    return _core.num_threads()
+
+
+def _buffer(b: Any) -> tuple[Any, ...]:
+    nbytes = b.type.nbytes
+    if b.kind in _EXTERNAL:
+        return ("external", nbytes)
+    if b.kind == "constant":
+        return ("constant", nbytes, b.data.ctypes.data)
+    if b.kind == "arena":
+        return ("arena", nbytes, b.offset)
+    if b.start < 0:
+        return ("view", nbytes, b.base, b.offset)
+    return ("view", nbytes, b.base, b.offset, b.start, b.stride, b.label)
+
+
+def _step(plan: Plan, step: Step) -> tuple[Any, ...]:
+    if step.kind == "view":
+        return ("resolve", step.label, step.outputs[0])
+    if step.kernel is not None:
+        return ("kernel", step.label, step.kernel.entry, step.params, list(step.inputs), list(step.outputs))
+
+    def array(number: int) -> tuple[int, str, tuple[int | None, ...]]:
+        b = plan.buffers[number]
+        return number, b.type.dtype, b.type.shape
+
+    ins, outs = [array(i) for i in step.inputs], [array(o) for o in step.outputs]
+    return ("python", step.label, _reference_call(step.node), ins, outs)
+
+
+def _reference_call(node: Apply) -> Callable[[tuple[np.ndarray, ...], tuple[np.ndarray, ...]], None]:
+    def call(inputs: tuple[np.ndarray, ...], outputs: tuple[np.ndarray, ...]) -> None:
+        for out, value in zip(outputs, run_reference(node, inputs)):
+            out[...] = value
+
+    return call
+
+
+__all__ = ["CpuExecutable", "available_kernels"]
