@@ -1,5 +1,7 @@
 """The settings of symconv: typed, checked, read from SYMCONV_* variables, overridden by `with config(...)`.
 
+Import the one object, and read or assign its attributes:
+
     from symconv.config import config
     config.num_threads = 2                  # for the whole process
     with config(floatX="float64"):          # for this thread (or async task), undone at the end
@@ -87,6 +89,7 @@ def one_of(*names: str) -> Callable[[object], str]:
         if isinstance(value, str) and value.strip() in names:
             return value.strip()
         raise ValueError
+
     return parse
 
 
@@ -110,6 +113,7 @@ def natural(limit: int) -> Callable[[Any], int]:
         if not 0 <= number < limit:
             raise ValueError
         return number
+
     return parse
 
 
@@ -154,36 +158,62 @@ class Config:
     """
 
     device = Setting(
-        "auto", one_of("auto", "cpu", "reference", "cuda", "emulated"),
+        "auto",
+        one_of("auto", "cpu", "reference", "cuda", "emulated"),
         "auto, cpu, reference, cuda, emulated",
-        "Where compiled functions run. auto: the C++ backend (cpu) if it is built, else the NumPy reference.")
+        "Where compiled functions run. auto: the C++ backend (cpu) if it is built, else the NumPy reference.",
+    )
     floatX = Setting(
-        "float32", one_of("float32", "float64"), "float32, float64",
-        "The dtype of matrix(), of Python floats that stand alone, and of int / int.")
+        "float32",
+        one_of("float32", "float64"),
+        "float32, float64",
+        "The dtype of matrix(), of Python floats that stand alone, and of int / int.",
+    )
     num_threads = Setting(
-        0, natural(4096), "0 (automatic) to 4095",
-        "Threads of the C++ backend. 0: as many as the process may use (affinity and cgroup limits).")
+        0,
+        natural(4096),
+        "0 (automatic) to 4095",
+        "Threads of the C++ backend. 0: as many as the process may use (affinity and cgroup limits).",
+    )
     optimize = Setting(
-        True, boolean, "True, False (1, 0, yes, no, on, off)",
-        "Rewrite and fuse graphs. False runs them as written, to find out whether a rewrite is at fault.")
+        True,
+        boolean,
+        "True, False (1, 0, yes, no, on, off)",
+        "Rewrite and fuse graphs. False runs them as written, to find out whether a rewrite is at fault.",
+    )
     verify_rewrites = Setting(
-        False, boolean, "True, False (1, 0, yes, no, on, off)",
-        "Check the whole graph after every rewrite pass. Slow; on in the tests.")
+        False,
+        boolean,
+        "True, False (1, 0, yes, no, on, off)",
+        "Check the whole graph after every rewrite pass. Slow; on in the tests.",
+    )
     check_data = Setting(
-        False, boolean, "True, False (1, 0, yes, no, on, off)",
-        "Look for NaN and Inf in the data given to compiled functions and data sets.")
+        False,
+        boolean,
+        "True, False (1, 0, yes, no, on, off)",
+        "Look for NaN and Inf in the data given to compiled functions and data sets.",
+    )
     memory_limit = Setting(
-        0, byte_count, "bytes, as an int or like '512M', '4G'; 0 = the memory available on the machine",
-        "The most bytes that a plan may take. Larger plans are refused before anything is allocated.")
+        0,
+        byte_count,
+        "bytes, as an int or like '512M', '4G'; 0 = the memory available on the machine",
+        "The most bytes that a plan may take. Larger plans are refused before anything is allocated.",
+    )
     seed = Setting(
-        0, natural(2**63), "0 to 2**63 - 1",
-        "The seed of initial weights, shuffling and random ops that were given none of their own.")
+        0,
+        natural(2**63),
+        "0 to 2**63 - 1",
+        "The seed of initial weights, shuffling and random ops that were given none of their own.",
+    )
     data = Setting(
-        None, optional_path, "a directory, or None",
-        "Where data sets are looked up first: DIR/mnist/, DIR/fashion_mnist/, or DIR itself.")
+        None,
+        optional_path,
+        "a directory, or None",
+        "Where data sets are looked up first: DIR/mnist/, DIR/fashion_mnist/, or DIR itself.",
+    )
     cache_dir = Setting(
-        default_cache_dir, path, "a directory",
-        "Where downloaded data sets and compiled kernels are kept.")
+        default_cache_dir, path, "a directory", "Where downloaded data sets and compiled kernels are kept."
+    )
 
     _environ: Mapping[str, str]
     _values: dict[str, Any]
@@ -224,9 +254,12 @@ class Config:
                 value = getattr(self, name)
             except ConfigError:
                 value = f"{self._environ[setting.variable]!r} (not allowed)"
-            assigned = name in self._values and self._values[name] != self._initial(setting)
-            source = ("with" if name in overrides else "assigned" if assigned
-                      else "environment" if self._environ.get(setting.variable) else "default")
+            if name in overrides:
+                source = "with"
+            elif name in self._values and self._values[name] != self._initial(setting):
+                source = "assigned"
+            else:
+                source = "environment" if self._environ.get(setting.variable) else "default"
             lines.append(f"{name} = {value}   [{source}; {setting.variable}]")
             lines.append(f"    {setting.__doc__}")
             lines.append(f"    allowed: {setting.allowed}")
@@ -260,8 +293,10 @@ class Config:
         near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], 1)
         hint = next((n for n in names if near and n.lower() == near[0]), None)
         raise UnknownSettingError(
-            f"config has no setting {name!r}" + (f"; did you mean {hint!r}?" if hint else "")
-            + f"\n  settings: {', '.join(names)}")
+            f"config has no setting {name!r}"
+            + (f"; did you mean {hint!r}?" if hint else "")
+            + f"\n  settings: {', '.join(names)}"
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import secrets
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +15,12 @@ from types import ModuleType
 from symconv.errors import MissingExtraError, OutputError
 
 Pathlike = str | os.PathLike[str]
+
+# What numpy.load raises for a damaged .npz, by which of its layers meets the damage.
+NPZ_FAULTS = (
+    *(OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error),
+    *(ValueError, KeyError, TypeError, AttributeError, SyntaxError, RuntimeError),
+)
 
 
 @contextmanager
@@ -68,4 +76,5 @@ def import_extra(module: str, extra: str, purpose: str) -> ModuleType:
     except ImportError as why:
         raise MissingExtraError(
             f'{purpose} needs the package {module.split(".")[0]}: pip install "symconv[{extra}]"'
-            f"\n  {type(why).__name__}: {why}") from why
+            f"\n  {type(why).__name__}: {why}"
+        ) from why

@@ -21,17 +21,24 @@ SPEC = {"net": "conv", "layers": [["ConvPool", [20, 1, 5, 5]], ["Softmax", 10]],
 
 def tensors() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
-    return {"0.w": rng.normal(size=(2, 1, 3, 3)).astype("float32"), "0.b": np.zeros(2, "float32"),
-            "1.w": rng.normal(size=(5, 4)), "step": np.array(7), "mask": np.array([True, False]),
-            "none": np.empty((0, 3), "float32")}
+    return {
+        "0.w": rng.normal(size=(2, 1, 3, 3)).astype("float32"),
+        "0.b": np.zeros(2, "float32"),
+        "1.w": rng.normal(size=(5, 4)),
+        "step": np.array(7),
+        "mask": np.array([True, False]),
+        "none": np.empty((0, 3), "float32"),
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_checkpoint_round_trip(tmp_path, kind):
     path = tmp_path / f"w{kind}"
-    assert checkpoint.save(str(path), tensors(), spec=SPEC, metadata={"epoch": 3, "sizes": {2: (1, 2), 10: 0.1}}) == path
+    metadata = {"epoch": 3, "sizes": {2: (1, 2), 10: 0.1}}
+    assert checkpoint.save(str(path), tensors(), spec=SPEC, metadata=metadata) == path
     found = checkpoint.load(path, expected=tensors())
-    assert found.spec == SPEC and found.metadata["sizes"] == {"2": [1, 2], "10": 0.1} and found.version == symconv.__version__
+    assert found.spec == SPEC and found.version == symconv.__version__
+    assert found.metadata == {"epoch": 3, "sizes": {"2": [1, 2], "10": 0.1}}  # as JSON has it
     assert sorted(found.tensors) == sorted(tensors())
     for name, tensor in tensors().items():
         assert found.tensors[name].dtype == tensor.dtype and found.tensors[name].shape == tensor.shape
@@ -64,8 +71,12 @@ def test_checkpoint_names_every_tensor_that_does_not_fit(tmp_path, kind):
     with pytest.raises(WeightsError) as info:
         checkpoint.load(path, expected=expected)
     message = str(info.value)
-    for line in (str(path), "0.w: expected [4, 1, 3, 3], found [2, 1, 3, 3]",
-                 "2.w: expected [3, 2], not in the file", "mask: not expected, found [2]"):
+    for line in (
+        str(path),
+        "0.w: expected [4, 1, 3, 3], found [2, 1, 3, 3]",
+        "2.w: expected [3, 2], not in the file",
+        "mask: not expected, found [2]",
+    ):
         assert line in message
     assert "0.b" not in message
 
@@ -91,7 +102,7 @@ def test_checkpoint_notices_flipped_bits(tmp_path, kind):
     whole = path.read_bytes()
     refused = 0
     for place in range(len(whole)):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x24]) + whole[place + 1:])
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x24]) + whole[place + 1 :])
         try:
             found = checkpoint.load(path, expected=wanted)
         except WeightsError:
@@ -140,15 +151,21 @@ def raw_safetensors(header: dict, data: bytes) -> bytes:
     return struct.pack("<Q", len(text)) + text + data
 
 
-@pytest.mark.parametrize("content, message", [
-    (b"not a weights file at all", "not a readable safetensors file of 25 bytes"),
-    (raw_safetensors({"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}, b"abcd"), "mend"),
-    (raw_safetensors({"w": {"dtype": "F32", "shape": [9], "data_offsets": [0, 4]}}, b"abcd"), "mend"),
-    (raw_safetensors({"__metadata__": {"symconv": "{"}}, b""), "metadata is not JSON"),
-    (raw_safetensors({"__metadata__": {"symconv": "[1]"}}, b""), "metadata is not JSON"),
-    (raw_safetensors({"__metadata__": {"symconv": '{"format": 2, "version": "9"}'}}, b""), "symconv 9, newe"),
-    (raw_safetensors({"__metadata__": {"symconv": '{"spec": 1}'}}, b""), "metadata does not match"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"not a weights file at all", "not a readable safetensors file of 25 bytes"),
+        (raw_safetensors({"w": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}, b"abcd"), "mend"),
+        (raw_safetensors({"w": {"dtype": "F32", "shape": [9], "data_offsets": [0, 4]}}, b"abcd"), "mend"),
+        (raw_safetensors({"__metadata__": {"symconv": "{"}}, b""), "metadata is not JSON"),
+        (raw_safetensors({"__metadata__": {"symconv": "[1]"}}, b""), "metadata is not JSON"),
+        (
+            raw_safetensors({"__metadata__": {"symconv": '{"format": 2, "version": "9"}'}}, b""),
+            "symconv 9, newe",
+        ),
+        (raw_safetensors({"__metadata__": {"symconv": '{"spec": 1}'}}, b""), "metadata does not match"),
+    ],
+)
 def test_checkpoint_refuses_strange_files(tmp_path, content, message):
     (tmp_path / "w").write_bytes(content)
     with pytest.raises(WeightsError, match=message):
@@ -166,8 +183,12 @@ def test_checkpoint_refuses_what_it_cannot_hold_and_keeps_the_old_file(tmp_path,
     path = tmp_path / f"w{kind}"
     checkpoint.save(path, tensors())
     before = path.read_bytes()
-    for bad, spec in [({"w": np.array(["a"])}, None), ({"w": np.zeros(2, complex)}, None),
-                      ({"w": np.array([{}], object)}, None), (tensors(), {"net": object()})]:
+    for bad, spec in [
+        ({"w": np.array(["a"])}, None),
+        ({"w": np.zeros(2, complex)}, None),
+        ({"w": np.array([{}], object)}, None),
+        (tensors(), {"net": object()}),
+    ]:
         with pytest.raises(WeightsError, match=path.name):
             checkpoint.save(path, bad, spec=spec)
     with pytest.raises(WeightsError, match="symconv"):

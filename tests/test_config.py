@@ -26,21 +26,24 @@ def test_config_defaults(config):
     assert config.cache_dir.name in ("symconv", "cache")
 
 
-@pytest.mark.parametrize("name, text, value", [
-    ("device", "reference", "reference"),
-    ("floatX", "float64", "float64"),
-    ("num_threads", "3", 3),
-    ("optimize", "off", False),
-    ("verify_rewrites", "1", True),
-    ("check_data", "Yes", True),
-    ("memory_limit", "512M", 512 * 2**20),
-    ("memory_limit", "1.5 GiB", 3 * 2**29),
-    ("memory_limit", "1000", 1000),
-    ("data", "/some/where", Path("/some/where")),
-    ("data", "~", Path.home()),
-    ("cache_dir", "/tmp/cache", Path("/tmp/cache")),
-    ("seed", "42", 42),
-])
+@pytest.mark.parametrize(
+    "name, text, value",
+    [
+        ("device", "reference", "reference"),
+        ("floatX", "float64", "float64"),
+        ("num_threads", "3", 3),
+        ("optimize", "off", False),
+        ("verify_rewrites", "1", True),
+        ("check_data", "Yes", True),
+        ("memory_limit", "512M", 512 * 2**20),
+        ("memory_limit", "1.5 GiB", 3 * 2**29),
+        ("memory_limit", "1000", 1000),
+        ("data", "/some/where", Path("/some/where")),
+        ("data", "~", Path.home()),
+        ("cache_dir", "/tmp/cache", Path("/tmp/cache")),
+        ("seed", "42", 42),
+    ],
+)
 def test_config_reads_its_variable(name, text, value):
     read = getattr(Config({"SYMCONV_" + name.upper(): text}), name)
     assert read == value and type(read) is type(value)
@@ -50,13 +53,32 @@ def test_config_empty_variable_is_unset():
     assert Config({"SYMCONV_NUM_THREADS": "", "SYMCONV_DATA": ""}).num_threads == 0
 
 
-@pytest.mark.parametrize("name, value", [
-    ("device", "gpu"), ("device", 3), ("floatX", "float16"), ("floatX", np.float32), ("num_threads", -1),
-    ("num_threads", 2.0), ("num_threads", "two"), ("num_threads", True), ("num_threads", 10**6),
-    ("optimize", "perhaps"), ("optimize", 2), ("optimize", None), ("memory_limit", "4 apples"),
-    ("memory_limit", -5), ("memory_limit", 1e9), ("data", 5), ("data", "a\0b"), ("cache_dir", None),
-    ("cache_dir", ""), ("seed", -1), ("seed", 2**63),
-])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("device", "gpu"),
+        ("device", 3),
+        ("floatX", "float16"),
+        ("floatX", np.float32),
+        ("num_threads", -1),
+        ("num_threads", 2.0),
+        ("num_threads", "two"),
+        ("num_threads", True),
+        ("num_threads", 10**6),
+        ("optimize", "perhaps"),
+        ("optimize", 2),
+        ("optimize", None),
+        ("memory_limit", "4 apples"),
+        ("memory_limit", -5),
+        ("memory_limit", 1e9),
+        ("data", 5),
+        ("data", "a\0b"),
+        ("cache_dir", None),
+        ("cache_dir", ""),
+        ("seed", -1),
+        ("seed", 2**63),
+    ],
+)
 def test_config_bad_value_names_setting_value_and_allowed(config, name, value):
     before = getattr(config, name)
     with pytest.raises(ConfigError) as info:
@@ -66,12 +88,12 @@ def test_config_bad_value_names_setting_value_and_allowed(config, name, value):
         assert part in str(info.value)
     assert "environment" not in str(info.value)
     with pytest.raises(ConfigError):
-        config(**{name: value})     # refused when called, not only when entered
+        config(**{name: value})  # refused when called, not only when entered
     assert getattr(config, name) == before
 
 
 def test_config_bad_variable_is_named():
-    config = Config({"SYMCONV_DEVICE": "cudaa"})    # no error yet: it comes where the setting is used
+    config = Config({"SYMCONV_DEVICE": "cudaa"})  # no error yet: it comes where the setting is used
     with pytest.raises(ConfigError, match=r"SYMCONV_DEVICE\): 'cudaa'(.|\n)*did you mean 'cuda'"):
         _ = config.device
     assert "'cudaa' (not allowed)" in config.describe()
@@ -80,8 +102,11 @@ def test_config_bad_variable_is_named():
 
 
 def test_config_unknown_setting_proposes_the_near_one(config):
-    for act in (lambda: config.floatx, lambda: config(floatx="float32"),
-                lambda: setattr(config, "floatx", "float32")):
+    for act in (
+        lambda: config.floatx,
+        lambda: config(floatx="float32"),
+        lambda: setattr(config, "floatx", "float32"),
+    ):
         with pytest.raises(UnknownSettingError, match="'floatx'; did you mean 'floatX'"):
             act()
     assert not hasattr(config, "nonsense")

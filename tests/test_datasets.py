@@ -15,10 +15,14 @@ from symconv import datasets
 from symconv.config import config
 from symconv.datasets import fetch
 from symconv.datasets.idx import read_idx
-from symconv.errors import DataError, MissingExtraError, NonFiniteError, OutputError, ShapeError
+from symconv.errors import DataError, MissingExtraError, NonFiniteError, OutputError
 
-NAMES = {"train-images-idx3-ubyte": "x_train", "train-labels-idx1-ubyte": "y_train",
-         "t10k-images-idx3-ubyte": "x_test", "t10k-labels-idx1-ubyte": "y_test"}
+NAMES = {
+    "train-images-idx3-ubyte": "x_train",
+    "train-labels-idx1-ubyte": "y_train",
+    "t10k-images-idx3-ubyte": "x_test",
+    "t10k-labels-idx1-ubyte": "y_test",
+}
 
 
 def idx_bytes(array: np.ndarray, code: int = 8) -> bytes:
@@ -28,10 +32,12 @@ def idx_bytes(array: np.ndarray, code: int = 8) -> bytes:
 
 def arrays(n: int = 12, n_test: int = 4, side: int = 3) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(3)
-    return {"x_train": rng.integers(0, 256, (n, side, side), dtype=np.uint8),
-            "y_train": rng.integers(0, 10, n, dtype=np.uint8),
-            "x_test": rng.integers(0, 256, (n_test, side, side), dtype=np.uint8),
-            "y_test": rng.integers(0, 10, n_test, dtype=np.uint8)}
+    return {
+        "x_train": rng.integers(0, 256, (n, side, side), dtype=np.uint8),
+        "y_train": rng.integers(0, 10, n, dtype=np.uint8),
+        "x_test": rng.integers(0, 256, (n_test, side, side), dtype=np.uint8),
+        "y_test": rng.integers(0, 10, n_test, dtype=np.uint8),
+    }
 
 
 def write_set(directory: Path, data: dict[str, np.ndarray], packed: bool = True) -> Path:
@@ -131,7 +137,7 @@ def test_load_npz_equals_load_idx(tmp_path):
     np.savez(tmp_path / "tiny.npz", **raw)
     write_set(tmp_path / "idx", raw)
     a, b = datasets.load(tmp_path / "tiny.npz"), datasets.load(tmp_path / "idx")
-    c = datasets.load(tmp_path)        # a directory with one .npz
+    c = datasets.load(tmp_path)  # a directory with one .npz
     for name in ("train", "validation", "test"):
         for other in (b, c):
             assert np.array_equal(getattr(a, name).images, getattr(other, name).images)
@@ -142,8 +148,15 @@ def test_load_npz_with_validation_and_colour(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (5, 4, 6, 3), dtype=np.uint8)
     y = np.arange(5).reshape(5, 1)
-    np.savez(tmp_path / "colour.npz", train_images=x, train_labels=y, val_images=x[:2], val_labels=y[:2],
-             test_images=x[:1], test_labels=y[:1])
+    np.savez(
+        tmp_path / "colour.npz",
+        train_images=x,
+        train_labels=y,
+        val_images=x[:2],
+        val_labels=y[:2],
+        test_images=x[:1],
+        test_labels=y[:1],
+    )
     data = datasets.load(tmp_path / "colour.npz")
     assert [len(data.train), len(data.validation), len(data.test)] == [5, 2, 1]
     assert data.image_shape == (3, 4, 6) and data.n_classes == 5
@@ -216,7 +229,8 @@ def test_read_idx_survives_every_flipped_bit_of_a_gzip(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "code, dtype", [(8, "u1"), (9, "i1"), (11, "i2"), (12, "i4"), (13, "f4"), (14, "f8")])
+    "code, dtype", [(8, "u1"), (9, "i1"), (11, "i2"), (12, "i4"), (13, "f4"), (14, "f8")]
+)
 def test_read_idx_knows_every_dtype(tmp_path, code, dtype):
     array = np.arange(-3, 3).astype(dtype).reshape(3, 2)
     (tmp_path / "file").write_bytes(idx_bytes(array, code))
@@ -234,12 +248,15 @@ def test_read_idx_missing_or_directory(tmp_path):
 def spoil(key, change):
     def make(data):
         data[key] = change(data[key])
+
     return make
 
 
 SPOILT = {
-    "counts": (spoil("y_train", lambda y: y[:-1]),
-               "train-labels.*not one label for each image(.|\n)*12 labels(.|\n)*11"),
+    "counts": (
+        spoil("y_train", lambda y: y[:-1]),
+        "train-labels.*not one label for each image(.|\n)*12 labels(.|\n)*11",
+    ),
     "label out of range": (spoil("y_test", lambda y: y + np.uint8(10)), "out of range(.|\n)*0 to 9"),
     "labels are images": (spoil("y_train", lambda y: np.zeros((12, 3, 3), np.uint8)), "column of labels"),
     "images are labels": (spoil("x_train", lambda x: x[:, 0, 0]), "train-images.*not images"),
@@ -259,11 +276,13 @@ def test_load_refuses_inconsistent_files(tmp_path, case):
 
 
 def test_load_refuses_a_negative_label_a_float_label_and_an_empty_split(tmp_path):
-    for key, value, message in [("y_train", np.full(12, -1), "out of range(.|\n)*-1 at index 0 .12 such"),
-                                ("y_train", np.zeros(12), "not a column of labels(.|\n)*float64"),
-                                ("y_train", np.zeros((12, 10), int), "argmax"),
-                                ("x_train", np.full((12, 3, 3), 256), "pixels out of range(.|\n)*256 to 256"),
-                                ("x_train", np.full((12, 3, 3), True), "integers or floats")]:
+    for key, value, message in [
+        ("y_train", np.full(12, -1), "out of range(.|\n)*-1 at index 0 .12 such"),
+        ("y_train", np.zeros(12), "not a column of labels(.|\n)*float64"),
+        ("y_train", np.zeros((12, 10), int), "argmax"),
+        ("x_train", np.full((12, 3, 3), 256), "pixels out of range(.|\n)*256 to 256"),
+        ("x_train", np.full((12, 3, 3), True), "integers or floats"),
+    ]:
         np.savez(tmp_path / "a.npz", **{**arrays(), key: value})
         with pytest.raises(DataError, match=message):
             datasets.load(tmp_path / "a.npz")
@@ -293,7 +312,7 @@ def test_load_npz_survives_flipped_bytes(tmp_path):
     np.savez_compressed(path, **arrays())
     good, whole = path.read_bytes(), datasets.load(path)
     for place in range(0, len(good), 3):
-        path.write_bytes(good[:place] + bytes([good[place] ^ 0x55]) + good[place + 1:])
+        path.write_bytes(good[:place] + bytes([good[place] ^ 0x55]) + good[place + 1 :])
         try:
             data = datasets.load(path)
         except DataError:
@@ -327,8 +346,12 @@ def test_load_wrong_paths(tmp_path):
 
 def test_lookup_order(nowhere, monkeypatch):
     tmp = nowhere
-    places = {"data": tmp / "data/mnist", "itself": tmp / "data", "checkout": tmp / "no-checkout/mnist",
-              "cache": tmp / "cache/mnist"}
+    places = {
+        "data": tmp / "data/mnist",
+        "itself": tmp / "data",
+        "checkout": tmp / "no-checkout/mnist",
+        "cache": tmp / "cache/mnist",
+    }
     for n, directory in zip((1, 2, 3, 4), places.values(), strict=True):
         write_set(directory, arrays(n_test=n))
     sums = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in places["cache"].iterdir()}
@@ -418,60 +441,3 @@ def test_download_into_an_unwritable_cache(nowhere):
     (nowhere / "file").touch()
     with config(cache_dir=nowhere / "file/cache"), pytest.raises(OutputError, match="SYMCONV_CACHE_DIR"):
         datasets.mnist()
-
-
-def book_shifts(image):
-    """The book's expand_mnist.py for one image, written with np.roll as there."""
-    yield image
-    for d, axis, index in [(1, 0, 0), (-1, 0, -1), (1, 1, 0), (-1, 1, -1)]:
-        moved = np.roll(image, d, axis)
-        if axis == 0:
-            moved[index, :] = 0
-        else:
-            moved[:, index] = 0
-        yield moved
-
-
-def test_shift_expand_is_the_books(mnist):
-    images, labels = mnist.train.images[:50], mnist.train.labels[:50]
-    expanded, expanded_labels = datasets.shift_expand(images, labels, seed=None)
-    wanted = np.array([m.ravel() for x in images for m in book_shifts(x.reshape(28, 28))])
-    assert np.array_equal(expanded, wanted)
-    assert np.array_equal(expanded_labels, np.repeat(labels, 5))
-    assert expanded.dtype == np.float32 and expanded_labels.dtype == np.int32
-
-
-def test_shift_expand_shuffles_images_with_their_labels():
-    images = np.arange(1, 20 * 12 + 1, dtype=np.float32).reshape(20, 12)
-    labels = np.arange(20, dtype=np.int32)
-    ordered = datasets.shift_expand(images, labels, image_shape=(3, 4), seed=None)
-    one, two = (datasets.shift_expand(images, labels, image_shape=(3, 4), seed=s) for s in (0, 1))
-    again = datasets.shift_expand(images, labels, image_shape=(3, 4), seed=0)
-    assert np.array_equal(one[0], again[0]) and not np.array_equal(one[0], two[0])
-    assert not np.array_equal(one[1], ordered[1])
-
-    def pairs(expanded):
-        return sorted((tuple(x), y) for x, y in zip(*expanded, strict=True))
-    assert pairs(one) == pairs(two) == pairs(ordered)
-
-
-def test_shift_expand_moves_channels_together():
-    image = np.arange(2 * 3 * 4, dtype=np.float32).reshape(1, 24)
-    expanded, _ = datasets.shift_expand(image, np.zeros(1, int), image_shape=(2, 3, 4), seed=None)
-    wanted = [list(book_shifts(c)) for c in image.reshape(2, 3, 4)]
-    assert np.array_equal(expanded.reshape(5, 2, 3, 4), np.stack(wanted, 1))
-
-
-def test_shift_expand_refuses_shapes():
-    for shape, n_labels, image_shape in [
-            ((2, 3, 3), 2, None), ((2, 9), 3, None), ((2, 8), 2, None), ((2, 9), 2, (9,))]:
-        with pytest.raises(ShapeError, match="shift_expand"):
-            datasets.shift_expand(np.zeros(shape), np.zeros(n_labels), image_shape=image_shape)
-
-
-def test_one_hot():
-    assert datasets.one_hot(np.array([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
-    assert datasets.one_hot(np.array([], int), 3, "float64").shape == (0, 3)
-    for bad in ([3], [-1], [0.5], [[1]]):
-        with pytest.raises(DataError, match="one_hot"):
-            datasets.one_hot(np.array(bad), 3)

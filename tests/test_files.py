@@ -32,17 +32,21 @@ def test_atomic_path_leaves_the_old_file_after_an_error(tmp_path, error):
 
 
 def test_atomic_path_reports_a_full_disk(tmp_path):
-    with pytest.raises(OutputError, match="cannot write .*file.txt: No space left"), \
-            atomic_path(tmp_path / "file.txt"):
+    with (
+        pytest.raises(OutputError, match="cannot write .*file.txt: No space left"),
+        atomic_path(tmp_path / "file.txt"),
+    ):
         raise OSError(28, "No space left on device")
     assert os.listdir(tmp_path) == []
 
 
 def test_atomic_path_refuses_what_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
-    for path, message in [(tmp_path, "it is a directory"),
-                          (tmp_path / "no/such", "No such file(.|\n)*hint: the directory .* not exist"),
-                          (tmp_path / "file/below", "Not a directory(.|\n)*hint: .*file is not a directory")]:
+    for path, message in [
+        (tmp_path, "it is a directory"),
+        (tmp_path / "no/such", "No such file(.|\n)*hint: the directory .* not exist"),
+        (tmp_path / "file/below", "Not a directory(.|\n)*hint: .*file is not a directory"),
+    ]:
         with pytest.raises(OutputError, match=message), atomic_path(path):
             pytest.fail("the block must not run")
 

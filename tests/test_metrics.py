@@ -36,11 +36,18 @@ def test_confusion_matrix_of_random_data_adds_up():
 
 
 @pytest.mark.parametrize("metric", [accuracy, confusion_matrix])
-@pytest.mark.parametrize("labels, predictions", [
-    (np.zeros(3, int), np.zeros(4, int)), (np.zeros((3, 1), int), np.zeros(3, int)),
-    (np.zeros(3, int), np.zeros((3, 0))), (np.zeros(3, int), np.zeros((4, 10))),
-    (np.zeros(0, int), np.zeros(0, int)), (np.zeros(3), np.zeros(3, int)), (np.zeros(3, int), np.zeros(3)),
-])
+@pytest.mark.parametrize(
+    "labels, predictions",
+    [
+        (np.zeros(3, int), np.zeros(4, int)),
+        (np.zeros((3, 1), int), np.zeros(3, int)),
+        (np.zeros(3, int), np.zeros((3, 0))),
+        (np.zeros(3, int), np.zeros((4, 10))),
+        (np.zeros(0, int), np.zeros(0, int)),
+        (np.zeros(3), np.zeros(3, int)),
+        (np.zeros(3, int), np.zeros(3)),
+    ],
+)
 def test_metrics_refuse_what_does_not_fit(metric, labels, predictions):
     with pytest.raises(ShapeError, match=f"{metric.__name__}: (.|\n)*labels .*predictions"):
         metric(labels, predictions)

@@ -31,6 +31,7 @@ def svg_texts(path) -> list[str]:
 
 def pixels(path) -> np.ndarray:
     from matplotlib.image import imread
+
     return imread(path)[..., :3].mean(-1)
 
 
@@ -59,15 +60,17 @@ def test_picture_refuses_bad_paths(tmp_path, kind):
 def test_picture_without_matplotlib_names_the_extra(tmp_path, kind, monkeypatch):
     for name in [m for m in sys.modules if m.split(".")[0] == "matplotlib"]:
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingExtraError, match=r'drawing pictures needs .*matplotlib.*symconv\[viz\]'):
+    with pytest.raises(MissingExtraError, match=r"drawing pictures needs .*matplotlib.*symconv\[viz\]"):
         DRAW[kind](tmp_path / "picture.png")
     assert os.listdir(tmp_path) == []
 
 
 def test_viz_imports_matplotlib_only_when_it_draws_and_never_pyplot(tmp_path):
-    code = ("import sys, numpy, symconv.viz as viz; assert 'matplotlib' not in sys.modules; "
-            f"viz.plot_confusion(numpy.eye(2, dtype=int), {str(tmp_path / 'a.png')!r}); "
-            "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules")
+    code = (
+        "import sys, numpy, symconv.viz as viz; assert 'matplotlib' not in sys.modules; "
+        f"viz.plot_confusion(numpy.eye(2, dtype=int), {str(tmp_path / 'a.png')!r}); "
+        "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "DISPLAY": ""})
 
 
@@ -90,7 +93,7 @@ def test_plot_filters_scale_all_compares_filters(tmp_path):
     viz.plot_filters(weights, tmp_path / "f.png", scale="all", columns=2)
     viz.plot_filters(np.random.default_rng(0).normal(size=(6, 4, 3, 3)), tmp_path / "g.png")
     high, wide = pixels(tmp_path / "g.png").shape
-    assert high > wide      # 6 rows of filters, 4 columns of channels
+    assert high > wide  # 6 rows of filters, 4 columns of channels
 
 
 def test_plot_filters_refuses_other_ranks(tmp_path):
@@ -122,24 +125,39 @@ def test_plot_errors_shows_true_class_above_prediction(tmp_path):
     viz.plot_errors(np.random.default_rng(0).random((4, 784)), labels, predictions, tmp_path / "e.svg")
     text = (tmp_path / "e.svg").read_text()
     assert "2 of 4 misclassified" in text
-    places = [(word, float(x), float(y)) for x, y, word in re.findall(
-        r'<text [^>]*x="([\d.]+)" y="([\d.]+)"[^>]*>(\d)</text>', text)]
+    places = [
+        (word, float(x), float(y))
+        for x, y, word in re.findall(r'<text [^>]*x="([\d.]+)" y="([\d.]+)"[^>]*>(\d)</text>', text)
+    ]
     assert [word for word, _, _ in places] == ["8", "2", "7", "9"]
     for (_, x_true, y_true), (_, x_wrong, y_wrong) in (places[:2], places[2:]):
-        assert x_true == x_wrong and y_true < y_wrong      # y grows downwards in SVG
+        assert x_true == x_wrong and y_true < y_wrong  # y grows downwards in SVG
     assert places[0][1] < places[2][1] and places[0][2] == places[2][2]
 
 
 def test_plot_errors_names_limit_and_image_shapes(tmp_path):
     rng = np.random.default_rng(0)
     labels, predictions = np.zeros(30, int), np.ones(30, int)
-    viz.plot_errors(rng.random((30, 3, 8, 6)), labels, predictions, tmp_path / "e.svg", limit=4,
-                    classes=("T-shirt/top", "ankle boot"))
+    viz.plot_errors(
+        rng.random((30, 3, 8, 6)),
+        labels,
+        predictions,
+        tmp_path / "e.svg",
+        limit=4,
+        classes=("T-shirt/top", "ankle boot"),
+    )
     texts = svg_texts(tmp_path / "e.svg")
     assert texts.count("T-shirt/top") == texts.count("ankle boot") == 4
     assert any("30 of 30 misclassified, the first 4" in t for t in texts)
-    viz.plot_errors(rng.random((30, 3 * 8 * 6)), labels, predictions, tmp_path / "f.svg", limit=4,
-                    image_shape=(3, 8, 6), classes=("T-shirt/top", "ankle boot"))
+    viz.plot_errors(
+        rng.random((30, 3 * 8 * 6)),
+        labels,
+        predictions,
+        tmp_path / "f.svg",
+        limit=4,
+        image_shape=(3, 8, 6),
+        classes=("T-shirt/top", "ankle boot"),
+    )
     viz.plot_errors(rng.random((30, 8, 6)), labels, predictions, tmp_path / "g.svg", limit=4, title="heading")
     assert any("heading" in t for t in svg_texts(tmp_path / "g.svg"))
 
@@ -152,11 +170,12 @@ def test_plot_errors_without_errors_says_so(tmp_path):
 def test_plot_errors_refuses_shapes(tmp_path):
     labels = np.zeros(4, int)
     for images, predictions, shape, message in [
-            (np.zeros((4, 784)), np.zeros((4, 10)), None, r"argmax"),
-            (np.zeros((4, 784)), np.zeros(3, int), None, "one label"),
-            (np.zeros((4, 700)), labels + 1, None, "image_shape"),
-            (np.zeros((4, 784)), labels + 1, (28,), "image_shape"),
-            (np.zeros((4, 1, 1, 28, 28)), labels + 1, None, r"not \[4, 1, 1, 28, 28\]")]:
+        (np.zeros((4, 784)), np.zeros((4, 10)), None, r"argmax"),
+        (np.zeros((4, 784)), np.zeros(3, int), None, "one label"),
+        (np.zeros((4, 700)), labels + 1, None, "image_shape"),
+        (np.zeros((4, 784)), labels + 1, (28,), "image_shape"),
+        (np.zeros((4, 1, 1, 28, 28)), labels + 1, None, r"not \[4, 1, 1, 28, 28\]"),
+    ]:
         with pytest.raises(ShapeError, match=message):
             viz.plot_errors(images, labels, predictions, tmp_path / "e.png", image_shape=shape)
     assert os.listdir(tmp_path) == []
@@ -167,8 +186,10 @@ def test_plot_curves_of_one_run_and_of_several(tmp_path):
     texts = svg_texts(tmp_path / "a.svg")
     assert {"cost", "accuracy in %", "epoch", "validation", "test", "shallow"} <= set(texts)
     assert "training" not in texts
-    rows = [dict(zip(RUN, values, strict=True), epoch=i) for i, values in
-            enumerate(zip(*RUN.values(), strict=True), 1)]
+    rows = [
+        dict(zip(RUN, values, strict=True), epoch=i)
+        for i, values in enumerate(zip(*RUN.values(), strict=True), 1)
+    ]
     viz.plot_curves(rows, tmp_path / "b.svg", title="shallow")
     assert (tmp_path / "b.svg").read_bytes() == (tmp_path / "a.svg").read_bytes()
     viz.plot_curves({"conv": rows, "shallow": RUN}, tmp_path / "c.svg")
@@ -176,16 +197,32 @@ def test_plot_curves_of_one_run_and_of_several(tmp_path):
 
 
 def test_plot_curves_leaves_gaps(tmp_path):
-    rows = [{"epoch": 1, "cost": 1.0}, {"epoch": 2, "cost": float("nan")}, {"epoch": 3, "cost": None},
-            {"epoch": 4, "cost": 0.5, "test_accuracy": 0.9}, {"epoch": 5, "cost": float("inf")}]
+    rows = [
+        {"epoch": 1, "cost": 1.0},
+        {"epoch": 2, "cost": float("nan")},
+        {"epoch": 3, "cost": None},
+        {"epoch": 4, "cost": 0.5, "test_accuracy": 0.9},
+        {"epoch": 5, "cost": float("inf")},
+    ]
     viz.plot_curves(rows, tmp_path / "a.svg")
     assert {"cost", "accuracy in %"} <= set(svg_texts(tmp_path / "a.svg"))
     viz.plot_curves({"cost": [1, 2]}, tmp_path / "b.svg")
     assert "accuracy in %" not in svg_texts(tmp_path / "b.svg")
 
 
-@pytest.mark.parametrize("history", [{}, [], {"cost": 1.0}, {"a": {"b": [1]}}, {"cost": ["x"]}, [1, 2], None,
-                                     {"cost": [1, 2], "test_accuracy": [1]}])
+@pytest.mark.parametrize(
+    "history",
+    [
+        {},
+        [],
+        {"cost": 1.0},
+        {"a": {"b": [1]}},
+        {"cost": ["x"]},
+        [1, 2],
+        None,
+        {"cost": [1, 2], "test_accuracy": [1]},
+    ],
+)
 def test_plot_curves_refuses_what_is_no_history(tmp_path, history):
     with pytest.raises(ShapeError, match="plot_curves"):
         viz.plot_curves(history, tmp_path / "a.png")

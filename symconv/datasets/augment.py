@@ -29,15 +29,19 @@ def shift_expand(
     images, labels = np.asarray(images), np.asarray(labels)
     n = len(images)
     if images.ndim != 2 or labels.shape != (n,):
-        raise ShapeError("shift_expand: images are [n, features] and labels [n]"
-                         f"\n  images {list(images.shape)}, labels {list(labels.shape)}")
+        raise ShapeError(
+            "shift_expand: images are [n, features] and labels [n]"
+            f"\n  images {list(images.shape)}, labels {list(labels.shape)}"
+        )
     features = images.shape[1]
     if image_shape is None:
         side = math.isqrt(features)
         image_shape = (side, side)
     if len(image_shape) not in (2, 3) or math.prod(image_shape) != features:
-        raise ShapeError(f"shift_expand: image_shape {image_shape} does not hold {features} features"
-                         "\n  hint: image_shape=(H, W), or (C, H, W) as in Dataset.image_shape")
+        raise ShapeError(
+            f"shift_expand: image_shape {image_shape} does not hold {features} features"
+            "\n  hint: image_shape=(H, W), or (C, H, W) as in Dataset.image_shape"
+        )
     copies = 1 + len(SHIFTS)
     # Where each copy goes: written straight to its shuffled place, for a second copy of 800 MB costs more.
     place = np.arange(n * copies) if seed is None else np.random.default_rng(seed).permutation(n * copies)

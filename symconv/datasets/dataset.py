@@ -46,8 +46,10 @@ class Dataset:
         return len(self.classes)
 
     def __repr__(self) -> str:
-        return (f"Dataset({self.name!r}, train={len(self.train)}, validation={len(self.validation)}, "
-                f"test={len(self.test)}, image_shape={self.image_shape}, n_classes={self.n_classes})")
+        return (
+            f"Dataset({self.name!r}, train={len(self.train)}, validation={len(self.validation)}, "
+            f"test={len(self.test)}, image_shape={self.image_shape}, n_classes={self.n_classes})"
+        )
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,12 @@ def build(
     image_shape = shape_of_image(train)
     for part in parts[1:]:
         if shape_of_image(part) != image_shape:
-            raise data_error(part.image_source, "images of another size than the training images",
-                             f"{image_shape}, as in {train.image_source}", f"{shape_of_image(part)}")
+            raise data_error(
+                part.image_source,
+                "images of another size than the training images",
+                f"{image_shape}, as in {train.image_source}",
+                f"{shape_of_image(part)}",
+            )
     if classes is None:
         highest = max((int(column.max()) for column in labels.values() if len(column)), default=0)
         classes = [str(label) for label in range(highest + 1)]
@@ -101,8 +107,13 @@ def build(
     if validation is None:
         held_out = n // 6 if n_validation is None else n_validation
         if not 0 <= held_out < n:
-            raise data_error(train.label_source, "too few training images to hold out a validation split",
-                             f"more than {held_out} images", f"{n}", "pass a smaller `validation`")
+            raise data_error(
+                train.label_source,
+                "too few training images to hold out a validation split",
+                f"more than {held_out} images",
+                f"{n}",
+                "pass a smaller `validation`",
+            )
         splits = split(train, 0, n - held_out), split(train, n - held_out, n)
     else:
         splits = split(train, 0, n), split(validation, 0, len(validation.labels))
@@ -115,24 +126,39 @@ def check_labels(part: Part, n_classes: int | None) -> np.ndarray:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise data_error(source, "not a column of labels", "integers, of shape [n]",
-                         f"{labels.dtype}{list(labels.shape)}",
-                         "give class numbers, not one-hot rows: labels.argmax(1)")
+        raise data_error(
+            source,
+            "not a column of labels",
+            "integers, of shape [n]",
+            f"{labels.dtype}{list(labels.shape)}",
+            "give class numbers, not one-hot rows: labels.argmax(1)",
+        )
     if part.images.ndim < 2:
-        raise data_error(part.image_source, "not images", "[n, pixels], [n, H, W] or [n, H, W, C]",
-                         f"{part.images.dtype}{list(part.images.shape)}")
+        raise data_error(
+            part.image_source,
+            "not images",
+            "[n, pixels], [n, H, W] or [n, H, W, C]",
+            f"{part.images.dtype}{list(part.images.shape)}",
+        )
     if len(labels) != len(part.images):
-        raise data_error(source, "not one label for each image",
-                         f"{len(part.images)} labels, for the images of {part.image_source}",
-                         f"{len(labels)}",
-                         "take both files from the same data set and the same split")
+        raise data_error(
+            source,
+            "not one label for each image",
+            f"{len(part.images)} labels, for the images of {part.image_source}",
+            f"{len(labels)}",
+            "take both files from the same data set and the same split",
+        )
     if not len(labels):
         raise data_error(source, "no images", "at least one", "0")
     top = np.iinfo(np.int32).max if n_classes is None else n_classes - 1
     bad = np.flatnonzero((labels < 0) | (labels > top))
     if len(bad):
-        raise data_error(source, "label out of range", f"0 to {top}",
-                         f"{labels[bad[0]]} at index {bad[0]} ({len(bad)} such labels)")
+        raise data_error(
+            source,
+            "label out of range",
+            f"0 to {top}",
+            f"{labels[bad[0]]} at index {bad[0]} ({len(bad)} such labels)",
+        )
     return labels.astype(np.int32)
 
 
@@ -148,8 +174,12 @@ def shape_of_image(part: Part) -> tuple[int, int, int]:
         return (1, shape[0], shape[1])
     if len(shape) == 3:
         return (shape[2], shape[0], shape[1]) if channels_last(shape) else (shape[0], shape[1], shape[2])
-    raise data_error(part.image_source, "too many axes", "[n, pixels], [n, H, W] or [n, H, W, C]",
-                     f"{list(part.images.shape)}")
+    raise data_error(
+        part.image_source,
+        "too many axes",
+        "[n, pixels], [n, H, W] or [n, H, W, C]",
+        f"{list(part.images.shape)}",
+    )
 
 
 def channels_last(shape: Sequence[int]) -> bool:
@@ -163,8 +193,12 @@ def to_float(part: Part, start: int, stop: int, check_finite: bool) -> np.ndarra
         images = images.transpose(0, 3, 1, 2)
     if images.dtype.kind in "iu":
         if images.dtype != np.uint8 and images.size and (images.min() < 0 or images.max() > 255):
-            raise data_error(source, "pixels out of range", "integers from 0 to 255, or floats",
-                             f"{images.dtype} from {images.min()} to {images.max()}")
+            raise data_error(
+                source,
+                "pixels out of range",
+                "integers from 0 to 255, or floats",
+                f"{images.dtype} from {images.min()} to {images.max()}",
+            )
         # 1/256 is a power of two: the product is exact.
         pixels = np.multiply(images, np.float32(1 / 256), dtype=np.float32, casting="unsafe")
     elif images.dtype.kind == "f":
@@ -174,6 +208,8 @@ def to_float(part: Part, start: int, stop: int, check_finite: bool) -> np.ndarra
     pixels = np.ascontiguousarray(pixels).reshape(len(images), -1)
     if check_finite and not np.isfinite(pixels).all():
         row, column = np.argwhere(~np.isfinite(pixels))[0]
-        raise NonFiniteError(f"{source}: {pixels[row, column]} in image {start + row}, pixel {column}"
-                             "\n  hint: clean the data, or pass check_finite=False to take them as they are")
+        raise NonFiniteError(
+            f"{source}: {pixels[row, column]} in image {start + row}, pixel {column}"
+            "\n  hint: clean the data, or pass check_finite=False to take them as they are"
+        )
     return pixels

@@ -28,22 +28,42 @@ class Source(NamedTuple):
 # anew and differs as .gz; its contents are the same bytes.
 SOURCES = {
     "mnist": Source(
-        ("https://ossci-datasets.s3.amazonaws.com/mnist/",
-         "https://storage.googleapis.com/cvdf-datasets/mnist/"),
-        {"train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-         "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-         "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-         "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"},
-        tuple("0123456789")),
+        (
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+        {
+            "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        },
+        tuple("0123456789"),
+    ),
     "fashion_mnist": Source(
-        ("https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-         "https://fashion-mnist.s3.eu-central-1.amazonaws.com/"),
-        {"train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-         "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-         "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-         "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"},
-        ("T-shirt/top", "trouser", "pullover", "dress", "coat",
-         "sandal", "shirt", "sneaker", "bag", "ankle boot")),
+        (
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
+        ),
+        {
+            "train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        },
+        (
+            "T-shirt/top",
+            "trouser",
+            "pullover",
+            "dress",
+            "coat",
+            "sandal",
+            "shirt",
+            "sneaker",
+            "bag",
+            "ankle boot",
+        ),
+    ),
 }
 CHECKOUT = Path(__file__).resolve().parents[2] / "data"
 
@@ -84,8 +104,13 @@ def named(
     name: str, limit: int | None, validation: int | None, check_finite: bool | None, download: bool
 ) -> Dataset:
     directory = find(name) or cached(name, download)
-    data = load(directory, limit=limit, validation=validation, classes=SOURCES[name].classes,
-                check_finite=check_finite)
+    data = load(
+        directory,
+        limit=limit,
+        validation=validation,
+        classes=SOURCES[name].classes,
+        check_finite=check_finite,
+    )
     return Dataset(name, data.train, data.validation, data.test, data.image_shape, data.classes)
 
 
@@ -94,8 +119,12 @@ def find(name: str) -> Path | None:
     candidates = [CHECKOUT / name]
     if config.data is not None:
         if not config.data.is_dir():
-            raise data_error(config.data, "no such directory", f"a directory that holds {name}/ or IDX files",
-                             mend="correct config.data or SYMCONV_DATA, or unset it")
+            raise data_error(
+                config.data,
+                "no such directory",
+                f"a directory that holds {name}/ or IDX files",
+                mend="correct config.data or SYMCONV_DATA, or unset it",
+            )
         candidates = [config.data / name, config.data, *candidates]
     for directory in candidates:
         if directory.is_dir() and find_idx(directory):
@@ -125,14 +154,17 @@ def fetch(name: str, path: Path, sha256: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as why:
-        raise OutputError(f"cannot make the cache directory {path.parent}: {reason(why)}"
-                          "\n  hint: choose another with config.cache_dir or SYMCONV_CACHE_DIR") from why
+        raise OutputError(
+            f"cannot make the cache directory {path.parent}: {reason(why)}"
+            "\n  hint: choose another with config.cache_dir or SYMCONV_CACHE_DIR"
+        ) from why
     failures = []
     for mirror in SOURCES[name].mirrors:
         downloader = pooch.HTTPDownloader(progressbar=progress_bar(), timeout=30)
         try:
-            pooch.retrieve(mirror + path.name, f"sha256:{sha256}", path.name, path.parent,
-                           downloader=downloader)
+            pooch.retrieve(
+                mirror + path.name, f"sha256:{sha256}", path.name, path.parent, downloader=downloader
+            )
             return
         # A dead mirror, a proxy's error page (the checksum differs), a full disk: say so, and try the next.
         except (OSError, ValueError) as why:
@@ -150,7 +182,11 @@ def first_line(why: BaseException) -> str:
 
 
 def absent(name: str, path: Path, why: str) -> DataError:
-    return data_error(path, f"{name} is not on this machine",
-                      f"its IDX files in config.data (now {config.data}), {CHECKOUT / name} or {path.parent}",
-                      why, f"put the files {', '.join(SOURCES[name].sha256)} into one of these directories,"
-                      f" or connect to the network\n           they come from {SOURCES[name].mirrors[0]}")
+    return data_error(
+        path,
+        f"{name} is not on this machine",
+        f"its IDX files in config.data (now {config.data}), {CHECKOUT / name} or {path.parent}",
+        why,
+        f"put the files {', '.join(SOURCES[name].sha256)} into one of these directories,"
+        f" or connect to the network\n           they come from {SOURCES[name].mirrors[0]}",
+    )

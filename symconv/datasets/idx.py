@@ -42,8 +42,13 @@ def read_idx(path: Pathlike) -> np.ndarray:
     except FileNotFoundError as why:
         raise data_error(path, "no such file", mend="check the path and SYMCONV_DATA") from why
     except (gzip.BadGzipFile, zlib.error, EOFError) as why:
-        raise data_error(path, "corrupt gzip file", "a gzip stream that ends with its checksum",
-                         f"{why} (file of {path.stat().st_size} bytes)", MEND) from why
+        raise data_error(
+            path,
+            "corrupt gzip file",
+            "a gzip stream that ends with its checksum",
+            f"{why} (file of {path.stat().st_size} bytes)",
+            MEND,
+        ) from why
     except OSError as why:
         raise data_error(path, f"cannot be read: {reason(why)}") from why
 
@@ -51,14 +56,24 @@ def read_idx(path: Pathlike) -> np.ndarray:
 def parse(path: Path, stream: BinaryIO, most_bytes: int) -> np.ndarray:
     head = stream.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in DTYPES:
-        raise data_error(path, "not an IDX file", "magic number 00 00, a dtype code 08 to 0e, and the rank",
-                         head.hex(" ") or "an empty file", "pass an IDX file, gzipped or not, or " + MEND)
+        raise data_error(
+            path,
+            "not an IDX file",
+            "magic number 00 00, a dtype code 08 to 0e, and the rank",
+            head.hex(" ") or "an empty file",
+            "pass an IDX file, gzipped or not, or " + MEND,
+        )
     dtype, rank = np.dtype(DTYPES[head[2]]), head[3]
     sizes = stream.read(4 * rank)
     if len(sizes) < 4 * rank:
-        raise data_error(path, "truncated IDX header", f"{4 + 4 * rank} bytes for rank {rank}",
-                         f"{4 + len(sizes)} bytes", MEND)
-    shape = tuple(int.from_bytes(sizes[i:i + 4], "big") for i in range(0, 4 * rank, 4))
+        raise data_error(
+            path,
+            "truncated IDX header",
+            f"{4 + 4 * rank} bytes for rank {rank}",
+            f"{4 + len(sizes)} bytes",
+            MEND,
+        )
+    shape = tuple(int.from_bytes(sizes[i : i + 4], "big") for i in range(0, 4 * rank, 4))
     header, wanted = 4 + 4 * rank, math.prod(shape) * dtype.itemsize
     extents = " x ".join(map(str, shape))
     expected = f"{header + wanted} bytes: {extents} of {dtype.name} and {header} of header"
@@ -78,6 +93,9 @@ def parse(path: Path, stream: BinaryIO, most_bytes: int) -> np.ndarray:
 def data_error(path: Pathlike, what: str, expected: str = "", found: str = "", mend: str = "") -> DataError:
     """The one shape of a message about a file: file and fault, expected, found, how to mend."""
     lines = [f"{path}: {what}"]
-    lines += [f"  {key:<9}{text}" for key, text in
-              (("expected", expected), ("found", found), ("mend", mend)) if text]
+    lines += [
+        f"  {key:<9}{text}"
+        for key, text in (("expected", expected), ("found", found), ("mend", mend))
+        if text
+    ]
     return DataError("\n".join(lines))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,13 +12,14 @@ import numpy as np
 from symconv.datasets.dataset import Dataset, Part, build
 from symconv.datasets.idx import MEND, data_error, read_idx
 from symconv.errors import DataError
-from symconv.files import Pathlike, reason
+from symconv.files import NPZ_FAULTS, Pathlike, reason
 
 # What each of the four IDX files is called, whatever stands before: emnist-letters-train-images-idx3-ubyte.gz
 # is as good as train-images.idx3-ubyte.
 IDX_NAMES = {
     (split, kind): re.compile(rf"^(.*?){word}[-_.]?{kind}[-_.]idx\d-ubyte(\.gz)?$", re.IGNORECASE)
-    for split, word in (("train", "train"), ("test", "(?:t10k|test)")) for kind in ("images", "labels")
+    for split, word in (("train", "train"), ("test", "(?:t10k|test)"))
+    for kind in ("images", "labels")
 }
 STANDARD = {
     ("train", "images"): "train-images-idx3-ubyte.gz",
@@ -30,8 +30,11 @@ STANDARD = {
 # The names in a .npz: those of Keras' mnist.npz, or MedMNIST's. The validation pair is optional.
 NPZ_KEYS = (
     {"train": ("x_train", "y_train"), "validation": ("x_val", "y_val"), "test": ("x_test", "y_test")},
-    {"train": ("train_images", "train_labels"), "validation": ("val_images", "val_labels"),
-     "test": ("test_images", "test_labels")},
+    {
+        "train": ("train_images", "train_labels"),
+        "validation": ("val_images", "val_labels"),
+        "test": ("test_images", "test_labels"),
+    },
 )
 
 
@@ -65,13 +68,23 @@ def load(
     elif path.suffix == ".npz" or zipfile.is_zipfile(path):
         parts = read_npz(path)
     elif not path.exists():
-        raise data_error(path, "no such file or directory", "a directory of IDX files, or a .npz file",
-                         mend="check the path given as `path`, --data or SYMCONV_DATA")
+        raise data_error(
+            path,
+            "no such file or directory",
+            "a directory of IDX files, or a .npz file",
+            mend="check the path given as `path`, --data or SYMCONV_DATA",
+        )
     else:
-        raise data_error(path, "not a data set", "a directory of IDX files, or a .npz file", "a single file",
-                         f"for IDX files, pass the directory: {path.parent}")
-    return build(path.stem, **parts, n_validation=validation, limit=limit, classes=classes,
-                 check_finite=check_finite)
+        raise data_error(
+            path,
+            "not a data set",
+            "a directory of IDX files, or a .npz file",
+            "a single file",
+            f"for IDX files, pass the directory: {path.parent}",
+        )
+    return build(
+        path.stem, **parts, n_validation=validation, limit=limit, classes=classes, check_finite=check_finite
+    )
 
 
 def find_idx(directory: Path) -> dict[tuple[str, str], Path]:
@@ -84,8 +97,13 @@ def find_idx(directory: Path) -> dict[tuple[str, str], Path]:
     for role, pattern in IDX_NAMES.items():
         matches = {m[1]: p for p in reversed(files) if (m := pattern.match(p.name))}
         if len(matches) > 1:
-            raise data_error(directory, f"several files of {role[0]} {role[1]}", "one",
-                             names(matches.values()), "put each data set into a directory of its own")
+            raise data_error(
+                directory,
+                f"several files of {role[0]} {role[1]}",
+                "one",
+                names(matches.values()),
+                "put each data set into a directory of its own",
+            )
         if matches:
             found[role] = next(iter(matches.values()))
     return found
@@ -94,9 +112,13 @@ def find_idx(directory: Path) -> dict[tuple[str, str], Path]:
 def read_idx_parts(directory: Path, found: dict[tuple[str, str], Path]) -> dict[str, Part]:
     missing = [STANDARD[role] for role in STANDARD if role not in found]
     if missing:
-        raise data_error(directory, "not a whole data set", ", ".join(STANDARD.values())
-                         + ", gzipped or not; or one .npz file", names(found.values()) or "none of them",
-                         "add " + ", ".join(missing))
+        raise data_error(
+            directory,
+            "not a whole data set",
+            ", ".join(STANDARD.values()) + ", gzipped or not; or one .npz file",
+            names(found.values()) or "none of them",
+            "add " + ", ".join(missing),
+        )
     parts = {}
     for split in ("train", "test"):
         images, labels = found[split, "images"], found[split, "labels"]
@@ -110,20 +132,29 @@ def read_npz(path: Path) -> dict[str, Part]:
             keys = next((k for k in NPZ_KEYS if k["train"][0] in archive.files), NPZ_KEYS[0])
             missing = [key for split in ("train", "test") for key in keys[split] if key not in archive.files]
             if missing:
-                raise data_error(path, f"no array {', '.join(missing)}",
-                                 ", ".join(keys["train"] + keys["test"]), ", ".join(archive.files) or "none")
-            return {split: Part(archive[images], archive[labels], f"{path}[{images}]", f"{path}[{labels}]")
-                    for split, (images, labels) in keys.items()
-                    if images in archive.files and labels in archive.files}
+                raise data_error(
+                    path,
+                    f"no array {', '.join(missing)}",
+                    ", ".join(keys["train"] + keys["test"]),
+                    ", ".join(archive.files) or "none",
+                )
+            return {
+                split: Part(archive[images], archive[labels], f"{path}[{images}]", f"{path}[{labels}]")
+                for split, (images, labels) in keys.items()
+                if images in archive.files and labels in archive.files
+            }
     except DataError:
         raise
     except FileNotFoundError as why:
         raise data_error(path, "no such file", mend="check the path and SYMCONV_DATA") from why
-    # NumPy's reader of a damaged file raises what its layers happen to raise.
-    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, NotImplementedError,
-            MemoryError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error) as why:
-        raise data_error(path, "not a readable .npz file", "a zip of plain arrays, as np.savez writes it",
-                         f"{type(why).__name__}: {why}", MEND) from why
+    except NPZ_FAULTS as why:
+        raise data_error(
+            path,
+            "not a readable .npz file",
+            "a zip of plain arrays, as np.savez writes it",
+            f"{type(why).__name__}: {why}",
+            MEND,
+        ) from why
 
 
 def names(paths: Iterable[Path]) -> str:

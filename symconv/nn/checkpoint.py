@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from symconv.errors import OutputError, WeightsError
-from symconv.files import Pathlike, atomic_path, import_extra, reason
+from symconv.files import NPZ_FAULTS, Pathlike, atomic_path, import_extra, reason
 
 FORMAT = 1
 # The one metadata entry, a JSON object. With several, safetensors writes them in a random order, and equal
@@ -47,17 +48,24 @@ def save(
     """
     path = Path(path)
     arrays = {str(name): plain(path, name, tensor) for name, tensor in tensors.items()}
-    from symconv import __version__
-
-    head = {"format": FORMAT, "version": __version__, "spec": spec, "metadata": dict(metadata or {}),
-            "crc32": {name: fingerprint(array) for name, array in arrays.items()}}
+    # The package itself is the last to be imported and must not be imported from here; it is there by now.
+    version = getattr(sys.modules["symconv"], "__version__", None)
+    head = {
+        "format": FORMAT,
+        "version": version,
+        "spec": spec,
+        "metadata": dict(metadata or {}),
+        "crc32": {name: fingerprint(array) for name, array in arrays.items()},
+    }
     try:
         # Once through JSON, so that the checksum is of what a reader will see: lists, keys as strings.
         head = json.loads(json.dumps(head))
         text = json.dumps({**head, "head_crc32": head_fingerprint(head)}, sort_keys=True)
     except (TypeError, ValueError) as why:
-        raise WeightsError(f"{path}: spec and metadata are JSON values (dicts with string keys, lists, "
-                           f"strings, numbers)\n  {why}") from why
+        raise WeightsError(
+            f"{path}: spec and metadata are JSON values (dicts with string keys, lists, "
+            f"strings, numbers)\n  {why}"
+        ) from why
     if path.suffix == ".npz":
         if KEY in arrays:
             raise WeightsError(f"{path}: a tensor may not be called {KEY!r}; rename it")
@@ -121,11 +129,19 @@ def check_shapes(tensors: Mapping[str, np.ndarray], expected: Mapping[str, Any],
             lines.append(f"{name}: expected {list(shape)}, not in the file")
         elif tensors[name].shape != shape:
             lines.append(f"{name}: expected {list(shape)}, found {list(tensors[name].shape)}")
-    lines += [f"{name}: not expected, found {list(tensors[name].shape)}"
-              for name in tensors if name not in expected]
+    lines += [
+        f"{name}: not expected, found {list(tensors[name].shape)}" for name in tensors if name not in expected
+    ]
     if lines:
-        raise WeightsError("\n  ".join([f"{source}: made for another network", *lines,
-                                        "hint: load it into the network it was saved from"]))
+        raise WeightsError(
+            "\n  ".join(
+                [
+                    f"{source}: made for another network",
+                    *lines,
+                    "hint: load it into the network it was saved from",
+                ]
+            )
+        )
 
 
 def plain(path: Path, name: object, tensor: object) -> np.ndarray:
@@ -154,9 +170,7 @@ def read_npz(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             tensors = {name: archive[name] for name in archive.files}
-    # NumPy's reader of a damaged file raises what its layers happen to raise.
-    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, NotImplementedError,
-            MemoryError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error) as why:
+    except NPZ_FAULTS as why:
         raise corrupt(path, f"not a readable .npz file: {type(why).__name__}: {why}") from why
     head = tensors.pop(KEY, None)
     return tensors, None if head is None else str(head)
@@ -175,8 +189,10 @@ def parse_head(path: Path, text: str | None) -> dict[str, Any]:
         raise corrupt(path, f"its metadata is not JSON: {why}") from why
     head.update(found)
     if not isinstance(head["format"], int) or head["format"] > FORMAT:
-        raise WeightsError(f"{path}: format {head['format']} of symconv {head['version']}, newer than "
-                           f"this one reads ({FORMAT})\n  hint: update symconv")
+        raise WeightsError(
+            f"{path}: format {head['format']} of symconv {head['version']}, newer than "
+            f"this one reads ({FORMAT})\n  hint: update symconv"
+        )
     if head.get("head_crc32") != head_fingerprint(head):
         raise corrupt(path, "its metadata does not match its checksum")
     return head

@@ -36,8 +36,10 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, n_classes: int
 
 def classes_of(name: str, labels: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     labels, predictions = np.asarray(labels), np.asarray(predictions)
-    given = (f"\n  labels {labels.dtype}{list(labels.shape)}, "
-             f"predictions {predictions.dtype}{list(predictions.shape)}")
+    given = (
+        f"\n  labels {labels.dtype}{list(labels.shape)}, "
+        f"predictions {predictions.dtype}{list(predictions.shape)}"
+    )
     if predictions.ndim == 2 and predictions.shape[1]:
         predictions = predictions.argmax(1)
     if labels.ndim != 1 or predictions.shape != labels.shape:

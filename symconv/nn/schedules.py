@@ -112,8 +112,11 @@ class OneCycle:
 
     def __post_init__(self) -> None:
         require(self, not_negative(self.peak), "peak is a finite number >= 0")
-        require(self, positive(self.length, self.start_div, self.end_div),
-                "length, start_div and end_div are finite numbers > 0")
+        require(
+            self,
+            positive(self.length, self.start_div, self.end_div),
+            "length, start_div and end_div are finite numbers > 0",
+        )
         require(self, positive(self.rise) and self.rise < 1, "rise lies between 0 and 1")
 
     def __call__(self, t: float) -> float:

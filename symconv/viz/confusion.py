@@ -23,8 +23,9 @@ def plot_confusion(
     matrix = np.asarray(matrix)
     k = len(matrix)
     if matrix.ndim != 2 or matrix.shape != (k, k) or not k:
-        raise ShapeError(f"plot_confusion: the matrix is [k, k], true class by prediction, "
-                         f"not {list(matrix.shape)}")
+        raise ShapeError(
+            f"plot_confusion: the matrix is [k, k], true class by prediction, not {list(matrix.shape)}"
+        )
     classes = [str(i) for i in range(k)] if classes is None else list(classes)
     if len(classes) != k:
         raise ShapeError(f"plot_confusion: {len(classes)} names for {k} classes")
@@ -36,8 +37,15 @@ def plot_confusion(
     axes.imshow(shade, cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
     # Beyond 30 classes the numbers would run into each other; the shades still tell.
     for true, predicted in np.argwhere(matrix) if k <= 30 else ():
-        axes.text(predicted, true, str(matrix[true, predicted]), ha="center", va="center", fontsize=7,
-                  color="white" if shade[true, predicted] > 0.55 else INK)
+        axes.text(
+            predicted,
+            true,
+            str(matrix[true, predicted]),
+            ha="center",
+            va="center",
+            fontsize=7,
+            color="white" if shade[true, predicted] > 0.55 else INK,
+        )
     axes.set_xticks(range(k), classes, rotation=90 if longest > 2 else 0, fontsize=8)
     axes.set_yticks(range(k), classes, fontsize=8)
     axes.set_xlabel("prediction", color=INK)

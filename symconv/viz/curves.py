@@ -13,13 +13,22 @@ from symconv.files import Pathlike
 from symconv.viz.figure import INK, new_figure, save
 
 # (colour, dash, marker): told apart without colour too, which differs in lightness besides.
-LOOKS = (("#1b4965", "-", "o"), ("#e07a1f", "--", "s"), ("#4f9d69", "-.", "^"), ("#8b2f8f", ":", "D"),
-         ("#62b6cb", (0, (5, 1)), "v"), ("#7a7a7a", (0, (1, 1)), "P"))
+LOOKS = (
+    ("#1b4965", "-", "o"),
+    ("#e07a1f", "--", "s"),
+    ("#4f9d69", "-.", "^"),
+    ("#8b2f8f", ":", "D"),
+    ("#62b6cb", (0, (5, 1)), "v"),
+    ("#7a7a7a", (0, (1, 1)), "P"),
+)
 # What each panel shows: (key, its word in the legend, whether its markers are open).
 PANELS = {
     "cost": (("cost", "", False),),
-    "accuracy in %": (("test_accuracy", "test", False), ("validation_accuracy", "validation", True),
-                      ("training_accuracy", "training", True)),
+    "accuracy in %": (
+        ("test_accuracy", "test", False),
+        ("validation_accuracy", "validation", True),
+        ("training_accuracy", "training", True),
+    ),
 }
 Run = Mapping[str, Sequence[float]] | Sequence[Mapping[str, float]]
 
@@ -33,11 +42,16 @@ def plot_curves(history: Run | Mapping[str, Run], path: Pathlike, *, title: str 
     anything else, OutputError for a path that cannot be written, MissingExtraError without matplotlib.
     """
     runs = {name: columns_of(run, name) for name, run in named_runs(history).items()}
-    panels = {label: curves for label, curves in PANELS.items()
-              if any(key in run for run in runs.values() for key, _, _ in curves)}
+    panels = {
+        label: curves
+        for label, curves in PANELS.items()
+        if any(key in run for run in runs.values() for key, _, _ in curves)
+    }
     if not panels:
-        raise ShapeError("plot_curves: no run has a cost or an accuracy"
-                         f"\n  runs: {', '.join(f'{name}: {sorted(run)}' for name, run in runs.items())}")
+        raise ShapeError(
+            "plot_curves: no run has a cost or an accuracy"
+            f"\n  runs: {', '.join(f'{name}: {sorted(run)}' for name, run in runs.items())}"
+        )
     figure = new_figure(4.6 * len(panels), 3.6, path)
     for place, (label, curves) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(1, len(panels), place)
@@ -46,10 +60,17 @@ def plot_curves(history: Run | Mapping[str, Run], path: Pathlike, *, title: str 
                 if key in run:
                     # Several runs differ by colour and dash; the curves of a single one may have them too.
                     colour, dash, marker = LOOKS[(row if len(runs) > 1 else column) % len(LOOKS)]
-                    axes.plot(run["epoch"], run[key] * (1 if key == "cost" else 100),
-                              color=colour, linestyle=dash, linewidth=1.4, marker=marker, markersize=4,
-                              markerfacecolor="white" if hollow else colour,
-                              label=" ".join(filter(None, (name, word))))
+                    axes.plot(
+                        run["epoch"],
+                        run[key] * (1 if key == "cost" else 100),
+                        color=colour,
+                        linestyle=dash,
+                        linewidth=1.4,
+                        marker=marker,
+                        markersize=4,
+                        markerfacecolor="white" if hollow else colour,
+                        label=" ".join(filter(None, (name, word))),
+                    )
         axes.set_xlabel("epoch", color=INK)
         axes.set_ylabel(label, color=INK)
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -68,8 +89,11 @@ def named_runs(history: Any) -> dict[str, Any]:
     """{name: run}; a single run gets the empty name."""
     if not isinstance(history, Mapping):
         return {"": history}
-    single = all(not isinstance(v, Mapping) and (not len(v) or not isinstance(v[0], Mapping))
-                 for v in history.values() if hasattr(v, "__len__"))
+    single = all(
+        not isinstance(v, Mapping) and (not len(v) or not isinstance(v[0], Mapping))
+        for v in history.values()
+        if hasattr(v, "__len__")
+    )
     return {"": history} if single else {str(name): run for name, run in history.items()}
 
 
@@ -82,8 +106,10 @@ def columns_of(run: Any, name: str) -> dict[str, np.ndarray]:
         wanted = [key for key in run if key in ("cost", "epoch") or key.endswith("_accuracy")]
         columns = {key: np.array([np.nan if v is None else v for v in run[key]], float) for key in wanted}
     except (TypeError, ValueError, AttributeError) as why:
-        raise ShapeError(f"plot_curves: run {name!r} is neither a list of dicts of numbers nor a dict of "
-                         f"lists\n  {type(why).__name__}: {why}") from why
+        raise ShapeError(
+            f"plot_curves: run {name!r} is neither a list of dicts of numbers nor a dict of "
+            f"lists\n  {type(why).__name__}: {why}"
+        ) from why
     lengths = {key: len(column) for key, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ShapeError(f"plot_curves: the columns of run {name!r} differ in length\n  {lengths}")

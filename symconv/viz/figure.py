@@ -62,7 +62,7 @@ def mosaic(tiles: np.ndarray, columns: int, gap: tuple[int, int]) -> tuple[np.nd
     corners = np.stack([index // columns * (height + gap[0]), index % columns * (width + gap[1])], 1)
     picture = np.full((rows * (height + gap[0]) - gap[0], columns * (width + gap[1]) - gap[1]), np.nan)
     for tile, (top, left) in zip(tiles, corners, strict=True):
-        picture[top:top + height, left:left + width] = tile
+        picture[top : top + height, left : left + width] = tile
     return picture, corners
 
 

@@ -41,8 +41,12 @@ def plot_filters(
     picture, corners = mosaic(tiles, columns, (1, 1))
     # Inches of one weight: 0.11, but the picture is at least 2 inches and at most 10.
     cell = min(max(0.11, 2 / max(picture.shape)), 10 / max(picture.shape))
-    figure = new_figure(max(1.0, cell * picture.shape[1]) + (0.8 if scale == "all" else 0.1),
-                        cell * picture.shape[0] + (0.4 if title else 0.1), path, layout="compressed")
+    figure = new_figure(
+        max(1.0, cell * picture.shape[1]) + (0.8 if scale == "all" else 0.1),
+        cell * picture.shape[0] + (0.4 if title else 0.1),
+        path,
+        layout="compressed",
+    )
     axes = figure.add_subplot()
     image = axes.imshow(picture, cmap="Greys", vmin=low, vmax=high, interpolation="nearest")
     draw_frames(axes, corners, height, width)

@@ -35,14 +35,17 @@ def plot_errors(
     images, labels, predictions = np.asarray(images), np.asarray(labels), np.asarray(predictions)
     n = len(images)
     if labels.shape != (n,) or predictions.shape != (n,):
-        raise ShapeError("plot_errors: one label and one predicted class for each image"
-                         f"\n  images {list(images.shape)}, labels {list(labels.shape)}, "
-                         f"predictions {list(predictions.shape)}"
-                         "\n  hint: of class scores [n, k], pass scores.argmax(1)")
+        raise ShapeError(
+            "plot_errors: one label and one predicted class for each image"
+            f"\n  images {list(images.shape)}, labels {list(labels.shape)}, "
+            f"predictions {list(predictions.shape)}"
+            "\n  hint: of class scores [n, k], pass scores.argmax(1)"
+        )
     wrong = np.flatnonzero(labels != predictions)
     shown = wrong[:limit]
     heading = title or f"{len(wrong)} of {n} misclassified" + (
-        f", the first {limit}" if len(wrong) > limit else "")
+        f", the first {limit}" if len(wrong) > limit else ""
+    )
     tiles = grey(images[shown], image_shape)
     if not len(shown):
         figure = new_figure(4, 1.2, path)
@@ -60,14 +63,15 @@ def plot_errors(
     picture, corners = mosaic(tiles, columns, (max(2, height // 7), margin + 2))
     scale = 0.42 / height
     # The heading needs 4 inches, however few images there are.
-    figure = new_figure(max(4.0, scale * (picture.shape[1] + margin) + 0.2),
-                        scale * picture.shape[0] + 0.5, path)
+    figure = new_figure(
+        max(4.0, scale * (picture.shape[1] + margin) + 0.2), scale * picture.shape[0] + 0.5, path
+    )
     axes = figure.add_subplot()
     axes.imshow(picture, cmap="Greys", vmin=0, vmax=1, interpolation="nearest")
     axes.set_xlim(-0.5, picture.shape[1] + margin - 0.5)
     bare(axes)
     style = {"fontsize": points, "color": INK, "ha": "left"}
-    for (top, left), true, predicted in zip(corners, names[:len(shown)], names[len(shown):], strict=True):
+    for (top, left), true, predicted in zip(corners, names[: len(shown)], names[len(shown) :], strict=True):
         axes.text(left + width, top - 0.5, true, va="top", **style)
         axes.text(left + width, top + height - 0.5, predicted, va="bottom", **style)
     axes.set_title(heading + "  (top: true class, bottom: prediction)", fontsize=8, color=INK)
@@ -81,12 +85,15 @@ def grey(images: np.ndarray, image_shape: tuple[int, ...] | None) -> np.ndarray:
             side = math.isqrt(images.shape[1])
             image_shape = (side, side)
         if len(image_shape) not in (2, 3) or math.prod(image_shape) != images.shape[1]:
-            raise ShapeError(f"plot_errors: image_shape {image_shape} is not {images.shape[1]} features"
-                             "\n  hint: image_shape=(H, W), or (C, H, W) as in Dataset.image_shape")
+            raise ShapeError(
+                f"plot_errors: image_shape {image_shape} is not {images.shape[1]} features"
+                "\n  hint: image_shape=(H, W), or (C, H, W) as in Dataset.image_shape"
+            )
         images = images.reshape(len(images), *image_shape)
     if images.ndim == 4:
         images = images.mean(1)
     if images.ndim != 3:
-        raise ShapeError("plot_errors: images are [n, features], [n, H, W] or [n, C, H, W], "
-                         f"not {list(images.shape)}")
+        raise ShapeError(
+            f"plot_errors: images are [n, features], [n, H, W] or [n, C, H, W], not {list(images.shape)}"
+        )
     return images.astype(np.float64)
