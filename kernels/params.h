@@ -22,3 +22,24 @@ struct FillParams {
   long long count;
   long long value;
 };
+
+// conv_pool and conv_pool_grad: x [n, c, h, w] with (top, bottom, left, right) of zeros around it, weights
+// [k, c, r, s], windows of pool_h x pool_w. activation: 0 linear, 1 relu, 2 sigmoid, 3 tanh.
+struct ConvPoolParams {
+  int itemsize;
+  int n;
+  int c;
+  int h;
+  int w;
+  int k;
+  int r;
+  int s;
+  int pool_h;
+  int pool_w;
+  int top;
+  int bottom;
+  int left;
+  int right;
+  int activation;
+  int need_dx;
+};

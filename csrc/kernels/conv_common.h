@@ -1,0 +1,168 @@
+// What the convolution and pooling kernels share: vectors of either float type, transposes between NCHW and
+// channels-last, workspace carving. All in the namespace of the instruction set (see runtime/kernel.h).
+#pragma once
+#include <string.h>
+
+#include "parallel.h"
+#include "simd.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+
+template <class T>
+struct Lanes;
+template <>
+struct Lanes<float> {
+  using V = vf;
+  static constexpr int W = VF_WIDTH;
+};
+template <>
+struct Lanes<double> {
+  using V = vd;
+  static constexpr int W = VD_WIDTH;
+};
+
+// Keeps a loaded value in a register: the compiler may neither fold nor repeat the load.
+#if defined(__x86_64__)
+template <class V>
+static inline void pin(V& v) {
+  asm("" : "+x"(v));
+}
+#else
+template <class V>
+static inline void pin(V&) {}
+#endif
+
+// The upper and the lower half of the lanes exchanged.
+static inline vf swap_halves(vf v) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_shuffle_f32x4((__m512)v, (__m512)v, 0x4e);
+#elif defined(__AVX2__)
+  return (vf)_mm256_permute2f128_ps((__m256)v, (__m256)v, 1);
+#else
+  vf o{};
+  for (int i = 0; i < VF_WIDTH; i++) o[i] = v[(i + VF_WIDTH / 2) % VF_WIDTH];
+  return o;
+#endif
+}
+static inline vd swap_halves(vd v) {
+#if defined(__AVX512F__)
+  return (vd)_mm512_shuffle_f64x2((__m512d)v, (__m512d)v, 0x4e);
+#elif defined(__AVX2__)
+  return (vd)_mm256_permute2f128_pd((__m256d)v, (__m256d)v, 1);
+#else
+  vd o{};
+  for (int i = 0; i < VD_WIDTH; i++) o[i] = v[(i + VD_WIDTH / 2) % VD_WIDTH];
+  return o;
+#endif
+}
+
+// Lanes of the lower half from a, of the upper half from b.
+template <class V>
+static inline V join_halves(V a, V b) {
+  constexpr int W = sizeof(V) / sizeof(a[0]);
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  if constexpr (W == 8) return (V)_mm256_blend_ps((__m256)a, (__m256)b, 0xf0);
+#endif
+  decltype(a == a) upper;
+  for (int i = 0; i < W; i++) upper[i] = i < W / 2 ? 0 : -1;
+  return upper ? b : a;
+}
+
+static inline long long round_up(long long n, long long multiple) {
+  return (n + multiple - 1) / multiple * multiple;
+}
+
+// Successive 64-byte aligned pieces of a workspace; with base = nullptr it only counts.
+struct Carver {
+  char* base;
+  size_t used = 0;
+  template <class T>
+  T* take(long long count) {
+    T* p = base ? reinterpret_cast<T*>(base + used) : nullptr;
+    used += static_cast<size_t>(round_up(count * static_cast<long long>(sizeof(T)), 64));
+    return p;
+  }
+};
+
+#if defined(__AVX2__)
+static inline void transpose_8x8(const float* in, long long ldi, float* out, long long ldo) {
+  __m256 a[8], b[8];
+  for (int i = 0; i < 8; i++) a[i] = _mm256_loadu_ps(in + i * ldi);
+  for (int i = 0; i < 8; i += 2) {
+    b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+    b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    a[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44);
+    a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xee);
+    a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44);
+    a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);
+  }
+  for (int i = 0; i < 4; i++) {
+    _mm256_storeu_ps(out + i * ldo, _mm256_permute2f128_ps(a[i], a[i + 4], 0x20));
+    _mm256_storeu_ps(out + (i + 4) * ldo, _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
+  }
+}
+constexpr int kTransposeTile = 8;
+static inline void transpose_tile(const float* in, long long ldi, float* out, long long ldo) {
+  transpose_8x8(in, ldi, out, ldo);
+}
+#else
+constexpr int kTransposeTile = 4;
+static inline void transpose_tile(const float* in, long long ldi, float* out, long long ldo) {
+#if defined(__x86_64__)
+  __m128 a = _mm_loadu_ps(in), b = _mm_loadu_ps(in + ldi), c = _mm_loadu_ps(in + 2 * ldi),
+         d = _mm_loadu_ps(in + 3 * ldi);
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  _mm_storeu_ps(out, a);
+  _mm_storeu_ps(out + ldo, b);
+  _mm_storeu_ps(out + 2 * ldo, c);
+  _mm_storeu_ps(out + 3 * ldo, d);
+#else
+  for (int i = 0; i < 4; i++)
+    for (int j = 0; j < 4; j++) out[j * ldo + i] = in[i * ldi + j];
+#endif
+}
+#endif
+static inline void transpose_tile(const double* in, long long ldi, double* out, long long ldo) {
+  for (int i = 0; i < kTransposeTile; i++)
+    for (int j = 0; j < kTransposeTile; j++) out[j * ldo + i] = in[i * ldi + j];
+}
+
+// out[j][i] = in[i][j] for i < rows, j < cols; the leading dimensions are ldi and ldo.
+template <class T>
+static inline void transpose(const T* in, long long ldi, T* out, long long ldo, long long rows,
+                             long long cols) {
+  constexpr int B = kTransposeTile;
+  long long i = 0;
+  for (; i + B <= rows; i += B) {
+    long long j = 0;
+    for (; j + B <= cols; j += B) transpose_tile(in + i * ldi + j, ldi, out + j * ldo + i, ldo);
+    for (; j < cols; j++)
+      for (int a = 0; a < B; a++) out[j * ldo + i + a] = in[(i + a) * ldi + j];
+  }
+  for (; i < rows; i++)
+    for (long long j = 0; j < cols; j++) out[j * ldo + i] = in[i * ldi + j];
+}
+
+// A copy of the planes[h][w] with zeros around: [count][h + top + bottom][w + left + right].
+template <class T>
+static inline void pad_planes(const T* in, T* out, long long count, int h, int w, int top, int bottom,
+                              int left, int right) {
+  const size_t row = static_cast<size_t>(w + left + right), above = row * top, below = row * bottom;
+  for (long long i = 0; i < count; i++) {
+    memset(out, 0, above * sizeof(T));
+    out += above;
+    for (int y = 0; y < h; y++, in += w, out += row) {
+      for (int x = 0; x < left; x++) out[x] = 0;
+      memcpy(out + left, in, static_cast<size_t>(w) * sizeof(T));
+      for (int x = 0; x < right; x++) out[left + w + x] = 0;
+    }
+    memset(out, 0, below * sizeof(T));
+    out += below;
+  }
+}
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv

@@ -1,0 +1,372 @@
+// conv_pool: y = activation(maxpool(x * w) + b), and the place of each maximum in its window.
+//
+//   x [N, C, H, W] padded to [C, HP, WP], w [K, C, R, S], y and argmax [N, K, P, Q]; stride 1, pooling
+//   windows that do not overlap.
+//
+// direct_conv_pool: the lanes are output channels. Weights are packed once per call to [block][C R S][lanes];
+// for each pooling window up to 4 of its convolution outputs x 3 vectors of channels are accumulated in
+// registers over all taps, each tap one broadcast of x per output; then the maximum is taken. Where the
+// channels end in half a vector (20 = 2.5 x 8), the last half vectors of two outputs share a register. The
+// pooled [P Q][lanes] of an image are transposed into NCHW, where bias and activation are applied.
+#include "conv_activation.h"
+#include "conv_common.h"
+#include "params.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+constexpr int kMaxVectors = 3;       // of channels in one block: 4 x 3 accumulators + 3 weights + 1 input
+constexpr double kShareFlops = 1e6;  // below this one thread does it all
+constexpr int kMaxWindow = 255;
+
+// The channels [first, first + lanes), computed together: `vectors` whole ones, and half of one.
+struct Block {
+  int first, vectors, half;
+  long long lanes;   // stride of the packed weights and of the pooled scratch
+  long long packed;  // offset of the packed weights
+};
+
+struct Plan {
+  ConvPoolParams p;
+  int hp, wp;     // padded input
+  int rows, cols;  // pooled output
+  long long taps;
+  int n_blocks;
+  bool padded;
+};
+
+Plan make_plan(const ConvPoolParams& p) {
+  Plan plan{};
+  plan.p = p;
+  plan.hp = p.h + p.top + p.bottom;
+  plan.wp = p.w + p.left + p.right;
+  plan.rows = (plan.hp - p.r + 1) / p.pool_h;
+  plan.cols = (plan.wp - p.s + 1) / p.pool_w;
+  plan.taps = static_cast<long long>(p.c) * p.r * p.s;
+  plan.padded = p.top || p.bottom || p.left || p.right;
+  return plan;
+}
+
+template <class T>
+int half_vectors(const Plan& plan) {
+  constexpr int H = Lanes<T>::W / 2;
+  return (plan.p.k + H - 1) / H;
+}
+
+template <class T>
+int count_blocks(const Plan& plan) {
+  return ((half_vectors<T>(plan) + 1) / 2 + kMaxVectors - 1) / kMaxVectors;
+}
+
+// Block i of n: the vectors spread evenly, the odd half in the last block.
+template <class T>
+Block make_block(const Plan& plan, int i) {
+  constexpr int W = Lanes<T>::W;
+  const int halves = half_vectors<T>(plan), units = (halves + 1) / 2, n = plan.n_blocks;
+  const int begin = units * i / n, end = units * (i + 1) / n;
+  Block b;
+  b.first = begin * W;
+  b.half = i == n - 1 && halves % 2;
+  b.vectors = end - begin - b.half;
+  b.lanes = (end - begin) * W;
+  b.packed = begin * W * plan.taps;
+  return b;
+}
+
+template <class T>
+struct Scratch {
+  T* weights;
+  T* x;       // padded image
+  T* pooled;  // [P Q][lanes]
+  T* places;  // [P Q][lanes]
+  int* image;  // which image x holds
+};
+
+template <class T>
+size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& s) {
+  Carver c{base};
+  constexpr int W = Lanes<T>::W;
+  s.weights = c.take<T>((half_vectors<T>(plan) + 1) / 2 * W * plan.taps);
+  int* images = c.take<int>(threads);
+  s.image = images ? images + part : nullptr;
+  const long long x = plan.padded ? static_cast<long long>(plan.p.c) * plan.hp * plan.wp : 0;
+  const long long pooled = static_cast<long long>(plan.rows) * plan.cols * kMaxVectors * W;
+  for (int t = 0; t < threads; t++) {
+    T *xs = c.take<T>(x), *ys = c.take<T>(pooled), *is = c.take<T>(pooled);
+    if (t == part) s.x = xs, s.pooled = ys, s.places = is;
+  }
+  return c.used;
+}
+
+// packed[tap][lane] = w[first + lane][tap]; the lanes of the half vector twice, lanes beyond K zero.
+template <class T>
+void pack_weights(const Plan& plan, const Block& b, const T* w, T* packed) {
+  constexpr int W = Lanes<T>::W;
+  long long channels = plan.p.k - b.first, lanes = b.vectors * W + b.half * (W / 2);
+  if (channels > lanes) channels = lanes;
+  transpose(w + b.first * plan.taps, plan.taps, packed, b.lanes, channels, plan.taps);
+  if (channels == b.lanes) return;
+  for (long long t = 0; t < plan.taps; t++) {
+    T* row = packed + t * b.lanes;
+    for (long long i = channels; i < lanes; i++) row[i] = 0;
+    for (long long i = lanes; i < b.lanes; i++) row[i] = row[i - W / 2];
+  }
+}
+
+// acc[m][v] = sum over taps of x[at[m] + tap] w[tap][v]; half[j] holds outputs 2j and 2j + 1.
+template <class T, int M, int V, bool HALF, int S>
+struct Accumulators {
+  using Vec = typename Lanes<T>::V;
+  static constexpr int W = Lanes<T>::W, PAIRS = (M + 1) / 2;
+  Vec acc[M][V ? V : 1];
+  Vec half[PAIRS];
+
+  void run(const Plan& plan, const T* x, const int* at, const T* w) {
+    for (int m = 0; m < M; m++)
+      for (int v = 0; v < V; v++) acc[m][v] = Vec{};
+    for (int j = 0; j < PAIRS; j++) half[j] = Vec{};
+    const int s_end = S ? S : plan.p.s;
+    const T* pixel[M];
+    for (int m = 0; m < M; m++) pixel[m] = x + at[m];
+    const long long plane_step = static_cast<long long>(plan.hp - plan.p.r) * plan.wp;
+    for (int c = 0; c < plan.p.c; c++) {
+      for (int r = 0; r < plan.p.r; r++) {
+#pragma GCC unroll 8
+        for (int s = 0; s < s_end; s++) {
+          Vec wv[V + HALF];
+          for (int v = 0; v < V + HALF; v++) {
+            wv[v] = load(w + v * W);
+            pin(wv[v]);
+          }
+          for (int m = 0; m < M; m += 2) {
+            Vec a = set1(pixel[m][s]);
+            for (int v = 0; v < V; v++) acc[m][v] = fma(a, wv[v], acc[m][v]);
+            if (m + 1 < M) {
+              Vec b = set1(pixel[m + 1][s]);
+              for (int v = 0; v < V; v++) acc[m + 1][v] = fma(b, wv[v], acc[m + 1][v]);
+              if (HALF) a = join_halves(a, b);
+            }
+            if (HALF) half[m / 2] = fma(a, wv[V], half[m / 2]);
+          }
+          w += (V + HALF) * W;
+        }
+        for (int m = 0; m < M; m++) pixel[m] += plan.wp;
+      }
+      for (int m = 0; m < M; m++) pixel[m] += plane_step;
+    }
+  }
+};
+
+// A later value wins if it is larger, or NaN.
+template <class V, class T>
+inline void fold(V& best, V& place, V value, T index) {
+  auto wins = (value > best) | (value != value);
+  best = select(wins, value, best);
+  place = select(wins, set1(index), place);
+}
+
+// The outputs first .. first + M - 1 of a window, folded into best[] and place[]. FIRST: these are unset.
+template <class T, int M, int V, bool HALF, int S, bool FIRST>
+inline void fold_outputs(const Plan& plan, const T* x, const int* at, const T* w, int first,
+                         typename Lanes<T>::V* best, typename Lanes<T>::V* place) {
+  Accumulators<T, M, V, HALF, S> a;
+  a.run(plan, x, at + first, w);
+  for (int m = 0; m < M; m++) {
+    const T index = static_cast<T>(FIRST ? m : first + m);
+    for (int v = 0; v < V + HALF; v++) {
+      auto value = v < V ? a.acc[m][v] : m % 2 ? swap_halves(a.half[m / 2]) : a.half[m / 2];
+      if (FIRST && m == 0)
+        best[v] = value, place[v] = typename Lanes<T>::V{};
+      else
+        fold(best[v], place[v], value, index);
+    }
+  }
+}
+
+template <class T, int V, bool HALF, int S>
+void pool_image(const Plan& plan, const T* x, const T* w, T* pooled, T* places) {
+  constexpr int W = Lanes<T>::W;
+  const int area = plan.p.pool_h * plan.p.pool_w;
+  int at[kMaxWindow + 1];
+  for (int i = 0; i < plan.p.pool_h; i++)
+    for (int j = 0; j < plan.p.pool_w; j++) at[i * plan.p.pool_w + j] = i * plan.wp + j;
+  for (int p = 0; p < plan.rows; p++) {
+    for (int q = 0; q < plan.cols; q++) {
+      const T* corner = x + static_cast<long long>(p) * plan.p.pool_h * plan.wp + q * plan.p.pool_w;
+      typename Lanes<T>::V best[V + HALF], place[V + HALF];
+      int i;
+      if (area >= 4) {
+        fold_outputs<T, 4, V, HALF, S, true>(plan, corner, at, w, 0, best, place);
+        for (i = 4; i + 4 <= area; i += 4)
+          fold_outputs<T, 4, V, HALF, S, false>(plan, corner, at, w, i, best, place);
+      } else {
+        fold_outputs<T, 1, V, HALF, 0, true>(plan, corner, at, w, 0, best, place);
+        i = 1;
+      }
+      for (; i + 2 <= area; i += 2)
+        fold_outputs<T, 2, V, HALF, 0, false>(plan, corner, at, w, i, best, place);
+      if (i < area) fold_outputs<T, 1, V, HALF, 0, false>(plan, corner, at, w, i, best, place);
+      for (int v = 0; v < V + HALF; v++) {
+        store(pooled + v * W, best[v]);
+        store(places + v * W, place[v]);
+      }
+      pooled += (V + HALF) * W;
+      places += (V + HALF) * W;
+    }
+  }
+}
+
+template <class T, int V, bool HALF>
+void pool_image_by_width(const Plan& plan, const T* x, const T* w, T* pooled, T* places) {
+  switch (plan.p.s) {
+    case 3:
+      return pool_image<T, V, HALF, 3>(plan, x, w, pooled, places);
+    case 5:
+      return pool_image<T, V, HALF, 5>(plan, x, w, pooled, places);
+    default:
+      return pool_image<T, V, HALF, 0>(plan, x, w, pooled, places);
+  }
+}
+
+template <class T>
+void pool_block(const Plan& plan, const Block& b, const T* x, const T* w, T* pooled, T* places) {
+  switch (b.vectors * 2 + b.half) {
+    case 1:
+      return pool_image_by_width<T, 0, true>(plan, x, w, pooled, places);
+    case 2:
+      return pool_image_by_width<T, 1, false>(plan, x, w, pooled, places);
+    case 3:
+      return pool_image_by_width<T, 1, true>(plan, x, w, pooled, places);
+    case 4:
+      return pool_image_by_width<T, 2, false>(plan, x, w, pooled, places);
+    case 5:
+      return pool_image_by_width<T, 2, true>(plan, x, w, pooled, places);
+    default:
+      return pool_image_by_width<T, 3, false>(plan, x, w, pooled, places);
+  }
+}
+
+// y[i] = activation(y[i] + bias).
+template <class T>
+void finish_row(int activation, T bias, T* y, long long n) {
+  constexpr int W = Lanes<T>::W;
+  long long i = 0;
+  for (; i + W <= n; i += W) store(y + i, activate(activation, load(y + i) + bias));
+  if (i < n) {
+    T tail[W] = {};
+    for (long long j = i; j < n; j++) tail[j - i] = y[j];
+    store(tail, activate(activation, load(tail) + bias));
+    for (long long j = i; j < n; j++) y[j] = tail[j - i];
+  }
+}
+
+// The pooled values and places of one block of one image into NCHW.
+template <class T>
+void finish_block(const Plan& plan, const Block& b, const T* bias, T* pooled, T* places, T* y,
+                  uint8_t* argmax) {
+  const long long positions = static_cast<long long>(plan.rows) * plan.cols;
+  int channels = plan.p.k - b.first;
+  if (channels > b.lanes) channels = static_cast<int>(b.lanes);
+  y += b.first * positions;
+  argmax += b.first * positions;
+  transpose(pooled, b.lanes, y, positions, positions, channels);
+  // `pooled` is free now: it takes the transposed places
+  transpose(places, b.lanes, pooled, positions, positions, channels);
+  for (long long i = 0; i < positions * channels; i++) argmax[i] = static_cast<uint8_t>(pooled[i]);
+  for (int k = 0; k < channels; k++)
+    finish_row(plan.p.activation, bias[b.first + k], y + k * positions, positions);
+}
+
+template <class T>
+void run(const Launch& l) {
+  Plan plan = make_plan(params_as<ConvPoolParams>(l));
+  plan.n_blocks = count_blocks<T>(plan);
+  const ConvPoolParams& p = plan.p;
+  const T *x = static_cast<const T*>(l.in[0]), *w = static_cast<const T*>(l.in[1]),
+          *bias = static_cast<const T*>(l.in[2]);
+  const long long positions = static_cast<long long>(plan.rows) * plan.cols;
+  const double flops = 2.0 * static_cast<double>(plan.taps) * p.n * p.k * static_cast<double>(positions) *
+                       p.pool_h * p.pool_w;
+  const bool share = flops > kShareFlops;
+  Scratch<T> shared{};
+  const int threads = l.pool->size();
+  char* base = static_cast<char*>(l.workspace);
+  for (int t = 0; t < threads; t++) {
+    carve(plan, base, threads, t, shared);
+    *shared.image = -1;
+  }
+  parallel_for(
+      l.pool, plan.n_blocks,
+      [&](int i, int) {
+        Block b = make_block<T>(plan, i);
+        pack_weights(plan, b, w, shared.weights + b.packed);
+      },
+      static_cast<double>(plan.taps) * p.k > 1e5);
+  parallel_for(
+      l.pool, p.n * plan.n_blocks,
+      [&](int task, int part) {
+        const int image = task / plan.n_blocks;
+        Block b = make_block<T>(plan, task % plan.n_blocks);
+        Scratch<T> s{};
+        carve(plan, base, threads, part, s);
+        const T* xi = x + static_cast<long long>(image) * p.c * p.h * p.w;
+        if (plan.padded) {
+          if (*s.image != image) pad_planes(xi, s.x, p.c, p.h, p.w, p.top, p.bottom, p.left, p.right);
+          *s.image = image;
+          xi = s.x;
+        }
+        pool_block(plan, b, xi, s.weights + b.packed, s.pooled, s.places);
+        const long long out = static_cast<long long>(image) * p.k * positions;
+        finish_block(plan, b, bias, s.pooled, s.places, static_cast<T*>(l.out[0]) + out,
+                     static_cast<uint8_t*>(l.out[1]) + out);
+      },
+      share);
+}
+
+void run_direct(const Launch& l) {
+  if (params_as<ConvPoolParams>(l).itemsize == 4)
+    run<float>(l);
+  else
+    run<double>(l);
+}
+
+size_t workspace(const Sizes& s) {
+  const ConvPoolParams& p = params_as<ConvPoolParams>(s, "conv_pool");
+  Plan plan = make_plan(p);
+  if (p.itemsize == 4) {
+    Scratch<float> scratch;
+    return carve(plan, nullptr, s.threads, 0, scratch);
+  }
+  Scratch<double> scratch;
+  return carve(plan, nullptr, s.threads, 0, scratch);
+}
+
+void check(const Sizes& s) {
+  require_counts(s, "conv_pool", 3, 2);
+  const ConvPoolParams& p = params_as<ConvPoolParams>(s, "conv_pool");
+  if (p.itemsize != 4 && p.itemsize != 8) fail("conv_pool: itemsize is %d, expected 4 or 8", p.itemsize);
+  if (p.n < 0 || p.c < 1 || p.h < 1 || p.w < 1 || p.k < 1 || p.r < 1 || p.s < 1 || p.pool_h < 1 ||
+      p.pool_w < 1 || p.pool_h * p.pool_w > kMaxWindow || p.top < 0 || p.bottom < 0 || p.left < 0 ||
+      p.right < 0)
+    fail("conv_pool: x [%d, %d, %d, %d], w [%d, .., %d, %d], window %d x %d", p.n, p.c, p.h, p.w, p.k, p.r,
+         p.s, p.pool_h, p.pool_w);
+  Plan plan = make_plan(p);
+  if (plan.rows < 1 || plan.cols < 1) fail("conv_pool: no pooling window fits");
+  const size_t item = static_cast<size_t>(p.itemsize), n = static_cast<size_t>(p.n),
+               k = static_cast<size_t>(p.k);
+  const size_t out = n * k * static_cast<size_t>(plan.rows) * static_cast<size_t>(plan.cols);
+  require_bytes("conv_pool", "x", s.in_bytes[0],
+                n * static_cast<size_t>(p.c) * static_cast<size_t>(p.h) * static_cast<size_t>(p.w) * item);
+  require_bytes("conv_pool", "w", s.in_bytes[1], k * static_cast<size_t>(plan.taps) * item);
+  require_bytes("conv_pool", "b", s.in_bytes[2], k * item);
+  require_bytes("conv_pool", "y", s.out_bytes[0], out * item);
+  require_bytes("conv_pool", "argmax", s.out_bytes[1], out);
+}
+
+}  // namespace
+
+void register_conv_pool(Registrar& r) { r.add({"direct_conv_pool", run_direct, check, workspace}); }
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv
