@@ -25,7 +25,8 @@ from typing import ClassVar
 import numpy as np
 
 from symconv.errors import DTypeError
-from symconv.graph import Apply, Op, TensorType, Variable, op_error
+from symconv.graph import Apply, Kernel, Launch, Op, TensorType, Variable, op_error
+from symconv.graph.params import pack
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
 from symconv.ops.window import Padding, Pair
 
@@ -164,3 +165,27 @@ class ConvPoolGrad(_ConvPool):
 def _flops(op: _ConvPool, x: Variable, w: Variable, y: Variable) -> int:
     _, c, r, s = w.type.shape
     return 2 * y.type.size * op.window[0] * op.window[1] * (c or 0) * (r or 0) * (s or 0)
+
+
+def _launch(node: Apply) -> Launch:
+    op = node.op
+    assert isinstance(op, _ConvPool)
+    (n, c, h, w), (k, _, r, s) = node.inputs[0].type.shape, node.inputs[1].type.shape
+    top, bottom, left, right = op.padding
+    return Launch(
+        pack(
+            "ConvPoolParams", itemsize=node.inputs[0].type.itemsize, n=n, c=c, h=h, w=w, k=k, r=r, s=s,
+            pool_h=op.window[0], pool_w=op.window[1], top=top, bottom=bottom, left=left, right=right,
+            activation=list(ACTIVATIONS).index(op.activation), need_dx=int(getattr(op, "need_dx", False)),
+        )
+    )  # fmt: skip
+
+
+def _supports(node: Apply) -> str | None:
+    _, c, _, _ = node.inputs[0].type.shape
+    return None if c and node.inputs[1].type.shape[0] else "no channels"
+
+
+ConvPool.kernels = [
+    Kernel("direct_conv_pool", "cpu", "csrc/kernels/conv_pool.cpp", "direct_conv_pool", _supports, _launch)
+]
