@@ -23,6 +23,22 @@ struct FillParams {
   long long value;
 };
 
+// n elements of draw `stream` of `seed` (both as symconv/ops/philox.py has them; seed's bits in a signed number).
+struct RandomParams {
+  long long n;
+  long long seed;
+  long long stream;
+};
+
+// y[i] = half-word i >= threshold ? x[i] * factor : 0 for i < n.
+struct DropoutParams {
+  long long n;
+  long long seed;
+  long long stream;
+  double factor;
+  int threshold;
+};
+
 // conv_pool and conv_pool_grad: x [n, c, h, w] with (top, bottom, left, right) of zeros around it, weights
 // [k, c, r, s], windows of pool_h x pool_w. activation: 0 linear, 1 relu, 2 sigmoid, 3 tanh.
 struct ConvPoolParams {

@@ -11,10 +11,11 @@ RandomStream's shared counter, one more in every call of a function that draws. 
 in the output, elements being numbered in C order:
 
     32-bit draws   element i is word i % 4 of block i // 4
+    dropout        element i is half i % 2 (low, high) of word i // 2 % 4 of block i // 8
     64-bit draws   element i is words 2 * (i % 2) (low half) and 2 * (i % 2) + 1 of block i // 2
 
     float32 uniform   (word >> 8) * 2^-24           float64 uniform   (64-bit word >> 11) * 2^-53
-    dropout, element kept where word >= round(p * 2^32), in either dtype
+    dropout           kept where the half-word >= round(p * 2^16), in either dtype
     normal            Box-Muller on elements (2 j, 2 j + 1), see `normal_pairs`
     integer           low + the high half of the 128-bit product (64-bit word) * (high - low)
     permutation       indices sorted by 64-bit words, equal words by index
@@ -64,6 +65,12 @@ def words64(seed: int, stream: int, draw: int, n: int) -> np.ndarray:
     """The 64-bit words of elements 0 to n - 1, as uint64."""
     pairs = words32(seed, stream, draw, 2 * n).reshape(n, 2).astype(np.uint64)
     return pairs[:, 0] | pairs[:, 1] << _HALF
+
+
+def halves(seed: int, stream: int, draw: int, n: int) -> np.ndarray:
+    """The 16-bit halves of elements 0 to n - 1, as uint32: enough for a mask, and half the work."""
+    words = words32(seed, stream, draw, (n + 1) // 2)
+    return np.stack([words & np.uint32(0xFFFF), words >> np.uint32(16)], axis=1).reshape(-1)[:n]
 
 
 def uniform(seed: int, stream: int, draw: int, n: int, dtype: str) -> np.ndarray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ import numpy as np
 
 from symconv.config import config
 from symconv.errors import ArgumentError, DTypeError, ExecutionError
-from symconv.graph import FLOATS, Apply, Constant, Op, TensorType, Variable, op_error
+from symconv.graph import FLOATS, Apply, Constant, Kernel, Launch, Op, TensorType, Variable, op_error
+from symconv.graph.kernel import InplacePairs
+from symconv.graph.params import pack
 from symconv.ops import elementwise as ew
 from symconv.ops import philox
 from symconv.ops.leaf import shared
@@ -95,7 +97,7 @@ def _float(name: str, dtype: str | None) -> str:
 
 
 def dropout(x: Any, p: float = 0.5, *, rng: RandomStream, scale: bool = True) -> Variable:
-    """x * mask / (1 - p), where each element of mask is 0 with probability p, else 1.
+    """x * mask / (1 - p), where each element of mask is 0 with probability p (to 2^-16), else 1.
 
     The division keeps the mean, so that nothing needs to be changed when the net is used (inverted
     dropout). scale=False leaves it out, as the book's network3 does: there the weights are
@@ -105,6 +107,41 @@ def dropout(x: Any, p: float = 0.5, *, rng: RandomStream, scale: bool = True) ->
     if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p < 1:
         raise ArgumentError(f"dropout: p must be a number in [0, 1), got {p!r}")
     return Dropout(rng.seed, rng.new_stream(), float(p), bool(scale))(x, rng.counter)  # type: ignore[no-any-return]
+
+
+# ---- ops and their kernels
+
+
+def _signed(seed: int) -> int:
+    return seed - 2**64 if seed >= 2**63 else seed
+
+
+def _launch(node: Apply) -> Launch:
+    op: Any = node.op
+    return Launch(pack("RandomParams", n=node.out.type.size, seed=_signed(op.seed), stream=op.stream))
+
+
+def _launch_dropout(node: Apply) -> Launch:
+    op: Any = node.op
+    return Launch(
+        pack(
+            "DropoutParams",
+            n=node.out.type.size,
+            seed=_signed(op.seed),
+            stream=op.stream,
+            threshold=op.threshold,
+            factor=op.factor,
+        )
+    )
+
+
+def _kernel(
+    entry: str, dtype: str, launch: Callable[[Apply], Launch] = _launch, inplace: InplacePairs = ()
+) -> Kernel:
+    def supports(node: Apply) -> str | None:
+        return None if node.out.dtype == dtype else f"{node.out.dtype}, this one is for {dtype}"
+
+    return Kernel(entry, "cpu", "csrc/kernels/random.cpp", entry, supports, launch, inplace)
 
 
 @dataclass(frozen=True)
@@ -158,6 +195,7 @@ class RandomUniform(RandomOp):
     dtype: str = "float32"
     name = "random_uniform"
     operands = ("counter",)
+    kernels = [_kernel("random_uniform_f32", "float32"), _kernel("random_uniform_f64", "float64")]
 
     @property
     def out_dtype(self) -> str:
@@ -172,6 +210,7 @@ class RandomNormal(RandomOp):
     dtype: str = "float32"
     name = "random_normal"
     operands = ("counter",)
+    kernels = [_kernel("random_normal_f32", "float32"), _kernel("random_normal_f64", "float64")]
 
     @property
     def out_dtype(self) -> str:
@@ -187,6 +226,7 @@ class RandomIntegers(RandomOp):
 
     name = "random_integers"
     operands = ("counter", "low", "high")
+    kernels = [_kernel("random_integers", "int64")]
     dims_from = 3
 
     def infer(self, *inputs: Variable) -> TensorType:
@@ -206,6 +246,7 @@ class RandomIntegers(RandomOp):
 class RandomPermutation(RandomOp):
     name = "random_permutation"
     operands = ("counter", "n")
+    kernels = [_kernel("random_permutation", "int64")]
 
     def draw(self, counter: int, n: int, *bounds: int) -> np.ndarray:
         return np.argsort(philox.words64(self.seed, self.stream, counter, n), kind="stable")
@@ -213,7 +254,7 @@ class RandomPermutation(RandomOp):
 
 @dataclass(frozen=True)
 class Dropout(Op):
-    """y[i] = x[i] * factor where word i of the draw >= round(p * 2^32), else 0.
+    """y[i] = x[i] * factor where half-word i of the draw >= round(p * 2^16), else 0.
 
     factor is 1 / (1 - p), or 1 without `scale`. Inputs x, counter. The mask is never stored: the
     gradient is the same op applied to dy, which makes the mask again.
@@ -225,10 +266,14 @@ class Dropout(Op):
     scale: bool = True
     name = "dropout"
     operands = ("x", "counter")
+    kernels = [
+        _kernel("dropout_f32", "float32", _launch_dropout, ((0, 0),)),
+        _kernel("dropout_f64", "float64", _launch_dropout, ((0, 0),)),
+    ]
 
     @property
     def threshold(self) -> int:
-        return min(round(self.p * 2**32), 2**32 - 1)
+        return min(round(self.p * 2**16), 2**16 - 1)
 
     @property
     def factor(self) -> float:
@@ -248,8 +293,8 @@ class Dropout(Op):
         return [x] if self.p == 0 else None
 
     def reference(self, x: np.ndarray, counter: np.ndarray) -> np.ndarray:
-        words = philox.words32(self.seed, self.stream, int(counter), x.size)
-        keep = (words >= np.uint32(self.threshold)).reshape(x.shape)
+        halves = philox.halves(self.seed, self.stream, int(counter), x.size)
+        keep = (halves >= self.threshold).reshape(x.shape)
         with np.errstate(all="ignore"):
             return np.where(keep, x * x.dtype.type(self.factor), x.dtype.type(0))
 
