@@ -31,9 +31,9 @@ static inline PhiloxKey philox_key(long long seed, long long stream, long long d
           static_cast<uint32_t>(d), static_cast<uint32_t>(d >> 32)};
 }
 
-constexpr int kPhiloxVectors = 2;                             // in flight, to hide the multiplier's latency
-constexpr int kPhiloxBlocks = kPhiloxVectors * VD_WIDTH;      // blocks of one call
-constexpr int kPhiloxWords = 4 * kPhiloxBlocks;               // words of one call
+constexpr int kPhiloxVectors = 2;                         // in flight, to hide the multiplier's latency
+constexpr int kPhiloxBlocks = kPhiloxVectors * VD_WIDTH;  // blocks of one call
+constexpr int kPhiloxWords = 4 * kPhiloxBlocks;           // words of one call
 
 // out[0 : kPhiloxWords] = words of blocks block ... block + kPhiloxBlocks - 1. Each word of a block lives in the
 // low half of a 64-bit lane, so that a round needs no shuffle; the high halves hold rubbish.

@@ -41,7 +41,8 @@ void for_tiles(ThreadPool* pool, const PhiloxKey& key, long long n, int tile, co
 
 // ---- uniform
 inline void to_uniform(const uint32_t* words, float* out) {
-  for (int i = 0; i < kPhiloxWords; i++) out[i] = static_cast<float>(static_cast<int>(words[i] >> 8)) * 0x1p-24f;
+  for (int i = 0; i < kPhiloxWords; i++)
+    out[i] = static_cast<float>(static_cast<int>(words[i] >> 8)) * 0x1p-24f;
 }
 inline uint64_t word64(const uint32_t* words, int i) {
   return words[2 * i] | static_cast<uint64_t>(words[2 * i + 1]) << 32;
@@ -86,7 +87,8 @@ template <class V, int terms, int odd>
 inline V trig_series(V x) {
   typedef __typeof__(x[0] + x[0]) T;
   V y = set1(static_cast<T>((terms % 2 ? 1.0 : -1.0) / factorial(2 * terms - 2 + odd)));
-  for (int k = terms - 2; k >= 0; k--) y = y * x + static_cast<T>((k % 2 ? -1.0 : 1.0) / factorial(2 * k + odd));
+  for (int k = terms - 2; k >= 0; k--)
+    y = y * x + static_cast<T>((k % 2 ? -1.0 : 1.0) / factorial(2 * k + odd));
   return y;
 }
 
@@ -135,7 +137,8 @@ inline void to_normal(const uint32_t* words, T* out) {
     if constexpr (sizeof(T) == 4) {
       a[i] = static_cast<Int>(words[2 * i] >> 8), b[i] = static_cast<Int>(words[2 * i + 1] >> 8);
     } else {
-      a[i] = static_cast<Int>(word64(words, 2 * i) >> 11), b[i] = static_cast<Int>(word64(words, 2 * i + 1) >> 11);
+      a[i] = static_cast<Int>(word64(words, 2 * i) >> 11),
+      b[i] = static_cast<Int>(word64(words, 2 * i + 1) >> 11);
     }
   }
   alignas(64) T x[pairs], y[pairs];
@@ -177,7 +180,8 @@ void run_normal(const Launch& l) {
 void run_integers(const Launch& l) {
   int64_t low = *static_cast<const int64_t*>(l.in[1]), high = *static_cast<const int64_t*>(l.in[2]);
   if (low >= high)
-    fail("random_integers: nothing lies in [%lld, %lld)", static_cast<long long>(low), static_cast<long long>(high));
+    fail("random_integers: nothing lies in [%lld, %lld)", static_cast<long long>(low),
+         static_cast<long long>(high));
   uint64_t span = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
   draw<int64_t>(l, [=](const uint32_t* words, int64_t* out) {
     for (int i = 0; i < kPhiloxWords / 2; i++) {
@@ -196,9 +200,10 @@ struct Entry {
 void run_permutation(const Launch& l) {
   const long long n = params_as<RandomParams>(l).n;
   Entry *from = static_cast<Entry*>(l.workspace), *to = from + n;
-  for_tiles(l.pool, key_of(l, 0), n, kPhiloxWords / 2, [&](const uint32_t* words, long long first, int count) {
-    for (int i = 0; i < count; i++) from[first + i] = {word64(words, i), first + i};
-  });
+  for_tiles(l.pool, key_of(l, 0), n, kPhiloxWords / 2,
+            [&](const uint32_t* words, long long first, int count) {
+              for (int i = 0; i < count; i++) from[first + i] = {word64(words, i), first + i};
+            });
   for (int shift = 0; shift < 64; shift += 8) {
     long long start[257] = {};
     for (long long i = 0; i < n; i++) start[(from[i].word >> shift & 255) + 1]++;
