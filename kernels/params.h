@@ -59,3 +59,76 @@ struct ConvPoolParams {
   int activation;
   int need_dx;
 };
+
+// pieces: a result put together by strided copies (slice, concatenate, pad, set_slice). dtype counts in
+// symconv's order: bool int8 uint8 int16 int32 int64 float32 float64. The tail holds, for each piece, a
+// PieceParams and a StridedCopyParams.
+struct PiecesParams {
+  int n_pieces;
+  int dtype;
+};
+
+// One piece: from input `source` into the output. add: += instead of =. whole: the piece is the identity, left
+// out where input and output are one buffer. Each int64 scalar in input start_input[i], which must lie in
+// start_low..start_high, adds start_stride elements to the offset of the input (moving 0) or output (1).
+struct PieceParams {
+  int source;
+  int add;
+  int whole;
+  int moving;
+  int n_starts;
+  int start_input[8];
+  long long start_stride[8];
+  long long start_low[8];
+  long long start_high[8];
+};
+
+// gather: out[o, p, i] = x[o, e0, e1, ..., i], where ek = index k at place p of the shape `picked` (ndim
+// dimensions) that the index arrays broadcast to. scatter: x with the same places set to y[o, p, i], or
+// increased (add). index_stride[8 k + d] is that of index array k along dimension d.
+struct GatherParams {
+  int n_index;
+  int ndim;
+  int dtype;
+  int itemsize;
+  int add;
+  int axis;
+  long long outer;
+  long long inner;
+  long long picked[8];
+  long long extent[8];
+  int index_dtype[8];
+  long long index_stride[64];
+};
+
+// out[j, labels[j]] = one, the first itemsize bytes of `one`; 0 elsewhere. out is count x n.
+struct OneHotParams {
+  int index_dtype;
+  int itemsize;
+  long long count;
+  long long n;
+  long long one;
+};
+
+// out[i] = start + i * step for i < count; start and step are inputs of the same dtype.
+struct ArangeParams {
+  int dtype;
+  long long count;
+};
+
+// out[i, j] = one where j - i == k, 0 elsewhere; out is n x m.
+struct EyeParams {
+  int itemsize;
+  long long n;
+  long long m;
+  long long k;
+  long long one;
+};
+
+// int64 scalars of slices. kind 0: where start begins on an axis of length dim; 1: the length of start:stop on
+// it; 2: an index, negative ones counted from the end, checked.
+struct SliceBoundParams {
+  int kind;
+  int axis;
+  long long step;
+};

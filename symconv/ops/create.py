@@ -12,6 +12,7 @@ from symconv.config import config
 from symconv.errors import DTypeError, ShapeError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable, constant, op_error, promote
 from symconv.graph.types import DTYPES, FLOATS
+from symconv.ops.index_kernels import ARANGE, EYE, ONE_HOT
 from symconv.ops.operands import as_dim, as_dims, as_variable, is_scalar, static_dim
 from symconv.ops.operands import cast as _cast
 from symconv.ops.shape import BroadcastTo, ShapeOf, dims_of
@@ -95,6 +96,7 @@ class Arange(Op):
     """out[i] = start + i * step for i < length; inputs start, step (of the dtype of out), length."""
 
     name = "arange"
+    kernels = [ARANGE]
     operands = ("start", "step", "length")
 
     def infer(self, start: Variable, step: Variable, length: Variable) -> TensorType:
@@ -184,6 +186,7 @@ class Eye(Op):
     k: int = 0
     dtype: str = "float32"
     name = "eye"
+    kernels = [EYE]
     operands = ("n", "m")
 
     def infer(self, n: Variable, m: Variable) -> TensorType:
@@ -213,6 +216,7 @@ class OneHot(Op):
 
     dtype: str = "float32"
     name = "one_hot"
+    kernels = [ONE_HOT]
     operands = ("labels", "n")
 
     def infer(self, labels: Variable, n: Variable) -> TensorType:

@@ -11,9 +11,22 @@ import numpy as np
 from symconv.errors import ShapeError
 from symconv.graph import Apply, Op, TensorType, Variable, constant, op_error
 from symconv.ops.axes import expand_dims
+from symconv.ops.index_kernels import Piece, dense_strides, pieces_kernel, sizes
 from symconv.ops.operands import as_dim, as_operands, as_variable, normalize_axes, normalize_axis, static_dim
 from symconv.ops.shape import broadcast_to, dims_of, reshape, shape_of
 from symconv.ops.slicing import Slice
+
+
+def _joined(node: Apply) -> list[Piece]:
+    op = node.op
+    assert isinstance(op, Concatenate)
+    strides = dense_strides(sizes(node.out))
+    pieces, at = [], 0
+    for i, x in enumerate(node.inputs):
+        shape = sizes(x)
+        pieces.append(Piece(i, shape, dense_strides(shape), strides, out_offset=at * strides[op.axis]))
+        at += shape[op.axis]
+    return pieces
 
 
 @dataclass(frozen=True)
@@ -22,6 +35,7 @@ class Concatenate(Op):
 
     axis: int
     name = "concatenate"
+    kernels = [pieces_kernel("concatenate", _joined)]
 
     def infer(self, *xs: Variable) -> TensorType:
         first = xs[0]

@@ -11,12 +11,29 @@ import numpy as np
 from symconv.errors import ShapeError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable, constant, op_error
 from symconv.ops.gather import take
+from symconv.ops.index_kernels import Piece, dense_strides, pieces_kernel, sizes
 from symconv.ops.operands import as_variable, cast, static_dim
 from symconv.ops.reduce import reduce_sum
 from symconv.ops.shape import shape_of
 from symconv.ops.slicing import Slice
 
 INDEX_MODES = ("edge", "reflect", "symmetric", "wrap")
+
+
+def _padded(node: Apply) -> list[Piece]:
+    """The content, and for each axis a slab in front and one behind, as wide as the axes before it."""
+    op = node.op
+    assert isinstance(op, Pad)
+    inner, outer = sizes(node.inputs[0]), sizes(node.out)
+    strides = dense_strides(outer)
+    corner = sum(b * s for b, s in zip(op.before, strides))
+    pieces = [Piece(0, inner, dense_strides(inner), strides, out_offset=corner)]
+    for axis, (before, after) in enumerate(zip(op.before, op.after)):
+        lead = sum(b * s for b, s in zip(op.before[:axis], strides))
+        for width, at in ((before, 0), (after, before + inner[axis])):
+            slab = (*inner[:axis], width, *outer[axis + 1 :])
+            pieces.append(Piece(1, slab, [0] * len(slab), strides, out_offset=lead + at * strides[axis]))
+    return pieces
 
 
 @dataclass(frozen=True)
@@ -26,6 +43,7 @@ class Pad(Op):
     before: tuple[int, ...]
     after: tuple[int, ...]
     name = "pad"
+    kernels = [pieces_kernel("pad", _padded)]
     operands = ("x", "value")
 
     def infer(self, x: Variable, value: Variable) -> TensorType:
@@ -75,6 +93,9 @@ class PadIndex(Op):
 
     def shape_operands(self, n_inputs: int) -> range:
         return range(1)
+
+    def simplify(self, dim: Variable) -> Sequence[Variable] | None:
+        return [constant(self.reference(dim.data))] if isinstance(dim, Constant) else None
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         return [None]

@@ -11,6 +11,7 @@ import numpy as np
 
 from symconv.errors import ShapeError
 from symconv.graph import Apply, Op, TensorType, Variable, View, constant, op_error
+from symconv.ops.index_kernels import FILL, Piece, dense_strides, pieces_kernel, sizes
 from symconv.ops.operands import as_dims, as_variable, normalize_axis, static_dim
 
 
@@ -144,6 +145,12 @@ def flatten(x: Any, ndim: int = 1) -> Variable:
     return reshape(x, (*kept, _product(merged)))
 
 
+def _transposed(node: Apply) -> list[Piece]:
+    strides = dense_strides(sizes(node.inputs[0]))
+    axes = node.op.attributes()["axes"]
+    return [Piece(0, sizes(node.out), [strides[a] for a in axes], dense_strides(sizes(node.out)))]
+
+
 @dataclass(frozen=True)
 class Transpose(Op):
     """y[i_p0, i_p1, ...] with the axes in the order `axes`."""
@@ -151,6 +158,7 @@ class Transpose(Op):
     axes: tuple[int, ...]
     name = "transpose"
     operands = ("x",)
+    kernels = [pieces_kernel("transpose", _transposed)]
 
     def infer(self, x: Variable) -> TensorType:
         return TensorType(x.dtype, tuple(x.type.shape[a] for a in self.axes))
@@ -168,6 +176,9 @@ class Transpose(Op):
         if x.owner is not None and isinstance(x.owner.op, Transpose):
             inner = x.owner.op.axes
             return [Transpose(tuple(inner[a] for a in self.axes))(x.owner.inputs[0])]
+        long = [a for a in self.axes if x.type.shape[a] != 1]
+        if long == sorted(long) and x.type.is_concrete:  # only axes of length 1 move
+            return [reshape(x, [x.type.shape[a] for a in self.axes])]
         return None
 
     def flops(self, node: Apply) -> int:
@@ -183,19 +194,31 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Variable:
     return Transpose(order)(x)
 
 
+def _stretches(shape: Sequence[int | None], to: Sequence[int | None]) -> bool:
+    """False only if `shape` is known not to broadcast to `to`."""
+    return len(to) >= len(shape) and all(
+        a is None or b is None or a in (1, b) for a, b in zip(shape[::-1], to[::-1])
+    )
+
+
+def _stretched(node: Apply) -> list[Piece]:
+    out, source = sizes(node.out), sizes(node.inputs[0])
+    lead = len(out) - len(source)
+    strides = [0] * lead + [s if n != 1 else 0 for n, s in zip(source, dense_strides(source))]
+    return [Piece(0, out, strides, dense_strides(out))]
+
+
 @dataclass(frozen=True)
 class BroadcastTo(_ShapedByDims):
     """x stretched to the dimensions given; inputs x, d0, d1, ..."""
 
     name = "broadcast_to"
     operands = ("x",)
+    kernels = [FILL, pieces_kernel("broadcast", _stretched)]
 
     def infer(self, x: Variable, *dims: Variable) -> TensorType:
         shape = tuple(static_dim(d) for d in dims)
-        fits = len(shape) >= x.ndim and all(
-            a is None or b is None or a in (1, b) for a, b in zip(x.type.shape[::-1], shape[::-1])
-        )
-        if not fits:
+        if not _stretches(x.type.shape, shape):
             raise op_error(self, (x,), f"{x.type} does not broadcast to {list(shape)}")
         return TensorType(x.dtype, shape)
 
@@ -208,8 +231,15 @@ class BroadcastTo(_ShapedByDims):
         return np.ascontiguousarray(np.broadcast_to(x, [int(d) for d in dims]))
 
     def simplify(self, x: Variable, *dims: Variable) -> Sequence[Variable] | None:
-        if x.type.is_concrete and x.type.shape == tuple(static_dim(d) for d in dims):
+        shape = tuple(static_dim(d) for d in dims)
+        if not x.type.is_concrete or None in shape or not _stretches(x.type.shape, shape):
+            return None
+        if x.type.shape == shape:
             return [x]
+        if x.type.size == math.prod(shape):  # type: ignore[arg-type]
+            return [Reshape()(x, *dims)]
+        if x.owner is not None and isinstance(x.owner.op, BroadcastTo):
+            return [self(x.owner.inputs[0], *dims)]
         return None
 
     def flops(self, node: Apply) -> int:

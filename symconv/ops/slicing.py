@@ -15,6 +15,8 @@ import numpy as np
 from symconv.errors import IndexRangeError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable, View, constant, op_error
 from symconv.ops.create import zeros_like
+from symconv.ops.index_kernels import Piece, Start, dense_strides, identity, pieces_kernel, sizes
+from symconv.ops.index_kernels import slice_bound_kernel as bound_kernel
 from symconv.ops.operands import static_dim
 from symconv.ops.shape import shape_of
 
@@ -52,6 +54,7 @@ class SliceStart(_ScalarOp):
 
     step: int = 1
     name = "slice_start"
+    kernels = [bound_kernel("slice_start", 0)]
     operands = ("start", "dim")
 
     def reference(self, start: np.ndarray, dim: np.ndarray) -> np.ndarray:
@@ -64,6 +67,7 @@ class SliceLength(_ScalarOp):
 
     step: int = 1
     name = "slice_length"
+    kernels = [bound_kernel("slice_length", 1)]
     operands = ("start", "stop", "dim")
 
     def reference(self, start: np.ndarray, stop: np.ndarray, dim: np.ndarray) -> np.ndarray:
@@ -77,6 +81,7 @@ class IndexStart(_ScalarOp):
 
     axis: int = 0
     name = "index"
+    kernels = [bound_kernel("index", 2)]
     operands = ("i", "dim")
 
     def infer(self, i: Variable, dim: Variable) -> TensorType:
@@ -155,6 +160,47 @@ class _Sliced(Op):
                 )
 
 
+def _placed(
+    op: _Sliced, shape: Sequence[int], part: Sequence[int], starts: Sequence[Variable], first: int, pitch: int
+) -> tuple[list[int], int, tuple[Start, ...]]:
+    """(strides, offset, moving starts) of the region inside a dense tensor of `shape`.
+
+    Start k is input first + k * pitch of the node.
+    """
+    dense = dense_strides(shape)
+    strides, offset, moving = list(dense), 0, []
+    for k, (axis, step, start) in enumerate(zip(op.axes, op.steps, starts)):
+        strides[axis] = dense[axis] * step
+        reach = (max(part[axis], 1) - 1) * abs(step)
+        known = static_dim(start)
+        if known is not None:
+            offset += known * dense[axis]
+        else:
+            low, high = (0, shape[axis] - 1 - reach) if step > 0 else (reach, shape[axis] - 1)
+            moving.append(Start(first + k * pitch, dense[axis], low, high))
+    return strides, offset, tuple(moving)
+
+
+def _sliced_pieces(node: Apply) -> list[Piece]:
+    x, *bounds = node.inputs
+    out, op = sizes(node.out), node.op
+    assert isinstance(op, Slice)
+    strides, offset, moving = _placed(op, sizes(x), out, bounds[::2], 1, 2)
+    return [Piece(0, out, strides, dense_strides(out), in_offset=offset, starts=moving)]
+
+
+def _set_pieces(node: Apply) -> list[Piece]:
+    x, y, *starts = node.inputs
+    op = node.op
+    assert isinstance(op, SetSlice)
+    strides, offset, moving = _placed(op, sizes(x), sizes(y), starts, 2, 1)
+    part = Piece(
+        1, sizes(y), dense_strides(sizes(y)), strides, out_offset=offset, add=op.add, starts=moving,
+        moves_output=True,
+    )  # fmt: skip
+    return [identity(0, sizes(x)), part]
+
+
 @dataclass(frozen=True)
 class Slice(_Sliced):
     """x[start : start + length*step : step] along `axes`; inputs x, then start, length for each axis."""
@@ -162,6 +208,7 @@ class Slice(_Sliced):
     axes: tuple[int, ...]
     steps: tuple[int, ...]
     name = "slice"
+    kernels = [pieces_kernel("slice", _sliced_pieces)]
     operands = ("x",)
 
     def infer(self, x: Variable, *bounds: Variable) -> TensorType:
@@ -254,6 +301,7 @@ class SetSlice(_Sliced):
     add: bool = False
     operands = ("x", "y")
     name = "set_slice"
+    kernels = [pieces_kernel("set_slice", _set_pieces, ((0, 0),))]
 
     def label(self) -> str:
         name = "inc_slice" if self.add else "set_slice"
