@@ -16,6 +16,7 @@ from symconv.ops.create import (
     zeros_like,
 )
 from symconv.ops.dense import batched_dot, dense, dot, matmul, outer, tensordot
+from symconv.ops.diagonal import diag, diagonal, tril, triu
 from symconv.ops.elementwise import add, cast, mul, neg, sub, true_div
 from symconv.ops.gather import take, take_along_axis
 from symconv.ops.index import inc_subtensor, index_add, index_update, set_subtensor
@@ -30,6 +31,7 @@ from symconv.ops.loss import (
     squared_error,
 )
 from symconv.ops.norm import batch_norm, batch_norm_inference, local_response_norm, running_average
+from symconv.ops.pad import pad
 from symconv.ops.pool import (
     avg_pool2d,
     global_avg_pool2d,
@@ -62,6 +64,8 @@ __all__ = [
     "conv_transpose2d",
     "cross_entropy_with_logits",
     "dense",
+    "diag",
+    "diagonal",
     "dimshuffle",
     "dot",
     "dropout",
@@ -92,6 +96,7 @@ __all__ = [
     "ones",
     "ones_like",
     "outer",
+    "pad",
     "reduce_sum",
     "repeat",
     "reshape",
@@ -111,6 +116,8 @@ __all__ = [
     "tensordot",
     "tile",
     "transpose",
+    "tril",
+    "triu",
     "true_div",
     "zeros",
     "zeros_like",

@@ -56,9 +56,7 @@ def diag(x: Any, k: int = 0) -> Variable:
         raise ShapeError(f"diag: takes a vector or a matrix, got {x.type} from {x.origin}")
     n = symbolic_shape(x)[0]
     size = n + abs(k)
-    out: Variable = Scatter(0)(
-        zeros((size, size), x.dtype), x, _places(n, max(-k, 0)), _places(n, max(k, 0))
-    )
+    out: Variable = Scatter(0)(zeros((size, size), x.dtype), x, _places(n, max(-k, 0)), _places(n, max(k, 0)))
     return out
 
 

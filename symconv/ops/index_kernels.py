@@ -115,7 +115,9 @@ def slice_bound_kernel(name: str, kind: int) -> Kernel:
     def launch(node: Apply) -> Launch:
         attributes = node.op.attributes()
         return Launch(
-            pack("SliceBoundParams", kind=kind, axis=attributes.get("axis", 0), step=attributes.get("step", 1))
+            pack(
+                "SliceBoundParams", kind=kind, axis=attributes.get("axis", 0), step=attributes.get("step", 1)
+            )
         )
 
     return Kernel(name, "cpu", "csrc/kernels/pieces.cpp", "slice_bound", int64_scalars, launch)
@@ -164,11 +166,19 @@ def _gather_launch(first: int) -> Callable[[Apply], Launch]:
                 strides[k, lead + d] = step if n != 1 else 0
         return Launch(
             pack(
-                "GatherParams", n_index=len(indices), ndim=len(picked), dtype=DTYPES.index(x.dtype),
-                itemsize=x.type.itemsize, add=attributes.get("add", False), axis=axis,
-                outer=math.prod(shape[:axis]), inner=math.prod(shape[axis + len(indices) :]),
-                picked=picked, extent=shape[axis : axis + len(indices)],
-                index_dtype=[DTYPES.index(i.dtype) for i in indices], index_stride=strides.reshape(-1),
+                "GatherParams",
+                n_index=len(indices),
+                ndim=len(picked),
+                dtype=DTYPES.index(x.dtype),
+                itemsize=x.type.itemsize,
+                add=attributes.get("add", False),
+                axis=axis,
+                outer=math.prod(shape[:axis]),
+                inner=math.prod(shape[axis + len(indices) :]),
+                picked=picked,
+                extent=shape[axis : axis + len(indices)],
+                index_dtype=[DTYPES.index(i.dtype) for i in indices],
+                index_stride=strides.reshape(-1),
             )  # fmt: skip
         )
 
@@ -193,8 +203,12 @@ def _one_hot_launch(node: Apply) -> Launch:
     labels, out = node.inputs[0], node.out
     return Launch(
         pack(
-            "OneHotParams", index_dtype=DTYPES.index(labels.dtype), itemsize=out.type.itemsize,
-            count=labels.type.size, n=sizes(out)[-1], one=_one(out.dtype),
+            "OneHotParams",
+            index_dtype=DTYPES.index(labels.dtype),
+            itemsize=out.type.itemsize,
+            count=labels.type.size,
+            n=sizes(out)[-1],
+            one=_one(out.dtype),
         )  # fmt: skip
     )
 

@@ -71,7 +71,10 @@ class Reshape(_ShapedByDims):
         shape = tuple(static_dim(d) for d in dims)
         if x.type.is_concrete and None not in shape and math.prod(shape) != x.type.size:  # type: ignore[arg-type]
             raise op_error(
-                self, (x,), f"{x.type.size} elements do not fill shape {list(shape)}", "one dimension may be -1"
+                self,
+                (x,),
+                f"{x.type.size} elements do not fill shape {list(shape)}",
+                "one dimension may be -1",
             )
         return TensorType(x.dtype, shape)
 
@@ -258,7 +261,7 @@ def broadcast_like(x: Any, like: Variable) -> Variable:
 
 @dataclass(frozen=True)
 class SumTo(_ShapedByDims):
-    """x summed over the axes along which the dimensions given would be stretched; the adjoint of broadcast_to."""
+    """x summed over the axes along which broadcast_to would stretch the dimensions given; its adjoint."""
 
     name = "sum_to"
     operands = ("x",)
