@@ -43,7 +43,7 @@ def find_compiler() -> str:
             return path
     raise CompileError(
         f"symconv: no C++ compiler found (looked for {wanted[0] if wanted else 'c++, g++, clang++'}).\n"
-        "  Install one that knows C++20, e.g. `apt install g++` `dnf install gcc-c++`, or name it in CXX;\n"
+        "  Install one that knows C++20, e.g. `apt install g++` or `dnf install gcc-c++`, or set CXX;\n"
         "  or set SYMCONV_NO_CORE=1 to install without the compiled core (slow reference executor)."
     )
 

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -13,3 +16,27 @@ def cxx() -> str:
         if name and (path := shutil.which(name)):
             return path
     pytest.skip("no C++ compiler")
+
+
+@pytest.fixture
+def run_with_core() -> Callable[..., subprocess.CompletedProcess]:
+    """run(code, **environment): `code` in a fresh process that has `_core`, without the rest of symconv."""
+    core = pytest.importorskip("symconv._core", reason="the C++ core is not built")
+    load = (
+        "import importlib.util\n"
+        f"spec = importlib.util.spec_from_file_location('symconv._core', {core.__file__!r})\n"
+        "_core = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(_core)\n"
+    )
+    clean = {k: v for k, v in os.environ.items() if k not in ("SYMCONV_NUM_THREADS", "SYMCONV_ISA")}
+
+    def run(code: str, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-c", load + code],
+            env={**clean, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +14,6 @@ core = pytest.importorskip("symconv._core", reason="the C++ core is not built")
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run_python(code: str, **environment: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=120,
-    )
-
-
 @pytest.fixture
 def restore_isa():
     before = core.isa()
@@ -34,25 +21,22 @@ def restore_isa():
     core.set_isa(before)
 
 
-def test_the_best_instruction_set_is_the_default():
-    result = run_python("from symconv import _core; print(_core.isa())", SYMCONV_ISA="")
+def test_the_best_instruction_set_is_the_default(run_with_core):
+    result = run_with_core("print(_core.isa())")
     assert result.stdout.strip() == core.isas()[-1], result.stderr
 
 
-def test_variable_and_set_isa_choose(restore_isa):
+def test_variable_and_set_isa_choose(run_with_core, restore_isa):
     for name in core.isas():
-        assert (
-            run_python("from symconv import _core; print(_core.isa())", SYMCONV_ISA=name).stdout.strip()
-            == name
-        )
+        assert run_with_core("print(_core.isa())", SYMCONV_ISA=name).stdout.strip() == name
         core.set_isa(name)
         assert core.isa() == name
 
 
-def test_unknown_instruction_sets_are_refused():
+def test_unknown_instruction_sets_are_refused(run_with_core):
     with pytest.raises(ValueError, match=f"set_isa: 'mmx'.*{core.isas()[0]}"):
         core.set_isa("mmx")
-    result = run_python("from symconv import _core; _core.isa()", SYMCONV_ISA="mmx")
+    result = run_with_core("_core.isa()", SYMCONV_ISA="mmx")
     assert "ValueError: SYMCONV_ISA: 'mmx'" in result.stderr
 
 

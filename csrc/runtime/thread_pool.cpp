@@ -105,6 +105,7 @@ struct PoolState {
   std::chrono::nanoseconds spin = kSpin;
   std::shared_mutex use;
   std::mutex region;
+  PoolState* retired = nullptr;  // predecessor, kept: a thread may be about to look at its locks
   bool started = false;
   std::vector<std::thread> threads;
   Job job;
@@ -209,6 +210,7 @@ PoolState& ThreadPool::state() {
   PoolState* seen = __atomic_load_n(&state_, __ATOMIC_ACQUIRE);
   if (seen->generation == fork_generation.load(std::memory_order_relaxed)) return *seen;
   auto* fresh = new PoolState(seen->size);
+  fresh->retired = seen;
   if (__atomic_compare_exchange_n(&state_, &seen, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
     return *fresh;
   delete fresh;
@@ -235,9 +237,9 @@ void ThreadPool::resize(int size) {
   if (size == size_) return;
   old.shut_down();
   auto* fresh = new PoolState(size);
+  fresh->retired = &old;
   __atomic_store_n(&size_, size, __ATOMIC_RELAXED);
   __atomic_store_n(&state_, fresh, __ATOMIC_RELEASE);
-  // `old` stays allocated (a few cache lines): a thread may be about to look at its locks.
 }
 
 PoolUse::PoolUse(ThreadPool& pool) : state_(nullptr) {
