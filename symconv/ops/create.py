@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from symconv.config import config
-from symconv.errors import DTypeError, ShapeError
+from symconv.errors import DTypeError, IndexRangeError, ShapeError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable, constant, op_error, promote
 from symconv.graph.types import DTYPES, FLOATS
 from symconv.ops.index_kernels import ARANGE, EYE, ONE_HOT
@@ -225,7 +225,9 @@ class OneHot(Op):
                            "sc.cast(labels, 'int64')", DTypeError)  # fmt: skip
         count = static_dim(n)
         if isinstance(labels, Constant) and count is not None:
-            self._check(labels.data, count, lambda text: op_error(self, (labels, n), text))
+            self._check(
+                labels.data, count, lambda text: op_error(self, (labels, n), text, kind=IndexRangeError)
+            )
         return TensorType(self.dtype, (*labels.type.shape, count))
 
     def shape_operands(self, n_inputs: int) -> range:

@@ -91,7 +91,7 @@ class AdvancedIndex(_Indexed):
         return [dx, *(None for _ in indices)]
 
     def reference(self, x: np.ndarray, *indices: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(x[self.where(x, indices)])
+        return np.array(x[self.where(x, indices)], order="C")
 
     def bytes(self, node: Apply) -> int:
         return 2 * node.out.type.nbytes + sum(i.type.nbytes for i in node.inputs[1:])

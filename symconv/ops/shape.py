@@ -111,18 +111,33 @@ def reshape(x: Any, shape: Any) -> Variable:
         if (known := static_dim(d)) is not None and known < -1:
             raise ShapeError(f"reshape: negative dimension {known}")
     if holes:
-        total, rest = _product(dims_of(x)), _product([d for i, d in enumerate(dims) if i != holes[0]])
+        total, rest = _without_common(dims_of(x), [d for i, d in enumerate(dims) if i != holes[0]])
         if isinstance(total, int) and isinstance(rest, int):
             if rest == 0 or total % rest:
                 raise ShapeError(
                     f"reshape: {x.type} from {x.origin} does not divide into {[static_dim(d) for d in dims]}"
                 )
             dims[holes[0]] = constant(total // rest, "int64")
+        elif isinstance(rest, int) and rest == 1:
+            dims[holes[0]] = total  # type: ignore[call-overload]
         else:
             from symconv.ops.elementwise import floor_div
 
             dims[holes[0]] = floor_div(total, rest)
     return Reshape()(x, *dims)
+
+
+def _without_common(
+    total: Sequence[Variable], rest: Sequence[Variable]
+) -> tuple[int | Variable, int | Variable]:
+    """The two products, after unknown dimensions that stand in both have been left out."""
+    left, right = list(total), []
+    for d in rest:
+        if static_dim(d) is None and d in left:
+            left.remove(d)
+        else:
+            right.append(d)
+    return _product(left), _product(right)
 
 
 def _product(dims: Sequence[Variable]) -> int | Variable:
@@ -171,7 +186,7 @@ class Transpose(Op):
         return [None if dy is None else Transpose(tuple(int(i) for i in np.argsort(self.axes)))(dy)]
 
     def reference(self, x: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(x.transpose(self.axes))
+        return np.array(x.transpose(self.axes), order="C")
 
     def simplify(self, x: Variable) -> Sequence[Variable] | None:
         if self.axes == tuple(range(x.ndim)):
@@ -231,7 +246,7 @@ class BroadcastTo(_ShapedByDims):
         return [None if dy is None else sum_to(dy, like=x)] + [None] * (len(node.inputs) - 1)
 
     def reference(self, x: np.ndarray, *dims: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(np.broadcast_to(x, [int(d) for d in dims]))
+        return np.array(np.broadcast_to(x, [int(d) for d in dims]), order="C")
 
     def simplify(self, x: Variable, *dims: Variable) -> Sequence[Variable] | None:
         shape = tuple(static_dim(d) for d in dims)

@@ -233,7 +233,7 @@ class Slice(_Sliced):
 
     def reference(self, x: np.ndarray, *bounds: np.ndarray) -> np.ndarray:
         self.check_region(x.shape, bounds[::2], bounds[1::2])
-        return np.ascontiguousarray(x[self.region(x.ndim, bounds[::2], bounds[1::2])])
+        return np.array(x[self.region(x.ndim, bounds[::2], bounds[1::2])], order="C")
 
     def simplify(self, x: Variable, *bounds: Variable) -> Sequence[Variable] | None:
         kept = [
