@@ -40,3 +40,9 @@ def run_with_core() -> Callable[..., subprocess.CompletedProcess]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def core() -> None:
+    """Tests of the compiled core are skipped, with the way to build it, where it is missing."""
+    pytest.importorskip("symconv._core", reason="the C++ core is not built: python setup.py build_ext --inplace")

@@ -1,0 +1,384 @@
+"""Checks of ops against oracles: one table of cases, and what each mode asks of a case.
+
+    CASES = [OpCase("relu", sc.relu, (Spec((3, 5)),), exact=True), ...]
+    check_op(case, "cpu")      integers exactly, then Gaussian data against float64
+    check_grad(case)           the gradient, and its gradient, against finite differences
+    check_grad(case, "cpu")    the compiled gradient against the reference's, in float64
+
+A user's own op is tested by the same functions; `verify_grad(function, points)` needs no case.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from symconv.autodiff import grad
+from symconv.backends.reference import evaluate
+from symconv.config import config
+from symconv.function import function
+from symconv.graph import TensorType, Variable
+from symconv.ops.elementwise import add, cast, mul
+from symconv.ops.reduce import reduce_sum
+from symconv.plan.select import select
+
+Arrays = list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One input of a case: shape, dtype, and how its values are drawn.
+
+    kind: "normal" (clipped to [low, high]), "uniform", "distinct" (no two values closer than 0.1, for
+    ops with kinks between elements), "index" (integers in [low, high)), or "values" (those of `values`).
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    kind: str = "normal"
+    low: float = -np.inf
+    high: float = np.inf
+    values: Any = None
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype.startswith("float")
+
+    def draw(self, rng: np.random.Generator, integers: bool = False) -> np.ndarray:
+        """Values of the spec; with `integers`, small whole numbers within its bounds."""
+        if self.kind == "values":
+            return np.array(self.values, dtype=self.dtype).reshape(self.shape)
+        if self.dtype == "bool":
+            return rng.integers(0, 2, self.shape).astype(bool)
+        if self.kind == "index":
+            return rng.integers(int(self.low), int(self.high), self.shape).astype(self.dtype)
+        if integers or not self.is_float:
+            floor = 0 if self.dtype.startswith("uint") else -4
+            low, high = int(np.ceil(max(self.low, floor))), int(np.floor(min(self.high, 4)))
+            return rng.integers(low, max(high, low) + 1, self.shape).astype(self.dtype)
+        if self.kind == "distinct":
+            count = int(np.prod(self.shape))
+            steps = rng.permutation(count) - count / 2 + rng.uniform(-0.25, 0.25, count)
+            return (0.2 * steps).reshape(self.shape).astype(self.dtype)
+        if self.kind == "uniform":
+            return rng.uniform(self.low, self.high, self.shape).astype(self.dtype)
+        return np.clip(rng.standard_normal(self.shape), self.low, self.high).astype(self.dtype)
+
+
+@dataclass(frozen=True)
+class OpCase:
+    """One row of a case table.
+
+    build takes one Variable per spec and returns a Variable or several. `exact`: on small integers the
+    op rounds nothing, so results must equal the oracle's. `reduction`: the number of terms summed into
+    one result; tolerances grow with its square root. `tolerance` is in units of the dtype's epsilon.
+    `grad`: True, False, or the indices of the inputs to differentiate; `second` the same for the
+    gradient's gradient. `bilinear`: central differences with step 1 on integers are exact.
+    `torch(torch, *tensors)` computes the same with PyTorch. `kernel`: the CPU kernel that must be
+    chosen for the node of `build`'s first output. `unknown_shapes`: the inputs are
+    declared without their dimensions. `gaussian=False` leaves out the second data set.
+    """
+
+    name: str
+    build: Callable[..., Any]
+    inputs: tuple[Spec, ...]
+    grad: bool | tuple[int, ...] = True
+    second: bool = True
+    exact: bool = False
+    reduction: int = 1
+    tolerance: float = 16.0
+    bilinear: bool = False
+    torch: Callable[..., Any] | None = None
+    kernel: str | None = None
+    gaussian: bool = True
+    unknown_shapes: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+    def rng(self) -> np.random.Generator:
+        return np.random.default_rng(zlib.crc32(self.name.encode()))
+
+    def draw(self, integers: bool = False) -> Arrays:
+        rng = self.rng()
+        return [spec.draw(rng, integers) for spec in self.inputs]
+
+    def variables(self, dtype: str | None = None) -> list[Variable]:
+        """Input variables; floats take `dtype` where given."""
+        return [
+            Variable(
+                TensorType(
+                    dtype if dtype and s.is_float else s.dtype,
+                    (None,) * len(s.shape) if self.unknown_shapes else s.shape,
+                ),
+                name=f"x{i}",
+            )
+            for i, s in enumerate(self.inputs)
+        ]
+
+    def wrt(self) -> list[int]:
+        if self.grad is True:
+            return [i for i, s in enumerate(self.inputs) if s.is_float]
+        return list(self.grad or ())
+
+
+def outputs_of(built: Any) -> list[Variable]:
+    return list(built) if isinstance(built, (tuple, list)) else [built]
+
+
+def widen(arrays: Sequence[np.ndarray]) -> Arrays:
+    """Float arrays in float64, the others as they are."""
+    return [a.astype("float64") if a.dtype.kind == "f" else a for a in arrays]
+
+
+def run(
+    inputs: Sequence[Variable], outputs: Sequence[Variable], arrays: Sequence[np.ndarray], device: str
+) -> Arrays:
+    """The values of `outputs` on a device. "oracle" evaluates the graph as built, with no rewrites."""
+    if device == "oracle":
+        return evaluate(outputs, dict(zip(inputs, arrays)))
+    compiled = function(list(inputs), list(outputs), device=device, on_unused_input="ignore")
+    return [np.asarray(a) for a in compiled(*arrays)]
+
+
+def oracle(case: OpCase, arrays: Sequence[np.ndarray]) -> Arrays:
+    """The case computed in float64 by NumPy alone."""
+    with config(floatX="float64"):
+        inputs = case.variables("float64")
+        return run(inputs, outputs_of(case.build(*inputs)), widen(arrays), "oracle")
+
+
+def assert_close(
+    actual: Any, desired: Any, rtol: float = 1e-5, atol: float = 0.0, what: str = "result"
+) -> None:
+    """|actual - desired| <= atol + rtol |desired|, element by element; inf equals inf of its sign.
+
+    A NaN in `actual` is a failure wherever `desired` has none, and the other way round.
+    """
+    actual, desired = np.asarray(actual), np.asarray(desired)
+    if actual.shape != desired.shape:
+        raise AssertionError(f"{what}: shape {list(actual.shape)}, expected {list(desired.shape)}")
+    if actual.dtype.kind != "f" and desired.dtype.kind != "f":
+        bad = actual != desired
+        error = bad.astype(float)
+    else:
+        a, d = actual.astype("float64"), desired.astype("float64")
+        with np.errstate(invalid="ignore", over="ignore"):
+            error = np.where(a == d, 0.0, np.abs(a - d))
+            finite = np.isfinite(a) & np.isfinite(d)
+            fits = (a == d) | (finite & (error <= atol + rtol * np.abs(d)))
+        bad = ~(fits | (np.isnan(a) & np.isnan(d)))
+    if bad.any():
+        worst = np.unravel_index(np.argmax(np.where(bad, np.nan_to_num(error, nan=np.inf), -1)), bad.shape)
+        where = list(map(int, worst))
+        raise AssertionError(
+            f"{what}: {int(bad.sum())} of {bad.size} elements differ; worst at {where}: "
+            f"{actual[worst]!r}, expected {desired[worst]!r} (rtol {rtol:.3g}, atol {atol:.3g})"
+        )
+
+
+def assert_matches(actual: np.ndarray, desired: np.ndarray, case: OpCase, what: str) -> None:
+    """Within the case's tolerance: epsilon * sqrt(reduction), beside each value and the typical one."""
+    if actual.dtype.kind != "f":
+        return assert_close(actual, desired, what=what)
+    rtol = case.tolerance * float(np.finfo(actual.dtype).eps) * np.sqrt(case.reduction)
+    finite = desired[np.isfinite(desired)] if desired.dtype.kind == "f" else desired
+    typical = float(np.sqrt(np.mean(np.square(finite.astype("float64"))))) if finite.size else 0.0
+    limit = float(np.finfo(actual.dtype).max)
+    with np.errstate(over="ignore"):  # what overflows in the tested dtype is inf in the oracle too
+        desired = np.where(np.abs(desired) > limit, np.copysign(np.inf, desired), desired)
+    return assert_close(actual, desired, rtol, rtol * typical, what)
+
+
+def check_op(case: OpCase, device: str = "reference") -> None:
+    """Values, shapes and dtypes on `device`: whole numbers exactly, then Gaussian data in tolerance."""
+    inputs = case.variables()
+    outputs = outputs_of(case.build(*inputs))
+    if device == "cpu" and case.kernel is not None:
+        chosen = chosen_kernel(case)
+        if chosen != case.kernel:
+            raise AssertionError(f"{case.name}: kernel {chosen}, expected {case.kernel}")
+    for integers in [True] * case.exact + [False] * (case.gaussian or not case.exact):
+        arrays = case.draw(integers)
+        before = [a.copy() for a in arrays]
+        actual, desired = run(inputs, outputs, arrays, device), oracle(case, arrays)
+        for i, (a, d, out) in enumerate(zip(actual, desired, outputs)):
+            what = f"{case.name} output {i} on {device}, {'integers' if integers else 'Gaussian'}"
+            if str(a.dtype) != out.dtype or not out.type.accepts(TensorType(out.dtype, a.shape)):
+                raise AssertionError(f"{what}: got {a.dtype}{list(a.shape)}, infer() says {out.type}")
+            if integers:
+                assert_close(a, d, rtol=0, what=what)
+            else:
+                assert_matches(a, d, case, what)
+        for a, b in zip(arrays, before):
+            assert_close(a, b, rtol=0, what=f"{case.name}: the caller's input, which was written to,")
+
+
+def chosen_kernel(case: OpCase, device: str = "cpu") -> str:
+    """The kernel that the node of the case's first output gets, or "reference"."""
+    from symconv.backends.cpu import available_kernels  # needs the compiled core
+
+    inputs = [Variable(TensorType(s.dtype, s.shape)) for s in case.inputs]
+    node = outputs_of(case.build(*inputs))[0].owner
+    if node is None:
+        raise AssertionError(f"{case.name}: build() returned an input, so no kernel is chosen")
+    kernel = select(node, device, available_kernels() if device == "cpu" else None).kernel
+    return "reference" if kernel is None else kernel.name
+
+
+def check_grad(case: OpCase, device: str = "reference") -> None:
+    """The symbolic gradient, and the gradient's gradient.
+
+    On the reference: against finite differences in float64. On another device: against the
+    reference's float64, in the case's tolerance.
+    """
+    if not case.wrt():
+        return
+    if device == "reference":
+        with config(floatX="float64"):
+            verify_grad(
+                case.build, widen(case.draw(case.bilinear)), wrt=case.wrt(), second=case.second,
+                exact=case.bilinear, variables=case.variables("float64"), what=case.name, rng=case.rng(),
+            )  # fmt: skip
+        return
+
+    def gradients(inputs: list[Variable]) -> list[Variable]:
+        cost = _weighted_sum(outputs_of(case.build(*inputs)), np.random.default_rng(7))
+        return grad(cost, [inputs[i] for i in case.wrt()], disconnected_inputs="ignore")
+
+    arrays = case.draw()
+    inputs = case.variables()
+    actual = run(inputs, gradients(inputs), arrays, device)
+    with config(floatX="float64"):
+        wide = case.variables("float64")
+        desired = run(wide, gradients(wide), widen(arrays), "oracle")
+    for i, a, d in zip(case.wrt(), actual, desired):
+        if str(a.dtype) != inputs[i].dtype:
+            raise AssertionError(f"{case.name}: gradient {i} is {a.dtype}, input is {inputs[i].dtype}")
+        assert_matches(a, d, case, f"{case.name}: gradient of input {i} on {device}")
+
+
+def _weights(out: Variable, rng: np.random.Generator) -> np.ndarray:
+    """Whole numbers other than 0 that tell every element of `out` from the others."""
+    shape = _known_shape(out) or ()
+    return rng.integers(1, 4, shape) * rng.choice([-1.0, 1.0], shape)
+
+
+def _known_shape(out: Variable) -> tuple[int, ...] | None:
+    """The shape where it is known: one weight serves for all elements where it is not."""
+    dims = tuple(d for d in out.type.shape if d is not None)
+    return dims if len(dims) == out.ndim else None
+
+
+def _weighted_sum(outputs: Sequence[Variable], rng: np.random.Generator) -> Variable:
+    terms = [reduce_sum(mul(o, cast(_weights(o, rng), o.dtype))) for o in outputs if o.type.is_float]
+    if not terms:
+        raise AssertionError("no output is a float, so there is no gradient to check")
+    return reduce(add, terms)
+
+
+def verify_grad(
+    function: Callable[..., Any],
+    points: Sequence[Any],
+    *,
+    wrt: Sequence[int] | None = None,
+    second: bool = True,
+    exact: bool = False,
+    variables: Sequence[Variable] | None = None,
+    what: str = "gradient",
+    rng: np.random.Generator | None = None,
+    rtol: float = 1e-5,
+    samples: int = 40,
+) -> None:
+    """The gradient of `function` at `points` against central differences, in float64.
+
+    Also the gradient of the gradient, unless second=False. At most `samples` elements of each input
+    are moved. Elements where the one-sided slopes disagree sit on a kink and are skipped; a check in
+    which more than half are skipped fails. With exact=True (functions linear in each input, integer
+    data) the step is 1 and equality is asked for. Raises AssertionError.
+    """
+    rng = rng or np.random.default_rng(0)
+    arrays = widen([np.asarray(p) for p in points])
+    inputs = list(variables or [Variable(TensorType(str(a.dtype), a.shape)) for a in arrays])
+    indices = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"] if wrt is None else list(wrt)
+    targets = [inputs[i] for i in indices]
+    cost = _weighted_sum(outputs_of(function(*inputs)), rng)
+    gradients = grad(cost, targets, disconnected_inputs="ignore")
+    _compare(cost, gradients, inputs, arrays, indices, exact, f"{what}: gradient", rng, rtol, samples)
+    if second:
+        cost = _weighted_sum(gradients, rng)
+        gradients = grad(cost, targets, disconnected_inputs="ignore")
+        label = f"{what}: gradient of the gradient"
+        _compare(cost, gradients, inputs, arrays, indices, exact, label, rng, rtol, samples)
+
+
+def _compare(
+    cost: Variable, gradients: Sequence[Variable], inputs: Sequence[Variable], arrays: Arrays,
+    indices: Sequence[int], exact: bool, what: str, rng: np.random.Generator, rtol: float, samples: int,
+) -> None:  # fmt: skip
+    values = evaluate(gradients, dict(zip(inputs, arrays)))
+    at = float(evaluate([cost], dict(zip(inputs, arrays)))[0])
+
+    def moved(i: int, element: int, step: float) -> float:
+        changed = list(arrays)
+        changed[i] = arrays[i].copy()
+        changed[i].reshape(-1)[element] += step
+        return float(evaluate([cost], dict(zip(inputs, changed)))[0])
+
+    for i, value in zip(indices, values):
+        array = arrays[i]
+        if value.shape != array.shape or value.dtype != array.dtype:
+            raise AssertionError(
+                f"{what} of input {i}: {value.dtype}{list(value.shape)} for {array.dtype}{list(array.shape)}"
+            )
+        chosen = rng.permutation(array.size)[:samples]
+        skipped = 0
+        for element in map(int, chosen):
+            step = 1.0 if exact else 1e-5 * min(max(1.0, abs(float(array.reshape(-1)[element]))), 10.0)
+            up, down = moved(i, element, step), moved(i, element, -step)
+            slope, right, left = (up - down) / (2 * step), (up - at) / step, (at - down) / step
+            got = float(value.reshape(-1)[element])
+            noise = 0.0 if exact else 1e-15 * (abs(at) + abs(up)) / step  # rounding in the difference
+            if not exact and abs(right - left) > 1e-3 * (1 + abs(slope)) + 4 * noise:
+                skipped += 1
+                continue
+            if not abs(got - slope) <= (0.0 if exact else rtol * (1 + abs(slope)) + 4 * noise):
+                where = list(map(int, np.unravel_index(element, array.shape)))
+                raise AssertionError(f"{what} of input {i} at {where}: {got!r}, by differences {slope!r}")
+        if skipped * 2 > len(chosen):
+            raise AssertionError(f"{what} of input {i}: {skipped} of {len(chosen)} points lie on kinks")
+
+
+def check_torch(case: OpCase, torch: Any, device: str = "reference") -> None:
+    """Values and gradients against PyTorch's, in float64, for a case that has `torch`."""
+    if case.torch is None:
+        raise AssertionError(f"{case.name} has no torch expression")
+    arrays = widen(case.draw())
+    tensors = [torch.tensor(a) for a in arrays]
+    for i in case.wrt():
+        tensors[i].requires_grad_()
+    with config(floatX="float64"):
+        inputs = case.variables("float64")
+        outputs = outputs_of(case.build(*inputs))
+        theirs = case.torch(torch, *tensors)
+        theirs = list(theirs) if isinstance(theirs, (tuple, list)) else [theirs]
+        for a, t in zip(run(inputs, outputs, arrays, device), theirs):
+            assert_close(a, t.detach().numpy(), 1e-10, 1e-10, f"{case.name} beside torch")
+        if not case.wrt():
+            return
+        cost = _weighted_sum(outputs, np.random.default_rng(7))
+        gradients = grad(cost, [inputs[i] for i in case.wrt()], disconnected_inputs="ignore")
+        rng = np.random.default_rng(7)
+        terms = [
+            (t * torch.tensor(_weights(o, rng))).sum() for o, t in zip(outputs, theirs) if o.type.is_float
+        ]
+        total = reduce(lambda a, b: a + b, terms)
+        expected = torch.autograd.grad(total, [tensors[i] for i in case.wrt()], allow_unused=True)
+        for i, a, t in zip(case.wrt(), run(inputs, gradients, arrays, device), expected):
+            t = np.zeros(a.shape) if t is None else t.numpy()
+            assert_close(a, t, 1e-9, 1e-9, f"{case.name}: gradient of input {i} beside torch")
