@@ -132,3 +132,43 @@ struct SliceBoundParams {
   int axis;
   long long step;
 };
+
+// Runs n_ops instructions (kernels/elementwise_ops.h) over every element of the output shape, whose dimensions
+// are merged where all inputs allow it. The tail holds n_in ElementwiseInput, then n_ops ElementwiseOp.
+struct ElementwiseParams {
+  int n_in;
+  int n_out;
+  int n_ops;
+  int n_slots;
+  int ndim;
+  int unused;
+  long long shape[8];
+};
+
+// Bit d of dims: the input extends along dimension d of the output; along the others it is broadcast.
+struct ElementwiseInput {
+  int dtype;
+  int dims;
+};
+
+// Arguments below n_in are inputs, the others results of earlier instructions (n_in + index). The result goes
+// to output -1 - place if place is negative, else to scratch slot `place`.
+struct ElementwiseOp {
+  int opcode;
+  int operand_dtype;
+  int result_dtype;
+  int place;
+  int args[3];
+  int unused;
+  double immediate;
+};
+
+// Reduces the dimensions d of the input with bit d in `reduced`; neighbours of one kind are merged, so they
+// alternate. Positions (argmax, argmin) count over the reduced dimensions in C order.
+struct ReduceParams {
+  int op;
+  int dtype;
+  int ndim;
+  int reduced;
+  long long shape[8];
+};

@@ -1,5 +1,6 @@
 """The operations, one file per family."""
 
+from symconv.ops import elementwise, reduce
 from symconv.ops import operators as operators
 from symconv.ops.axes import dimshuffle, expand_dims, moveaxis, squeeze, swapaxes
 from symconv.ops.conv import conv2d, conv_transpose2d
@@ -17,7 +18,7 @@ from symconv.ops.create import (
 )
 from symconv.ops.dense import batched_dot, dense, dot, matmul, outer, tensordot
 from symconv.ops.diagonal import diag, diagonal, tril, triu
-from symconv.ops.elementwise import add, cast, mul, neg, sub, true_div
+from symconv.ops.elementwise import *  # noqa: F403
 from symconv.ops.gather import take, take_along_axis
 from symconv.ops.index import inc_subtensor, index_add, index_update, set_subtensor
 from symconv.ops.join import concatenate, flip, repeat, roll, split, stack, tile
@@ -42,13 +43,20 @@ from symconv.ops.pool import (
     sum_pool2d,
 )
 from symconv.ops.random import RandomStream, dropout
-from symconv.ops.reduce import reduce_sum
+from symconv.ops.reduce import *  # noqa: F403
 from symconv.ops.shape import broadcast_to, flatten, reshape, transpose
 from symconv.ops.softmax import log_softmax, softmax
 
+all, any, max, min, sum = (  # NumPy's names; inside the package they stay Python's
+    reduce.reduce_all,
+    reduce.reduce_any,
+    reduce.reduce_max,
+    reduce.reduce_min,
+    reduce.reduce_sum,
+)
+
 __all__ = [
     "RandomStream",
-    "add",
     "arange",
     "avg_pool2d",
     "batch_norm",
@@ -57,7 +65,6 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "broadcast_to",
-    "cast",
     "categorical_crossentropy",
     "concatenate",
     "conv2d",
@@ -89,15 +96,12 @@ __all__ = [
     "matmul",
     "max_pool2d",
     "moveaxis",
-    "mul",
-    "neg",
     "nll",
     "one_hot",
     "ones",
     "ones_like",
     "outer",
     "pad",
-    "reduce_sum",
     "repeat",
     "reshape",
     "roll",
@@ -108,7 +112,6 @@ __all__ = [
     "squared_error",
     "squeeze",
     "stack",
-    "sub",
     "sum_pool2d",
     "swapaxes",
     "take",
@@ -118,7 +121,13 @@ __all__ = [
     "transpose",
     "tril",
     "triu",
-    "true_div",
     "zeros",
     "zeros_like",
+    *elementwise.__all__,
+    *reduce.__all__,
+    "all",
+    "any",
+    "max",
+    "min",
+    "sum",
 ]

@@ -60,7 +60,7 @@ class _Product(Op):
         a = a.swapaxes(-1, -2) if self.trans_a else a
         b = b.swapaxes(-1, -2) if self.trans_b else b
         with np.errstate(all="ignore"):
-            return np.ascontiguousarray(np.matmul(a, b))
+            return np.asarray(np.matmul(a, b), order="C")
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (dy,) = dys
