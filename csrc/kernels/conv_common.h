@@ -85,8 +85,23 @@ struct Carver {
   }
 };
 
-#if defined(__AVX2__)
+// out[j][i] = in[i][j] for an N x N tile.
+static inline void transpose_4x4(const float* in, long long ldi, float* out, long long ldo) {
+#if defined(__x86_64__)
+  __m128 a = _mm_loadu_ps(in), b = _mm_loadu_ps(in + ldi), c = _mm_loadu_ps(in + 2 * ldi),
+         d = _mm_loadu_ps(in + 3 * ldi);
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  _mm_storeu_ps(out, a);
+  _mm_storeu_ps(out + ldo, b);
+  _mm_storeu_ps(out + 2 * ldo, c);
+  _mm_storeu_ps(out + 3 * ldo, d);
+#else
+  for (int i = 0; i < 4; i++)
+    for (int j = 0; j < 4; j++) out[j * ldo + i] = in[i * ldi + j];
+#endif
+}
 static inline void transpose_8x8(const float* in, long long ldi, float* out, long long ldo) {
+#if defined(__AVX2__)
   __m256 a[8], b[8];
   for (int i = 0; i < 8; i++) a[i] = _mm256_loadu_ps(in + i * ldi);
   for (int i = 0; i < 8; i += 2) {
@@ -103,47 +118,79 @@ static inline void transpose_8x8(const float* in, long long ldi, float* out, lon
     _mm256_storeu_ps(out + i * ldo, _mm256_permute2f128_ps(a[i], a[i + 4], 0x20));
     _mm256_storeu_ps(out + (i + 4) * ldo, _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
   }
-}
-constexpr int kTransposeTile = 8;
-static inline void transpose_tile(const float* in, long long ldi, float* out, long long ldo) {
-  transpose_8x8(in, ldi, out, ldo);
-}
 #else
-constexpr int kTransposeTile = 4;
-static inline void transpose_tile(const float* in, long long ldi, float* out, long long ldo) {
-#if defined(__x86_64__)
-  __m128 a = _mm_loadu_ps(in), b = _mm_loadu_ps(in + ldi), c = _mm_loadu_ps(in + 2 * ldi),
-         d = _mm_loadu_ps(in + 3 * ldi);
-  _MM_TRANSPOSE4_PS(a, b, c, d);
-  _mm_storeu_ps(out, a);
-  _mm_storeu_ps(out + ldo, b);
-  _mm_storeu_ps(out + 2 * ldo, c);
-  _mm_storeu_ps(out + 3 * ldo, d);
-#else
+  for (int i = 0; i < 8; i += 4)
+    for (int j = 0; j < 8; j += 4) transpose_4x4(in + i * ldi + j, ldi, out + j * ldo + i, ldo);
+#endif
+}
+static inline void transpose_4x4(const double* in, long long ldi, double* out, long long ldo) {
   for (int i = 0; i < 4; i++)
     for (int j = 0; j < 4; j++) out[j * ldo + i] = in[i * ldi + j];
-#endif
 }
-#endif
-static inline void transpose_tile(const double* in, long long ldi, double* out, long long ldo) {
-  for (int i = 0; i < kTransposeTile; i++)
-    for (int j = 0; j < kTransposeTile; j++) out[j * ldo + i] = in[i * ldi + j];
+static inline void transpose_8x8(const double* in, long long ldi, double* out, long long ldo) {
+  for (int i = 0; i < 8; i += 4)
+    for (int j = 0; j < 8; j += 4) transpose_4x4(in + i * ldi + j, ldi, out + j * ldo + i, ldo);
 }
 
 // out[j][i] = in[i][j] for i < rows, j < cols; the leading dimensions are ldi and ldo.
 template <class T>
 static inline void transpose(const T* in, long long ldi, T* out, long long ldo, long long rows,
                              long long cols) {
-  constexpr int B = kTransposeTile;
   long long i = 0;
-  for (; i + B <= rows; i += B) {
+  for (; i + 8 <= rows; i += 8) {
     long long j = 0;
-    for (; j + B <= cols; j += B) transpose_tile(in + i * ldi + j, ldi, out + j * ldo + i, ldo);
+    for (; j + 8 <= cols; j += 8) transpose_8x8(in + i * ldi + j, ldi, out + j * ldo + i, ldo);
+    for (; j + 4 <= cols; j += 4) {
+      transpose_4x4(in + i * ldi + j, ldi, out + j * ldo + i, ldo);
+      transpose_4x4(in + (i + 4) * ldi + j, ldi, out + j * ldo + i + 4, ldo);
+    }
     for (; j < cols; j++)
-      for (int a = 0; a < B; a++) out[j * ldo + i + a] = in[(i + a) * ldi + j];
+      for (int a = 0; a < 8; a++) out[j * ldo + i + a] = in[(i + a) * ldi + j];
+  }
+  for (; i + 4 <= rows; i += 4) {
+    long long j = 0;
+    for (; j + 4 <= cols; j += 4) transpose_4x4(in + i * ldi + j, ldi, out + j * ldo + i, ldo);
+    for (; j < cols; j++)
+      for (int a = 0; a < 4; a++) out[j * ldo + i + a] = in[(i + a) * ldi + j];
   }
   for (; i < rows; i++)
     for (long long j = 0; j < cols; j++) out[j * ldo + i] = in[i * ldi + j];
+}
+
+// planes[c][h][w] -> out[top + h][left + w][c] in an image of `pitch` x C values a row; the border is
+// the caller's.
+template <class T>
+static inline void to_channels_last(const T* in, T* out, int c, int h, int w, int top, int left, int pitch) {
+  const long long plane = static_cast<long long>(h) * w;
+  out += (static_cast<long long>(top) * pitch + left) * c;
+  if (c == 1 || pitch != w) {
+    for (int y = 0; y < h; y++, in += w, out += static_cast<long long>(pitch) * c) {
+      if (c == 1)
+        memcpy(out, in, static_cast<size_t>(w) * sizeof(T));
+      else
+        transpose(in, plane, out, c, c, w);
+    }
+    return;
+  }
+  transpose(in, plane, out, c, c, plane);
+}
+
+// The inverse.
+template <class T>
+static inline void from_channels_last(const T* in, T* out, int c, int h, int w, int top, int left,
+                                      int pitch) {
+  const long long plane = static_cast<long long>(h) * w;
+  in += (static_cast<long long>(top) * pitch + left) * c;
+  if (c == 1 || pitch != w) {
+    for (int y = 0; y < h; y++, out += w, in += static_cast<long long>(pitch) * c) {
+      if (c == 1)
+        memcpy(out, in, static_cast<size_t>(w) * sizeof(T));
+      else
+        transpose(in, c, out, plane, w, c);
+    }
+    return;
+  }
+  transpose(in, c, out, plane, plane, c);
 }
 
 // A copy of the planes[h][w] with zeros around: [count][h + top + bottom][w + left + right].

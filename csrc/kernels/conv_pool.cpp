@@ -29,7 +29,7 @@ struct Block {
 
 struct Plan {
   ConvPoolParams p;
-  int hp, wp;     // padded input
+  int hp, wp;      // padded input
   int rows, cols;  // pooled output
   long long taps;
   int n_blocks;
@@ -77,9 +77,9 @@ Block make_block(const Plan& plan, int i) {
 template <class T>
 struct Scratch {
   T* weights;
-  T* x;       // padded image
-  T* pooled;  // [P Q][lanes]
-  T* places;  // [P Q][lanes]
+  T* x;        // padded image
+  T* pooled;   // [P Q][lanes]
+  T* places;   // [P Q][lanes]
   int* image;  // which image x holds
 };
 
@@ -286,8 +286,8 @@ void run(const Launch& l) {
   const T *x = static_cast<const T*>(l.in[0]), *w = static_cast<const T*>(l.in[1]),
           *bias = static_cast<const T*>(l.in[2]);
   const long long positions = static_cast<long long>(plan.rows) * plan.cols;
-  const double flops = 2.0 * static_cast<double>(plan.taps) * p.n * p.k * static_cast<double>(positions) *
-                       p.pool_h * p.pool_w;
+  const double flops =
+      2.0 * static_cast<double>(plan.taps) * p.n * p.k * static_cast<double>(positions) * p.pool_h * p.pool_w;
   const bool share = flops > kShareFlops;
   Scratch<T> shared{};
   const int threads = l.pool->size();

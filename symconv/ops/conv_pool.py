@@ -189,3 +189,6 @@ def _supports(node: Apply) -> str | None:
 ConvPool.kernels = [
     Kernel("direct_conv_pool", "cpu", "csrc/kernels/conv_pool.cpp", "direct_conv_pool", _supports, _launch)
 ]
+ConvPoolGrad.kernels = [
+    Kernel("argmax_walk", "cpu", "csrc/kernels/conv_pool_grad.cpp", "argmax_walk", _supports, _launch)
+]
