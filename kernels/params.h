@@ -23,6 +23,21 @@ struct FillParams {
   long long value;
 };
 
+// softmax and its kin on [outer, k, inner] along k.
+struct SoftmaxParams {
+  long long outer;
+  long long k;
+  long long inner;
+};
+
+// Rows of k classes with one label each, an integer of label_bytes bytes.
+struct LabelParams {
+  long long n;
+  long long k;
+  int label_bytes;
+  int label_unsigned;
+};
+
 // n elements of draw `stream` of `seed` (both as symconv/ops/philox.py has them; seed's bits in a signed number).
 struct RandomParams {
   long long n;

@@ -87,6 +87,12 @@ static inline vf load_n(const float* p, int n) {
 static inline void store_n(float* p, vf v, int n) {
   _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
 }
+static inline vd load_n(const double* p, int n) {
+  return (vd)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+}
+static inline void store_n(double* p, vd v, int n) {
+  _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+}
 
 #elif defined(__AVX2__)
 
@@ -104,6 +110,12 @@ static inline vf ceil(vf a) { return (vf)_mm256_round_ps((__m256)a, 10); }
 static inline vf load_n(const float* p, int n) { return (vf)_mm256_maskload_ps(p, (__m256i)(iota() < n)); }
 static inline void store_n(float* p, vf v, int n) {
   _mm256_maskstore_ps(p, (__m256i)(iota() < n), (__m256)v);
+}
+static inline vd load_n(const double* p, int n) {
+  return (vd)_mm256_maskload_pd(p, (__m256i)(vl{0, 1, 2, 3} < n));
+}
+static inline void store_n(double* p, vd v, int n) {
+  _mm256_maskstore_pd(p, (__m256i)(vl{0, 1, 2, 3} < n), (__m256d)v);
 }
 
 #else
@@ -142,6 +154,14 @@ static inline vf load_n(const float* p, int n) {
 static inline void store_n(float* p, vf v, int n) {
   for (int i = 0; i < n; i++) p[i] = v[i];
 }
+static inline vd load_n(const double* p, int n) {
+  vd v{};
+  for (int i = 0; i < n; i++) v[i] = p[i];
+  return v;
+}
+static inline void store_n(double* p, vd v, int n) {
+  for (int i = 0; i < n; i++) p[i] = v[i];
+}
 
 #endif
 
@@ -164,6 +184,11 @@ static inline double hsum(vd v) {
 static inline float hmax(vf v) {
   float m = v[0];
   for (int i = 1; i < VF_WIDTH; i++) m = v[i] > m ? v[i] : m;
+  return m;
+}
+static inline double hmax(vd v) {
+  double m = v[0];
+  for (int i = 1; i < VD_WIDTH; i++) m = v[i] > m ? v[i] : m;
   return m;
 }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,10 @@ import numpy as np
 from symconv.config import config
 from symconv.errors import ArgumentError, DTypeError, ExecutionError
 from symconv.graph import FLOATS, Apply, Constant, Kernel, Launch, Op, TensorType, Variable, op_error
-from symconv.graph.kernel import InplacePairs
 from symconv.graph.params import pack
 from symconv.ops import elementwise as ew
 from symconv.ops import philox
+from symconv.ops.float_kernels import both_dtypes
 from symconv.ops.leaf import shared
 from symconv.ops.operands import as_dim, as_dims, as_operands, is_scalar, static_dim
 
@@ -135,13 +135,8 @@ def _launch_dropout(node: Apply) -> Launch:
     )
 
 
-def _kernel(
-    entry: str, dtype: str, launch: Callable[[Apply], Launch] = _launch, inplace: InplacePairs = ()
-) -> Kernel:
-    def supports(node: Apply) -> str | None:
-        return None if node.out.dtype == dtype else f"{node.out.dtype}, this one is for {dtype}"
-
-    return Kernel(entry, "cpu", "csrc/kernels/random.cpp", entry, supports, launch, inplace)
+def _int64_kernel(entry: str) -> list[Kernel]:
+    return [Kernel(entry, "cpu", "csrc/kernels/random.cpp", entry, lambda node: None, _launch)]
 
 
 @dataclass(frozen=True)
@@ -195,7 +190,7 @@ class RandomUniform(RandomOp):
     dtype: str = "float32"
     name = "random_uniform"
     operands = ("counter",)
-    kernels = [_kernel("random_uniform_f32", "float32"), _kernel("random_uniform_f64", "float64")]
+    kernels = both_dtypes("random_uniform", "random", _launch)
 
     @property
     def out_dtype(self) -> str:
@@ -210,7 +205,7 @@ class RandomNormal(RandomOp):
     dtype: str = "float32"
     name = "random_normal"
     operands = ("counter",)
-    kernels = [_kernel("random_normal_f32", "float32"), _kernel("random_normal_f64", "float64")]
+    kernels = both_dtypes("random_normal", "random", _launch)
 
     @property
     def out_dtype(self) -> str:
@@ -226,7 +221,7 @@ class RandomIntegers(RandomOp):
 
     name = "random_integers"
     operands = ("counter", "low", "high")
-    kernels = [_kernel("random_integers", "int64")]
+    kernels = _int64_kernel("random_integers")
     dims_from = 3
 
     def infer(self, *inputs: Variable) -> TensorType:
@@ -246,7 +241,7 @@ class RandomIntegers(RandomOp):
 class RandomPermutation(RandomOp):
     name = "random_permutation"
     operands = ("counter", "n")
-    kernels = [_kernel("random_permutation", "int64")]
+    kernels = _int64_kernel("random_permutation")
 
     def draw(self, counter: int, n: int, *bounds: int) -> np.ndarray:
         return np.argsort(philox.words64(self.seed, self.stream, counter, n), kind="stable")
@@ -266,10 +261,7 @@ class Dropout(Op):
     scale: bool = True
     name = "dropout"
     operands = ("x", "counter")
-    kernels = [
-        _kernel("dropout_f32", "float32", _launch_dropout, ((0, 0),)),
-        _kernel("dropout_f64", "float64", _launch_dropout, ((0, 0),)),
-    ]
+    kernels = both_dtypes("dropout", "random", _launch_dropout, ((0, 0),))
 
     @property
     def threshold(self) -> int:

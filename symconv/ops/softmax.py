@@ -14,6 +14,7 @@ from symconv.ops import elementwise as ew
 from symconv.ops.operands import as_operands, normalize_axis, static_dim
 from symconv.ops.reduce import reduce_sum
 from symconv.ops.shape import reshape, shape_of
+from symconv.ops.softmax_kernels import along_axis, by_label
 
 
 def softmax(x: Any, axis: int = -1) -> Variable:
@@ -64,6 +65,7 @@ def _inner(a: Variable, b: Variable, axis: int) -> Variable:
 class Softmax(_AlongAxis):
     name = "softmax"
     operands = ("x",)
+    kernels = along_axis("softmax")
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (dy,) = dys
@@ -81,6 +83,7 @@ class SoftmaxGrad(_AlongAxis):
 
     name = "softmax_grad"
     operands = ("dy", "y")
+    kernels = along_axis("softmax_grad", operands=2)
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (g,) = dys
@@ -99,6 +102,7 @@ class SoftmaxGrad(_AlongAxis):
 class LogSoftmax(_AlongAxis):
     name = "log_softmax"
     operands = ("x",)
+    kernels = along_axis("log_softmax")
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (dy,) = dys
@@ -116,6 +120,7 @@ class LogSoftmaxGrad(_AlongAxis):
 
     name = "log_softmax_grad"
     operands = ("dy", "y")
+    kernels = along_axis("log_softmax_grad", operands=2)
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (g,) = dys
@@ -171,6 +176,7 @@ class TakeLabel(Op):
 
     name = "take_label"
     operands = ("x", "labels")
+    kernels = by_label("take_label", lambda node: node.inputs[0], labels=1)
 
     def infer(self, x: Variable, labels: Variable) -> TensorType:
         _need(self, (x, labels), 0, 2, "[N, K]")
@@ -192,6 +198,7 @@ class PutLabel(Op):
 
     name = "put_label"
     operands = ("y", "labels", "classes")
+    kernels = by_label("put_label", lambda node: node.out, labels=1)
 
     def infer(self, y: Variable, labels: Variable, classes: Variable) -> TensorType:
         _need(self, (y, labels), 0, 1, "[N]")
@@ -230,6 +237,7 @@ class SoftmaxCrossEntropy(Op):
 
     name = "softmax_cross_entropy"
     operands = ("x", "labels")
+    kernels = by_label("softmax_cross_entropy", lambda node: node.inputs[0], labels=1, inplace=((1, 0),))
 
     def infer(self, x: Variable, labels: Variable) -> tuple[TensorType, ...]:
         _need(self, (x, labels), 0, 2, "[N, K]")
@@ -263,6 +271,7 @@ class SoftmaxCrossEntropyGrad(Op):
 
     name = "softmax_cross_entropy_grad"
     operands = ("dloss", "p", "labels")
+    kernels = by_label("softmax_cross_entropy_grad", lambda node: node.out, labels=2, inplace=((0, 1),))
 
     def infer(self, dloss: Variable, p: Variable, labels: Variable) -> TensorType:
         inputs = (dloss, p, labels)
