@@ -10,7 +10,7 @@ import numpy as np
 from symconv.errors import DTypeError
 from symconv.graph import Apply, Op, TensorType, Variable, op_error
 from symconv.ops.dense import check_same_dtype, contraction, transposed
-from symconv.ops.gemm_kernels import dense_act_kernels, dot_mul_act_grad_kernels, gemm_kernels
+from symconv.ops.gemm_kernels import product_kernels
 
 Array = np.ndarray
 
@@ -79,7 +79,7 @@ class Gemm(_Fused):
 
     name = "gemm"
     operands = ("c", "a", "b", "alpha", "beta")
-    kernels = gemm_kernels()
+    kernels = product_kernels(floats_only=True, in_place=True)
 
     def matrices(self, inputs: tuple[Variable, ...]) -> tuple[Variable, Variable]:
         return inputs[1], inputs[2]
@@ -105,7 +105,7 @@ class DenseAct(_Fused):
     activation: str = "linear"
     name = "dense_act"
     operands = ("x", "w", "b")
-    kernels = dense_act_kernels()
+    kernels = product_kernels(floats_only=True)
 
     def infer(self, x: Variable, w: Variable, b: Variable) -> TensorType:
         check_activation(self, (x, w, b), ACTIVATIONS)
@@ -130,7 +130,7 @@ class DotMulActGrad(_Fused):
     activation: str = "linear"
     name = "dot_mul_act_grad"
     operands = ("dy", "w", "y")
-    kernels = dot_mul_act_grad_kernels()
+    kernels = product_kernels(floats_only=True)
 
     def infer(self, dy: Variable, w: Variable, y: Variable) -> TensorType:
         check_activation(self, (dy, w, y), FACTORS)

@@ -1,0 +1,280 @@
+// gemm_dots: out[r, q] = finish(beta c[r, q] + alpha sum_j a[r, j] b[q, j]): few rows of a, b stored as [N, K].
+//
+// Every element is a dot product of two contiguous rows; a tile of about 12 of them shares its loads, each
+// sum lies across the lanes of one vector and is folded at the end. b, the weights, is read once, where it lies.
+// Gradients of small batches take this road: dx = dy w^T. With a factor f(y) that is mostly zero (dead ReLUs,
+// dropped units) only the living elements are computed, four at a time; the others are 0.
+#include "gemm.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+constexpr ll kDepth = 1024;     // terms per pass: rows of a stay in L1
+constexpr double kAlive = 0.6;  // share of living elements below which the dead are left out
+constexpr double kShareFlops = 1e6;
+
+// Sums over the lanes of four vectors.
+template <class V4>
+V4 fold_four(V4 a, V4 b, V4 c, V4 d) {
+  V4 ab = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  V4 cd = __builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+}
+typedef float f4 __attribute__((vector_size(16)));
+typedef double d4 __attribute__((vector_size(32)));
+
+#if VF_WIDTH == 16
+typedef float f8 __attribute__((vector_size(32)));
+inline f4 quarter(vf v) {
+  f8 h = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+         __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  return __builtin_shufflevector(h, h, 0, 1, 2, 3) + __builtin_shufflevector(h, h, 4, 5, 6, 7);
+}
+inline d4 quarter(vd v) {
+  return __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
+}
+#elif VF_WIDTH == 8
+inline f4 quarter(vf v) {
+  return __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
+}
+inline d4 quarter(vd v) { return v; }
+#else
+inline f4 quarter(vf v) { return v; }
+#endif
+
+// to[i] = the sum over the lanes of v[i].
+inline void fold(const vf* v, int count, float* to) {
+  int i = 0;
+  for (; i + 4 <= count; i += 4) {
+    f4 s = fold_four(quarter(v[i]), quarter(v[i + 1]), quarter(v[i + 2]), quarter(v[i + 3]));
+    __builtin_memcpy(to + i, &s, sizeof s);
+  }
+  for (; i < count; i++) to[i] = hsum(v[i]);
+}
+inline void fold(const vd* v, int count, double* to) {
+  int i = 0;
+#if VD_WIDTH >= 4
+  for (; i + 4 <= count; i += 4) {
+    d4 s = fold_four(quarter(v[i]), quarter(v[i + 1]), quarter(v[i + 2]), quarter(v[i + 3]));
+    __builtin_memcpy(to + i, &s, sizeof s);
+  }
+#endif
+  for (; i < count; i++) to[i] = hsum(v[i]);
+}
+
+template <class T>
+struct Pass {
+  const T* a;
+  const T* b;
+  ll lda, ldb, depth;
+  const T* c;
+  T* out;
+  ll ld;
+  T alpha, beta;
+};
+
+template <class T, int RR, int QQ>
+void tile(const Pass<T>& p, ll r, ll q) {
+  typedef typename Vec<T>::type V;
+  constexpr int W = Vec<T>::width;
+  const T* a = p.a + r * p.lda;
+  const T* b = p.b + q * p.ldb;
+  V acc[RR * QQ];
+  for (int i = 0; i < RR * QQ; i++) acc[i] = V{};
+  ll j = 0;
+  for (; j + W <= p.depth; j += W) {
+    V y[QQ];
+    for (int k = 0; k < QQ; k++) y[k] = load(b + k * p.ldb + j);
+    for (int i = 0; i < RR; i++) {
+      V x = load(a + i * p.lda + j);
+      for (int k = 0; k < QQ; k++) acc[i * QQ + k] = fma(x, y[k], acc[i * QQ + k]);
+    }
+  }
+  if (int rest = static_cast<int>(p.depth - j)) {
+    V y[QQ];
+    for (int k = 0; k < QQ; k++) y[k] = load_n(b + k * p.ldb + j, rest);
+    for (int i = 0; i < RR; i++) {
+      V x = load_n(a + i * p.lda + j, rest);
+      for (int k = 0; k < QQ; k++) acc[i * QQ + k] = fma(x, y[k], acc[i * QQ + k]);
+    }
+  }
+  T sums[RR * QQ];
+  fold(acc, RR * QQ, sums);
+  for (int i = 0; i < RR; i++)
+    for (int k = 0; k < QQ; k++) {
+      const ll at = (r + i) * p.ld + q + k;
+      T sum = p.alpha * sums[i * QQ + k];
+      if (p.beta != T(0)) sum += p.beta * p.c[at];
+      p.out[at] = sum;
+    }
+}
+
+// Columns taken together for RR rows: about 12 accumulators.
+constexpr int columns_together(int rows) {
+  return rows >= 5 ? 2 : rows == 4 ? 3 : rows == 3 ? 4 : rows == 2 ? 5 : 8;
+}
+
+template <class T, int RR>
+void strip(const Pass<T>& p, ll r, ll q0, ll q1) {
+  constexpr int QQ = columns_together(RR);
+  ll q = q0;
+  for (; q + QQ <= q1; q += QQ) tile<T, RR, QQ>(p, r, q);
+  for (; q < q1; q++) tile<T, RR, 1>(p, r, q);
+}
+
+template <class T>
+void all_elements(const Product<T>& g, ll q0, ll q1) {
+  // Columns in groups that stay in L1 while all rows of a pass by.
+  ll group = 8192 / (g.k < kDepth ? g.k + 1 : kDepth);
+  group = group < 20 ? 20 : group / 20 * 20;
+  for (ll j = 0; j < g.k || j == 0; j += kDepth) {
+    Pass<T> p{g.a + j,         g.b + j, g.lda, g.ldb,   g.k - j < kDepth ? g.k - j : kDepth,
+              j ? g.out : g.c, g.out,   g.n,   g.alpha, j ? T(1) : g.beta};
+    for (ll q = q0; q < q1; q += group) {
+      const ll end = q + group < q1 ? q + group : q1;
+      ll r = 0;
+      while (r < g.m) {
+        const ll left = g.m - r;
+        // 5 + 5 rather than 6 + 4; a rest of 6 is 3 + 3
+        const int rows = left >= 10 || left == 5  ? 5
+                         : left >= 7              ? 4
+                         : left == 6 || left == 3 ? 3
+                                                  : static_cast<int>(left);
+        switch (rows) {
+          case 5:
+            strip<T, 5>(p, r, q, end);
+            break;
+          case 4:
+            strip<T, 4>(p, r, q, end);
+            break;
+          case 3:
+            strip<T, 3>(p, r, q, end);
+            break;
+          case 2:
+            strip<T, 2>(p, r, q, end);
+            break;
+          default:
+            strip<T, 1>(p, r, q, end);
+        }
+        r += rows;
+      }
+    }
+  }
+  for (ll q = q0; q < q1; q += group) gemm_finish(g, 0, g.m, q, q + group < q1 ? q + group : q1);
+}
+
+// Four columns of one row; two accumulators each.
+template <class T>
+void four(const T* a, const T* const b[4], ll depth, T* sums) {
+  typedef typename Vec<T>::type V;
+  constexpr int W = Vec<T>::width;
+  const T *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3];
+  V s[4] = {}, t[4] = {};
+  ll j = 0;
+  for (; j + 2 * W <= depth; j += 2 * W) {
+    V x = load(a + j), y = load(a + j + W);
+    s[0] = fma(x, load(b0 + j), s[0]);
+    s[1] = fma(x, load(b1 + j), s[1]);
+    s[2] = fma(x, load(b2 + j), s[2]);
+    s[3] = fma(x, load(b3 + j), s[3]);
+    t[0] = fma(y, load(b0 + j + W), t[0]);
+    t[1] = fma(y, load(b1 + j + W), t[1]);
+    t[2] = fma(y, load(b2 + j + W), t[2]);
+    t[3] = fma(y, load(b3 + j + W), t[3]);
+  }
+  for (; j < depth; j += W) {
+    const int n = depth - j < W ? static_cast<int>(depth - j) : W;
+    V x = load_n(a + j, n);
+    s[0] = fma(x, load_n(b0 + j, n), s[0]);
+    s[1] = fma(x, load_n(b1 + j, n), s[1]);
+    s[2] = fma(x, load_n(b2 + j, n), s[2]);
+    s[3] = fma(x, load_n(b3 + j, n), s[3]);
+  }
+  for (int i = 0; i < 4; i++) s[i] += t[i];
+  fold(s, 4, sums);
+}
+
+// The elements where the factor is not zero; form kDotMulActGrad with relu or mul.
+template <class T>
+void living_elements(const Product<T>& g, ll q0, ll q1) {
+  constexpr int W = Vec<T>::width;
+  const bool relu = g.activation == kRelu;
+  const ll group = g.k <= 128 ? 64 : g.k <= 320 ? 32 : 16;
+  for (ll q = q0; q < q1; q += group) {
+    const int count = static_cast<int>(q1 - q < group ? q1 - q : group);
+    for (ll r = 0; r < g.m; r++) {
+      const T* y = g.y + r * g.n + q;
+      T* out = g.out + r * g.n + q;
+      const T* a = g.a + r * g.lda;
+      uint64_t alive = 0;
+      if (!relu) {
+        alive = nonzero_bits(y, count);
+      } else {
+        for (int i = 0; i < count; i += W) {
+          const int n = count - i < W ? count - i : W;
+          auto lanes = n == W ? load(y + i) : load_n(y + i, n);
+          alive |= static_cast<uint64_t>(mask_bits(lanes > T(0))) << i;
+        }
+      }
+      for (int i = 0; i < count; i++) out[i] = T(0);
+      while (alive) {
+        int at[4];
+        const T* b[4];
+        for (int i = 0; i < 4; i++) {
+          at[i] = alive ? __builtin_ctzll(alive) : at[i - 1];  // the last one again, to the same place
+          alive &= alive ? alive - 1 : 0;
+          b[i] = g.b + (q + at[i]) * g.ldb;
+        }
+        T sums[4];
+        four(a, b, g.k, sums);
+        for (int i = 0; i < 4; i++) out[at[i]] = relu ? sums[i] : sums[i] * y[at[i]];
+      }
+    }
+  }
+}
+
+template <class T>
+void dots_core(const Product<T>& g, ThreadPool* pool) {
+  if (g.m == 0 || g.n == 0) return;
+  bool living = g.form == kDotMulActGrad && (g.activation == kRelu || g.activation == kMul);
+  double flops = 2.0 * g.m * g.n * g.k;
+  if (living) {
+    double alive = sampled_density(g.y, g.m * g.n);
+    living = alive < kAlive;
+    if (living) flops *= alive;
+  }
+  auto columns = [&](ll q0, ll q1) {
+    if (living)
+      living_elements(g, q0, q1);
+    else
+      all_elements(g, q0, q1);
+  };
+  const int threads = pool && flops >= kShareFlops ? pool->size() : 1;
+  const ll tasks = threads < g.n ? threads : g.n;
+  if (tasks == 1) return columns(0, g.n);
+  parallel_for(pool, static_cast<int>(tasks),
+               [&](int task, int) { columns(g.n * task / tasks, g.n * (task + 1) / tasks); });
+}
+
+void run(const Launch& l) {
+  if (params_as<GemmParams>(l).dtype == 6)
+    for_batch<float>(l, 0, [](const Product<float>& g, void*, ThreadPool* pool) { dots_core(g, pool); });
+  else
+    for_batch<double>(l, 0, [](const Product<double>& g, void*, ThreadPool* pool) { dots_core(g, pool); });
+}
+
+void check(const Sizes& s) {
+  check_gemm(s, "gemm_dots", true);
+  const GemmParams& p = params_as<GemmParams>(s, "gemm_dots");
+  const bool column = p.n == 1 && p.m > 1;
+  if (column ? p.trans_a : (p.trans_a && p.m > 1) || (!p.trans_b && p.n > 1))
+    fail("gemm_dots: the operands must be stored as [M, K] and [N, K]");
+}
+
+}  // namespace
+
+void register_gemm_dots(Registrar& r) { r.add({"gemm_dots", run, check, nullptr}); }
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv

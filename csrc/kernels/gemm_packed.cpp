@@ -1,0 +1,271 @@
+// gemm_packed: out = finish(alpha op(a) op(b) + beta c) for large products, after Goto and van de Geijn,
+// "Anatomy of high-performance matrix multiplication" (2008), and the BLIS framework.
+//
+// kKC x nc of b is packed into panels of kNR columns, kMC x kKC of a into panels of kMR rows (transposition
+// happens here), and a kMR x kNR tile of out is kept in registers while kc steps of both panels stream by: a panel of b
+// stays in L1, the block of a in L2, the block of b in L3. Threads own rectangles of out, so sums never depend
+// on their number, except where out is too small to share and k is long: then k is split.
+// An a of which less than kSparse is non-zero goes to gemm_rows if b is stored as [K, N].
+#include "gemm.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kMR = 12;  // 24 accumulators of 32 registers
+#elif defined(__AVX2__)
+constexpr int kMR = 6;  // 12 of 16
+#else
+constexpr int kMR = 4;  // 8 of 16, two-operand instructions need spare ones
+#endif
+constexpr int kVectors = 2;
+constexpr ll kKC = 256, kMC = 144, kNC = 2040;
+constexpr double kSparse = 0.5;
+constexpr double kFlopsPerThread = 5e5;
+
+template <class T>
+constexpr int tile_columns() {
+  return kVectors * Vec<T>::width;
+}
+
+ll ceil_div(ll a, ll b) { return (a + b - 1) / b; }
+ll round_up(ll a, ll b) { return ceil_div(a, b) * b; }
+ll least(ll a, ll b) { return a < b ? a : b; }
+
+// Where a tile goes: out = alpha acc + beta c.
+template <class T>
+struct Target {
+  T* out;
+  const T* c;
+  ll ld;
+  T alpha, beta;
+  int last;  // columns in the last vector
+};
+
+template <class T, int MR, int NV>
+void tile(ll kc, const T* __restrict a, const T* __restrict b, const Target<T>& t) {
+  typedef typename Vec<T>::type V;
+  constexpr int W = Vec<T>::width;
+  V acc[MR][NV];
+  for (int i = 0; i < MR; i++)
+    for (int v = 0; v < NV; v++) acc[i][v] = V{};
+#pragma GCC unroll 4
+  for (ll p = 0; p < kc; p++) {
+    V y[NV];
+    for (int v = 0; v < NV; v++) y[v] = load(b + v * W);
+    for (int i = 0; i < MR; i++) {
+      V x = set1(a[i]);
+      for (int v = 0; v < NV; v++) acc[i][v] = fma(x, y[v], acc[i][v]);
+    }
+    a += MR;
+    b += NV * W;
+  }
+  for (int i = 0; i < MR; i++) {
+    const T* c = t.c + i * t.ld;
+    T* out = t.out + i * t.ld;
+    for (int v = 0; v < NV; v++) {
+      const bool whole = v < NV - 1 || t.last == W;
+      V sum = t.alpha * acc[i][v];
+      if (t.beta != T(0)) sum = fma(set1(t.beta), whole ? load(c + v * W) : load_n(c + v * W, t.last), sum);
+      if (whole)
+        store(out + v * W, sum);
+      else
+        store_n(out + v * W, sum, t.last);
+    }
+  }
+}
+
+template <class T>
+using Tile = void (*)(ll, const T*, const T*, const Target<T>&);
+
+template <class T, int NV>
+Tile<T> pick_tile(int rows) {
+#define SYMCONV_TILE(MR)                    \
+  if constexpr (MR <= kMR) {                \
+    if (rows == MR) return tile<T, MR, NV>; \
+  }
+  SYMCONV_TILE(1)
+  SYMCONV_TILE(2)
+  SYMCONV_TILE(3) SYMCONV_TILE(4) SYMCONV_TILE(5) SYMCONV_TILE(6) SYMCONV_TILE(7) SYMCONV_TILE(8)
+      SYMCONV_TILE(9) SYMCONV_TILE(10) SYMCONV_TILE(11)
+#undef SYMCONV_TILE
+          return tile<T, kMR, NV>;
+}
+
+// to[p * width + i] = from[i * across + p * along] for i < width, p < count. One of the strides is 1.
+template <class T>
+void pack_panel(T* __restrict to, const T* __restrict from, ll across, ll along, int width, ll count) {
+  if (across == 1) {
+    for (ll p = 0; p < count; p++, from += along, to += width)
+      for (int i = 0; i < width; i++) to[i] = from[i];
+  } else {
+    for (int i = 0; i < width; i++) {
+      const T* row = from + i * across;
+      for (ll p = 0; p < count; p++) to[p * width + i] = row[p * along];
+    }
+  }
+}
+
+// As pack_panel, with zeros for i in [width, padded).
+template <class T>
+void pack_padded(T* to, const T* from, ll across, ll along, int width, int padded, ll count) {
+  for (ll p = 0; p < count; p++)
+    for (int i = 0; i < padded; i++) to[p * padded + i] = i < width ? from[i * across + p * along] : T(0);
+}
+
+// Rows [m0, m1), columns [n0, n1), terms [k0, k1). With `partial` (ld n) the sum goes there, from zero.
+template <class T>
+void rectangle(const Product<T>& g, ll m0, ll m1, ll n0, ll n1, ll k0, ll k1, T* partial, T* scratch) {
+  constexpr int W = Vec<T>::width, NR = tile_columns<T>();
+  const ll a_row = g.a_row(), a_col = g.a_col();
+  const ll b_row = g.trans_b ? 1 : g.ldb, b_col = g.trans_b ? g.ldb : 1;
+  T* bp = scratch;
+  T* ap = scratch + least(kNC, round_up(n1 - n0, NR)) * least(kKC, k1 - k0);
+  for (ll nc = n0; nc < n1; nc += kNC) {
+    const ll ne = least(nc + kNC, n1);
+    for (ll kc = k0; kc < k1; kc += kKC) {
+      const ll depth = least(kKC, k1 - kc);
+      const bool first = kc == k0, last = kc + depth == k1;
+      for (ll n = nc; n < ne; n += NR) {
+        const int width = static_cast<int>(least(NR, ne - n)), padded = static_cast<int>(round_up(width, W));
+        T* to = bp + (n - nc) * depth;
+        const T* from = g.b + kc * b_row + n * b_col;
+        if (width == padded)
+          pack_panel(to, from, b_col, b_row, width, depth);
+        else
+          pack_padded(to, from, b_col, b_row, width, padded, depth);
+      }
+      for (ll mc = m0; mc < m1; mc += kMC) {
+        const ll me = least(mc + kMC, m1);
+        for (ll m = mc; m < me; m += kMR)
+          pack_panel(ap + (m - mc) * depth, g.a + m * a_row + kc * a_col, a_row, a_col,
+                     static_cast<int>(least(kMR, me - m)), depth);
+        for (ll n = nc; n < ne; n += NR) {
+          const int width = static_cast<int>(least(NR, ne - n)), nv = static_cast<int>(ceil_div(width, W));
+          Target<T> t;
+          t.alpha = g.alpha, t.ld = g.n, t.last = width - (nv - 1) * W;
+          t.beta = !first ? T(1) : partial ? T(0) : g.beta;
+          for (ll m = mc; m < me; m += kMR) {
+            const int rows = static_cast<int>(least(kMR, me - m));
+            t.out = (partial ? partial : g.out) + m * g.n + n;
+            t.c = first && !partial ? g.c + m * g.n + n : t.out;
+            Tile<T> f = nv == 2 ? pick_tile<T, 2>(rows) : pick_tile<T, 1>(rows);
+            f(depth, ap + (m - mc) * depth, bp + (n - nc) * depth, t);
+          }
+        }
+        if (last && !partial) gemm_finish(g, mc, me, nc, ne);
+      }
+    }
+  }
+}
+
+// How a product is shared: a grid of rectangles, or slices of k.
+struct Shares {
+  int rows, columns, slices;
+};
+
+Shares share_out(ll m, ll n, ll k, int threads) {
+  double flops = 2.0 * m * n * k;
+  int parts = threads;
+  if (flops < parts * kFlopsPerThread) parts = static_cast<int>(flops / kFlopsPerThread);
+  if (parts <= 1 || k == 0) return {1, 1, 1};
+  // Fewest bytes packed: each rectangle packs its own rows of a and columns of b.
+  Shares best = {1, 1, 1};
+  double cost = 1e300;
+  for (int rows = 1; rows <= parts; rows++) {
+    int columns = parts / rows;
+    if (rows > ceil_div(m, kMR) || columns > ceil_div(n, kVectors * VF_WIDTH)) continue;
+    double work = static_cast<double>(ceil_div(m, rows)) * static_cast<double>(ceil_div(n, columns));
+    double packing = 8.0 * (static_cast<double>(m) / rows + static_cast<double>(n) / columns);
+    if (work + packing < cost) cost = work + packing, best = {rows, columns, 1};
+  }
+  if (best.rows * best.columns * 2 <= parts && k >= 2 * kKC * parts) return {1, 1, parts};
+  return best;
+}
+
+size_t rectangle_bytes(ll m, ll n, ll k, size_t itemsize) {
+  const ll nr = kVectors * VF_WIDTH * 4 / static_cast<ll>(itemsize), depth = least(kKC, k);
+  return align64((least(kNC, round_up(n, nr)) * depth + least(kMC, round_up(m, kMR)) * depth) * itemsize);
+}
+
+template <class T>
+void packed_core(const Product<T>& g, void* scratch, ThreadPool* pool) {
+  if (g.m == 0 || g.n == 0) return;
+  const bool rows_fit = !g.trans_b || g.n == 1;
+  // An empty sum too: gemm_rows knows what is then due.
+  if (rows_fit && (g.k == 0 || sampled_density(g.a, g.m * g.k) < kSparse))
+    return gemm_rows_core(g, scratch, pool);
+  if (g.k == 0) {
+    Product<T> h = g;
+    h.trans_b = false, h.ldb = h.n;
+    return gemm_rows_core(h, scratch, pool);
+  }
+  const Shares s = share_out(g.m, g.n, g.k, pool ? pool->size() : 1);
+  const size_t bytes = rectangle_bytes(g.m, g.n, g.k, sizeof(T));
+  char* base = static_cast<char*>(scratch);
+  auto piece = [&](int part) { return reinterpret_cast<T*>(base + part * bytes); };
+  if (s.slices > 1) {
+    T* partials = reinterpret_cast<T*>(base + s.slices * bytes);
+    const ll size = static_cast<ll>(align64(g.m * g.n * sizeof(T)) / sizeof(T));
+    Product<T> plain = g;
+    plain.form = kDot;
+    parallel_for(pool, s.slices, [&](int task, int part) {
+      rectangle(plain, 0, g.m, 0, g.n, g.k * task / s.slices, g.k * (task + 1) / s.slices,
+                task ? partials + (task - 1) * size : nullptr, piece(part));
+    });
+    for (int t = 1; t < s.slices; t++)
+      for (ll i = 0; i < g.m * g.n; i++) g.out[i] += partials[(t - 1) * size + i];
+    return gemm_finish(g, 0, g.m, 0, g.n);
+  }
+  const ll mp = ceil_div(g.m, kMR), np = ceil_div(g.n, tile_columns<T>());
+  auto work = [&](int task, int part) {
+    const ll i = task / s.columns, j = task % s.columns;
+    const ll m0 = mp * i / s.rows * kMR, m1 = least(mp * (i + 1) / s.rows * kMR, g.m);
+    const ll n0 = np * j / s.columns * tile_columns<T>();
+    const ll n1 = least(np * (j + 1) / s.columns * tile_columns<T>(), g.n);
+    if (m0 < m1 && n0 < n1) rectangle(g, m0, m1, n0, n1, 0, g.k, static_cast<T*>(nullptr), piece(part));
+  };
+  parallel_for(pool, s.rows * s.columns, work);
+}
+
+void run(const Launch& l) {
+  const GemmParams& p = params_as<GemmParams>(l);
+  size_t one = gemm_packed_scratch(p.m, p.n, p.k, p.dtype == 6 ? 4 : 8, 1);
+  if (p.dtype == 6)
+    for_batch<float>(l, one, packed_core<float>);
+  else
+    for_batch<double>(l, one, packed_core<double>);
+}
+
+void check(const Sizes& s) { check_gemm(s, "gemm_packed", true); }
+
+size_t workspace(const Sizes& s) {
+  const GemmParams& p = params_as<GemmParams>(s, "gemm_packed");
+  size_t itemsize = p.dtype == 6 ? 4 : 8;
+  size_t whole = gemm_packed_scratch(p.m, p.n, p.k, itemsize, s.threads);
+  size_t each = s.threads * align64(gemm_packed_scratch(p.m, p.n, p.k, itemsize, 1));
+  return p.batch_ndim && each > whole ? each : whole;
+}
+
+}  // namespace
+
+void gemm_packed_core(const Product<float>& g, void* scratch, ThreadPool* pool) {
+  packed_core(g, scratch, pool);
+}
+void gemm_packed_core(const Product<double>& g, void* scratch, ThreadPool* pool) {
+  packed_core(g, scratch, pool);
+}
+
+size_t gemm_packed_scratch(ll m, ll n, ll k, size_t itemsize, int threads) {
+  if (n == 1) n = m, m = 1;  // as bind() turns it
+  size_t rows = gemm_rows_scratch(m, n, k, itemsize, threads);
+  size_t tiles = threads * rectangle_bytes(m, n, k, itemsize);
+  if (share_out(m, n, k, threads).slices > 1) tiles += (threads - 1) * align64(m * n * itemsize);
+  return tiles > rows ? tiles : rows;
+}
+
+void register_gemm_packed(Registrar& r) { r.add({"gemm_packed", run, check, workspace}); }
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv
