@@ -203,6 +203,15 @@ def test_permutation_permutes(device):
 
 
 @pytest.mark.parametrize("device", DEVICES)
+def test_bernoulli_has_the_probability(device):
+    got = evaluate(lambda r: r.bernoulli((40000,), 0.3), device)
+    assert got.dtype == sc.config.floatX and set(np.unique(got)) == {0.0, 1.0}
+    assert abs(got.mean() - 0.3) < 0.01
+    assert evaluate(lambda r: r.bernoulli((100,), 0.0, "int32"), device).sum() == 0
+    assert evaluate(lambda r: r.bernoulli((100,), 1.0, "int32"), device).sum() == 100
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_uniform_and_normal_take_bounds_and_moments(device):
     u = evaluate(lambda r: r.uniform((1000, 7), -2.0, 5.0), device)
     assert u.shape == (1000, 7) and -2 <= u.min() < -1.9 and 4.9 < u.max() <= 5
