@@ -1,1 +1,53 @@
-"""Layers, training, schedules, metrics, checkpoints."""
+"""Networks: layers and training as in the book's network3.py, modular layers, optimisers, checkpoints."""
+
+from __future__ import annotations
+
+from symconv.nn import schedules
+from symconv.nn.book import ConvPoolLayer, FullyConnectedLayer, Network, SoftmaxLayer
+from symconv.nn.history import History
+from symconv.nn.layer import Layer, ReLU, linear, sigmoid, tanh
+from symconv.nn.metrics import accuracy, confusion_matrix
+from symconv.nn.model import Model, Sequential
+from symconv.nn.modules import Activate, BatchNorm, Conv, Dense, Dropout, Flatten, GlobalPool, Pool, Residual
+from symconv.nn.nets import NETS, Net, net
+from symconv.nn.optimizers import SGD, Adam, Optimizer, RMSProp
+from symconv.nn.progress import Progress
+from symconv.nn.saved import load
+from symconv.nn.trainer import Trainer
+
+__all__ = [
+    "NETS",
+    "SGD",
+    "Activate",
+    "Adam",
+    "BatchNorm",
+    "Conv",
+    "ConvPoolLayer",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "FullyConnectedLayer",
+    "GlobalPool",
+    "History",
+    "Layer",
+    "Model",
+    "Net",
+    "Network",
+    "Optimizer",
+    "Pool",
+    "Progress",
+    "RMSProp",
+    "ReLU",
+    "Residual",
+    "Sequential",
+    "SoftmaxLayer",
+    "Trainer",
+    "accuracy",
+    "confusion_matrix",
+    "linear",
+    "load",
+    "net",
+    "schedules",
+    "sigmoid",
+    "tanh",
+]

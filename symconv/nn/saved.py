@@ -1,0 +1,31 @@
+"""load(): a model from a weights file alone."""
+
+from __future__ import annotations
+
+from symconv.errors import WeightsError
+from symconv.files import Pathlike
+from symconv.nn import checkpoint
+from symconv.nn.book import Network
+from symconv.nn.model import Model, Sequential
+from symconv.nn.spec import layers_from_spec
+
+
+def load(path: Pathlike) -> Model:
+    """The model in a weights file that Model.save wrote: rebuilt from its spec, with its weights.
+
+    Raises WeightsError for a file without a spec, such as one that another program wrote.
+    """
+    found = checkpoint.load(path)
+    spec = found.spec
+    if not isinstance(spec, dict) or not {"model", "input_shape", "layers"} <= set(spec):
+        raise WeightsError(
+            f"{path}: holds no description of its network\n"
+            "  hint: build the model and call its load_weights(path)"
+        )
+    try:
+        layers = layers_from_spec(spec["layers"])
+        model = Network(layers) if spec["model"] == "Network" else Sequential(layers, spec["input_shape"])
+    except (KeyError, TypeError, ValueError) as why:
+        raise WeightsError(f"{path}: its description of the network cannot be used: {why}") from why
+    model.set_weights(found.tensors, str(path))
+    return model

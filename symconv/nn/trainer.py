@@ -1,0 +1,310 @@
+"""Trainer: epochs of compiled steps over resident data, watched for NaN, with the best weights kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from symconv.autodiff import grad
+from symconv.errors import ArgumentError, NonFiniteError
+from symconv.function import Function, function
+from symconv.graph import SharedVariable
+from symconv.nn.data import check_split
+from symconv.nn.history import History
+from symconv.nn.metrics import accuracy
+from symconv.nn.model import Model
+from symconv.nn.optimizers import Optimizer
+from symconv.nn.progress import Lines, Progress
+from symconv.ops.elementwise import add, mul
+from symconv.ops.leaf import shared, tensor
+
+Split = tuple[np.ndarray, np.ndarray]
+Callback = Callable[["Trainer", dict[str, Any]], object]
+CHUNK_SECONDS = 0.5  # of steps in one call: the longest that a NaN goes unnoticed
+
+
+@dataclass(eq=False)
+class Trainer:
+    """Minimises the model's cost, plus lmbda / (2 * mini-batches) * sum of w^2, by `optimizer`.
+
+    mini_batch_size: images a step; the last mini-batch of an epoch may be smaller. shuffle: visit the
+    images in a new order every epoch, fixed by `seed` (default: the model's). patience: end after so many
+    epochs without a better validation accuracy. keep_best: leave the weights of the best epoch in the
+    model, not the last. callbacks: called as f(trainer, row) after every epoch; True ends the training.
+    progress: True or None for a report, False for none, or a Progress. device: as of `function`.
+    """
+
+    model: Model
+    optimizer: Optimizer
+    mini_batch_size: int = 10
+    lmbda: float = 0.0
+    shuffle: bool = False
+    seed: int | None = None
+    patience: int | None = None
+    keep_best: bool = True
+    callbacks: Sequence[Callback] = ()
+    progress: bool | Progress | None = None
+    device: str | None = None
+    history: History = field(default_factory=History, init=False)
+
+    def __post_init__(self) -> None:
+        whole = {"mini_batch_size": self.mini_batch_size}
+        if self.patience is not None:
+            whole["patience"] = self.patience
+        for name, value in whole.items():
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+                raise ArgumentError(f"Trainer: {name} must be a whole number above 0, not {value!r}")
+        if not isinstance(self.lmbda, (int, float)) or not 0 <= self.lmbda < np.inf:
+            raise ArgumentError(f"Trainer: lmbda must be a finite number >= 0, not {self.lmbda!r}")
+
+    def fit(self, train: Any, epochs: int, validation: Any = None, test: Any = None) -> History:
+        """Train for `epochs` epochs; `train`, `validation` and `test` are pairs (images, labels).
+
+        Ctrl-C ends the training, with the best weights so far in the model and `interrupted` set in
+        the history. Raises NonFiniteError when the cost or a weight becomes NaN or Inf: it names
+        epoch, step and the first node, and the model holds the weights from before that step.
+        """
+        if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
+            raise ArgumentError(f"Trainer: epochs must be a whole number >= 0, not {epochs!r}")
+        data = check_split(train, self.model, "training data")
+        held_out = {
+            name: check_split(split, self.model, f"{name} data")
+            for name, split in (("validation", validation), ("test", test))
+            if split is not None
+        }
+        reporter = self.progress if isinstance(self.progress, Progress) else Lines()
+        if self.progress is False:
+            reporter = Progress()
+        self.history = History()
+        run = _Run(self, data, held_out, reporter)
+        started = time.perf_counter()
+        reporter.start(len(data[1]), epochs)
+        try:
+            for epoch in range(1, epochs + 1):
+                if not run.epoch(epoch):
+                    break
+        except KeyboardInterrupt:
+            self.history.interrupted = True
+            run.recover()
+        finally:
+            reporter.close()
+            self.history.seconds = time.perf_counter() - started
+        run.finish()
+        return self.history
+
+
+class _Run:
+    """One training: the compiled step, the data it walks over, the best weights so far."""
+
+    def __init__(
+        self, trainer: Trainer, data: Split, held_out: dict[str, Split], reporter: Progress
+    ) -> None:
+        self.trainer = trainer
+        self.model = trainer.model
+        self.held_out = held_out
+        self.reporter = reporter
+        self.n = len(data[1])
+        self.batch = trainer.mini_batch_size
+        self.steps = -(-self.n // self.batch)
+        seed = self.model.seed if trainer.seed is None else trainer.seed
+        self.rng = np.random.default_rng(seed)
+        self.order = shared(np.arange(self.n), "order") if trainer.shuffle else None
+        self.step = training_step(
+            self.model,
+            trainer.optimizer,
+            data,
+            self.batch,
+            trainer.lmbda,
+            order=self.order,
+            device=trainer.device,
+        )
+        self.changing = [s for s, _ in self.step.updates]
+        self.chunk = 1
+        self.best: tuple[float, dict[str, np.ndarray]] | None = None
+        self.good = snapshot(self.changing)
+        self.stale = 0
+
+    # -- an epoch ------------------------------------------------------------------------------
+
+    def epoch(self, number: int) -> bool:
+        """Train and evaluate; False where the training should end."""
+        history = self.trainer.history
+        if self.order is not None:
+            self.order.set_value(self.rng.permutation(self.n))
+        self.step.prepare(*(a[0] for a in self.arguments(number, 0, 1)))  # not on the clock
+        started = time.perf_counter()
+        costs = self.train(number)
+        seconds = time.perf_counter() - started
+        history.training_seconds += seconds
+        history.images += self.n
+        row: dict[str, Any] = {
+            "epoch": number,
+            "cost": float(np.average(costs, weights=self.sizes())),
+            "learning_rate": self.rate(number, self.steps - 1),
+            "seconds": seconds,
+            "images_per_s": self.n / seconds,
+            "validation_accuracy": self.evaluate("validation"),
+            "test_accuracy": self.evaluate("test"),
+        }
+        history.epochs.append(row)
+        better = self.compare(row["validation_accuracy"])
+        if better:
+            history.best_epoch = number
+        self.reporter.epoch(row, better)
+        patience = self.trainer.patience
+        if patience is not None and self.stale >= patience:
+            history.stopped = f"no better validation accuracy in {patience} epochs"
+        for callback in self.trainer.callbacks:
+            if callback(self.trainer, row) is True:
+                history.stopped = history.stopped or "a callback asked for it"
+        if history.stopped:
+            self.reporter.note(f"Stopped after epoch {number}: {history.stopped}")
+        return history.stopped is None
+
+    def sizes(self) -> np.ndarray:
+        """Images in each mini-batch."""
+        sizes = np.full(self.steps, self.batch)
+        sizes[-1] = self.n - self.batch * (self.steps - 1)
+        return sizes
+
+    def rate(self, number: int, step: int) -> float:
+        return self.trainer.optimizer.schedule(number - 1 + step / self.steps)
+
+    def arguments(self, number: int, first: int, last: int) -> list[np.ndarray]:
+        """What the steps first to last - 1 of an epoch are called with."""
+        indices = np.arange(first, last)
+        if not self.trainer.optimizer.scheduled:
+            return [indices]
+        rates = [self.rate(number, k) for k in range(first, last)]
+        return [indices, np.asarray(rates, self.trainer.optimizer.rate.dtype)]
+
+    def train(self, number: int) -> np.ndarray:
+        """The costs of an epoch's steps, run in chunks of a fraction of a second."""
+        costs = np.empty(self.steps)
+        done, latest = 0, None
+        while done < self.steps:
+            last = min(done + self.chunk, self.steps)
+            self.good = snapshot(self.changing)
+
+            def report(k: int, done: int = done, latest: float | None = latest) -> None:
+                self.reporter.images(number, min((done + k) * self.batch, self.n), latest)
+
+            started = time.perf_counter()
+            found = self.step.map(*self.arguments(number, done, last), progress=report)
+            seconds = time.perf_counter() - started
+            costs[done:last] = found
+            if not np.isfinite(found).all() or not finite(self.changing):
+                self.explain_failure(number, done, last)
+            latest = float(found.mean())
+            # Chunks follow the clock; results do not depend on them.
+            self.chunk = max(1, min(4 * self.chunk, int(self.chunk * CHUNK_SECONDS / max(seconds, 1e-6))))
+            done = last
+            self.reporter.images(number, min(done * self.batch, self.n), latest)
+        return costs
+
+    def explain_failure(self, number: int, first: int, last: int) -> None:
+        """Take the chunk's steps one by one up to the one that fails; raise NonFiniteError before it."""
+        restore(self.good)
+        for k in range(first, last):
+            before = snapshot(self.changing)
+            arguments = [a[0] for a in self.arguments(number, k, k + 1)]
+            cost = self.step(*arguments)
+            if np.isfinite(cost) and finite(self.changing):
+                continue
+            restore(before)
+            where = self.step.find_nonfinite(*arguments)
+            what = "the cost is" if not np.isfinite(cost) else "a weight becomes"
+            raise NonFiniteError(
+                f"training stopped in epoch {number}, step {k + 1} of {self.steps}: {what} not finite\n"
+                f"  first node: {where or 'none when computed by the reference'}\n"
+                "  the network holds the weights from before this step\n"
+                "  hint: a smaller learning rate; images scaled to about 0 to 1; smaller initial weights"
+            )
+        raise NonFiniteError(
+            f"training stopped in epoch {number}: a value was not finite, but a second run of steps "
+            f"{first + 1} to {last} did not show it"
+        )
+
+    # -- evaluation and the best weights ---------------------------------------------------------
+
+    def evaluate(self, name: str) -> float | None:
+        if name not in self.held_out:
+            return None
+        images, labels = self.held_out[name]
+        return accuracy(labels, self.model.predict(images, device=self.trainer.device))
+
+    def compare(self, validation: float | None) -> bool:
+        """Keep the weights if they are the best so far; without validation data the last are."""
+        if validation is not None and self.best is not None and validation <= self.best[0]:
+            self.stale += 1
+            return False
+        self.stale = 0
+        self.best = (-1.0 if validation is None else validation, self.model.get_weights())
+        return True
+
+    def recover(self) -> None:
+        """After Ctrl-C in the first epoch: weights that were not checked yet give way to checked ones."""
+        if self.best is None and not finite(self.changing):
+            restore(self.good)
+
+    def finish(self) -> None:
+        if self.best is not None and self.trainer.keep_best:
+            self.model.set_weights(self.best[1])
+
+
+def training_step(
+    model: Model,
+    optimizer: Optimizer,
+    data: Split,
+    mini_batch_size: int,
+    lmbda: float = 0.0,
+    *,
+    order: SharedVariable | None = None,
+    device: str | None = None,
+) -> Function:
+    """The compiled step of mini-batch i: gives its cost, and updates weights, statistics, masks.
+
+    Inputs: i, an int64 scalar, and, where the optimizer's learning rate is a schedule, the rate. `data`
+    is used in place; `order` int64 [n], visits its images in another order.
+    """
+    images = shared(data[0], "images", borrow=True)
+    labels = shared(data[1], "labels", borrow=True)
+    i, b = tensor("int64", (), "i"), mini_batch_size
+    rows: Any = slice(mul(i, b), mul(add(i, 1), b))
+    if order is not None:
+        rows = order[rows]  # type: ignore[index]
+    cost = model.cost()
+    total = cost
+    if lmbda:
+        total = add(cost, mul(model.l2(), 0.5 * lmbda / -(-len(data[1]) // b)))
+    params = model.params
+    updates = optimizer.updates(params, grad(total, params), set(model.weights))
+    givens: dict[Any, Any] = {model.x: images[rows], model.y: labels[rows]}  # type: ignore[index]
+    inputs = [i]
+    if optimizer.scheduled:
+        eta = tensor(optimizer.rate.dtype, (), "eta")
+        givens[optimizer.rate] = eta
+        inputs.append(eta)
+    return function(inputs, cost, [*updates, *model.updates], givens, "training step", device=device)
+
+
+def snapshot(variables: Sequence[SharedVariable]) -> list[tuple[SharedVariable, np.ndarray]]:
+    return [(s, s.get_value()) for s in variables]
+
+
+def restore(values: Sequence[tuple[SharedVariable, np.ndarray]]) -> None:
+    for s, value in values:
+        s.set_value(value)
+
+
+def finite(variables: Sequence[SharedVariable]) -> bool:
+    return all(
+        bool(np.isfinite(s.get_value(borrow=True)).all()) for s in variables if s.type.is_float
+    )
+
+
+__all__ = ["Trainer", "training_step"]
