@@ -16,7 +16,7 @@ from symconv.errors import ArgumentError
 from symconv.graph import Variable
 from symconv.nn.history import History
 from symconv.nn.initial import book
-from symconv.nn.layer import Activation, Layer, Pass, activate, linear, sigmoid
+from symconv.nn.layer import Activation, Layer, Pass, activate, sigmoid
 from symconv.nn.model import Model
 from symconv.nn.modules import flat, per_channel
 from symconv.nn.optimizers import SGD
@@ -82,7 +82,7 @@ class _Product(Layer):
     n_in: int
     n_out: int
 
-    activation_fn: ClassVar[Any] = linear
+    activation_fn: ClassVar[Any] = "linear"
     p_dropout: ClassVar[Any] = 0.0
 
     def __post_init__(self) -> None:
