@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from symconv.backends.executable import Executable, Progress, compile_graph
-from symconv.backends.reference import evaluate
+from symconv.backends.reference import evaluate, first_nonfinite
 from symconv.config import config
 from symconv.device import resolve_device
 from symconv.errors import DTypeError, GraphError, ShapeError
@@ -277,6 +277,26 @@ class Function:
         """Make the plan for these arguments without running it."""
         with self._lock:
             return self._executable(self._bind(args, kwargs))
+
+    def find_nonfinite(self, *args: Any, **kwargs: Any) -> str | None:
+        """The first node that gives NaN or Inf for these arguments, with its line; None if none does.
+
+        The graph as it was written is computed node by node by the reference; nothing is updated.
+        """
+        arrays = self._bind(args, kwargs)
+        values = dict(zip(self._variables, arrays))
+        with self._lock:
+            graph, shared, _ = specialize(
+                self.outputs,
+                self.updates,
+                self._variables,
+                [a.shape for a in arrays],
+                lambda v: int(evaluate([v], values)[0]),
+            )
+            known = dict(zip(graph.inputs, arrays))
+            known |= {v: s.get_value(borrow=True) for v, s in zip(graph.states, shared)}
+            with np.errstate(all="ignore"):
+                return first_nonfinite(graph.roots, known)
 
     # -- arguments -----------------------------------------------------------------------------
 

@@ -19,12 +19,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "explain",
         help="print a network's graph, the rewrites applied to it, and the plan that runs",
-        description="Compile one step of a network and print what happened on the way: the graph, the rewrites "
-        "that were applied, the kernels in their order, the memory, and why a kernel was refused.",
+        description="Compile one step of a network and print what happened on the way: the graph, the "
+        "rewrites that were applied, the kernels in their order, the memory, and why a kernel was refused.",
     )
     add_net(parser)
-    parser.add_argument("--batch", type=whole(1), metavar="B", help="images in a mini-batch (default: the book's)")
-    parser.add_argument("--inference", action="store_true", help="the prediction instead of the training step")
+    parser.add_argument("--batch", type=whole(1), metavar="B", help="images in a batch (default: the book's)")
+    parser.add_argument("--inference", action="store_true", help="a prediction instead of a training step")
     add_device(parser)
     parser.set_defaults(run=run)
     return parser

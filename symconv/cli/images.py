@@ -83,7 +83,9 @@ def centred(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     cut = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] - pixels.min()
     scale = min(BOX * size[0] / cut.shape[0], BOX * size[1] / cut.shape[1])
     height, width = (max(1, round(d * scale)) for d in cut.shape)
-    small = pillow.fromarray(cut.astype(np.float32)).resize((width, height), pillow.Resampling.BOX if scale < 1 else pillow.Resampling.BILINEAR)
+    small = pillow.fromarray(cut.astype(np.float32)).resize(
+        (width, height), pillow.Resampling.BOX if scale < 1 else pillow.Resampling.BILINEAR
+    )
     shrunk = np.asarray(small, np.float32)
     shrunk = shrunk * ((255 / 256) / max(float(shrunk.max()), 1e-6))
     mass = shrunk.sum()
@@ -91,8 +93,6 @@ def centred(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         float((shrunk.sum(1 - axis) * (np.arange(shrunk.shape[axis]) + 0.5)).sum() / mass) for axis in (0, 1)
     ]
     picture = np.zeros(size, np.float32)
-    top, left = (
-        min(max(round(s / 2 - m), 0), s - d) for s, m, d in zip(size, middle, shrunk.shape)
-    )
+    top, left = (min(max(round(s / 2 - m), 0), s - d) for s, m, d in zip(size, middle, shrunk.shape))
     picture[top : top + height, left : left + width] = shrunk
     return picture

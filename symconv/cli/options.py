@@ -35,7 +35,9 @@ def number(text: str) -> float:
 
 def add_net(parser: argparse.ArgumentParser) -> None:
     about = "; ".join(f"{net.name}: {net.about}" for net in NETS.values())
-    parser.add_argument("--net", choices=list(NETS), default="dbl_conv_relu", help=f"{about} (default: %(default)s)")
+    parser.add_argument(
+        "--net", choices=list(NETS), default="dbl_conv_relu", help=f"{about} (default: %(default)s)"
+    )
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

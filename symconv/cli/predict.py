@@ -20,9 +20,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         help="say what images show, by trained weights",
         description="Print file, class and probability of each image. A .npy file holds one image or many, "
         "[n, pixels] or [n, H, W]; uint8 pixels are divided by 256, floats are taken as they are. Pictures "
-        "(.png and whatever else Pillow reads) are turned to grey; dark ink on a light ground is inverted, for "
-        "the networks know light on dark; a picture of another size than the network's is cut to its ink, "
-        "scaled to 20/28 of the network's size and centred by its centre of mass, as MNIST was made.",
+        "(.png and whatever else Pillow reads) are turned to grey; dark ink on a light ground is inverted, "
+        "for the networks know light on dark; a picture of another size than the network's is cut to its "
+        "ink, scaled to 20/28 of the network's size and centred by its centre of mass, as MNIST was made.",
     )
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help=".png or .npy files")
     parser.add_argument("--weights", required=True, type=Path, metavar="F", help="written by symconv train")

@@ -16,7 +16,7 @@ from symconv.datasets.augment import shift_expand
 from symconv.device import resolve_device
 from symconv.errors import MissingExtraError, NonFiniteError, OutputError
 from symconv.files import atomic_path, import_extra, output_hint, reason
-from symconv.nn import Network, SGD, History, Trainer, net
+from symconv.nn import SGD, History, Network, Trainer, net
 from symconv.nn.progress import Lines, percent
 
 WEIGHTS, RESULT = "weights.safetensors", "result.json"
@@ -35,11 +35,11 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=whole(1), metavar="B", help="images in a mini-batch")
     parser.add_argument("--eta", type=number, metavar="E", help="learning rate")
     parser.add_argument("--lmbda", type=number, metavar="L", help="strength of the L2 regularisation")
-    parser.add_argument("--patience", type=whole(1), metavar="N", help="end after N epochs without a better one")
+    parser.add_argument("--patience", type=whole(1), metavar="N", help="end after N epochs without a gain")
     parser.add_argument("--shuffle", action="store_true", help="visit the images in a new order each epoch")
-    parser.add_argument("--expand", action="store_true", help="add copies moved by a pixel: five times the data")
+    parser.add_argument("--expand", action="store_true", help="add copies moved by a pixel: 5 times the data")
     add_device(parser)
-    parser.add_argument("--seed", type=whole(0), metavar="S", help="of initial weights, dropout and shuffling")
+    parser.add_argument("--seed", type=whole(0), metavar="S", help="of initial weights, dropout, shuffling")
     add_data(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: runs/NET)")
     parser.set_defaults(run=run)
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         make_writable(out)
         data = load_data(arguments.data, arguments.limit)
         model = recipe.build(data.image_shape, data.n_classes, seed)
-        settings = {
+        settings: dict[str, Any] = {
             "epochs": arguments.epochs or recipe.epochs,
             "mini_batch_size": arguments.batch or recipe.mini_batch_size,
             "eta": recipe.eta if arguments.eta is None else arguments.eta,
@@ -88,13 +88,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 130 if history.interrupted else 0
 
 
-def describe(
-    name: str, data: Dataset, n: int, device: str, settings: dict[str, Any], seed: int
-) -> str:
+def describe(name: str, data: Dataset, n: int, device: str, settings: dict[str, Any], seed: int) -> str:
     return (
         f"Training {name} on {n:,} images of {data.name} ({device}): {settings['epochs']} epochs, "
-        f"mini-batches of {settings['mini_batch_size']}, eta {settings['eta']:g}, lambda {settings['lmbda']:g}, "
-        f"seed {seed}"
+        f"mini-batches of {settings['mini_batch_size']}, eta {settings['eta']:g}, "
+        f"lambda {settings['lmbda']:g}, seed {seed}"
     )
 
 
@@ -115,9 +113,7 @@ def make_writable(directory: Path) -> None:
     probe.unlink()
 
 
-def report(
-    out: Path, model: Network, data: Dataset, history: History, facts: dict[str, Any]
-) -> None:
+def report(out: Path, model: Network, data: Dataset, history: History, facts: dict[str, Any]) -> None:
     """Write everything into `out`, the weights first, and say where it is."""
     version = importlib.import_module("symconv").__version__
     result = {

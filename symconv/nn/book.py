@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -60,8 +60,8 @@ class ConvPoolLayer(Layer):
     def build(self, shape: tuple[int, ...], rng: np.random.Generator) -> None:
         if math.prod(shape) != math.prod(self.image_shape[1:]):
             raise self.error(
-                f"image_shape holds {math.prod(self.image_shape[1:])} values an image, the layer before gives "
-                f"{math.prod(shape)}, {list(shape)}"
+                f"image_shape holds {math.prod(self.image_shape[1:])} values an image, the layer before "
+                f"gives {math.prod(shape)}, {list(shape)}"
             )
         k, c, r, s = self.filter_shape
         n_out = k * r * s / math.prod(self.poolsize)
@@ -77,33 +77,30 @@ class ConvPoolLayer(Layer):
 
 @dataclass(eq=False)
 class _Product(Layer):
-    """activation_fn(x w + b) with dropout on x: what the dense layers share."""
+    """x w + b with dropout on x: what the dense layers share."""
 
     n_in: int
     n_out: int
 
-    activation_fn: ClassVar[Any] = "linear"
-    p_dropout: ClassVar[Any] = 0.0
-
     def __post_init__(self) -> None:
         super().__post_init__()
         self.n_in, self.n_out = sizes(self, "n_in, n_out", (self.n_in, self.n_out), 2)
-        if not 0 <= self.p_dropout < 1:
-            raise ArgumentError(f"{self}: p_dropout must lie in [0, 1)\n  at {self.origin}")
 
-    def check(self, shape: tuple[int, ...]) -> None:
+    def make(self, shape: tuple[int, ...], w: np.ndarray, b: np.ndarray) -> None:
         if math.prod(shape) != self.n_in:
             raise self.error(
                 f"n_in is {self.n_in}, the layer before gives {math.prod(shape)} values, {list(shape)}"
             )
+        self.w = self.parameter("w", w, decayed=True)
+        self.b = self.parameter("b", b)
 
-    def apply(self, x: Variable, walk: Pass) -> Variable:
+    def product(self, x: Variable, walk: Pass, p_dropout: float) -> Variable:
         x = flat(x, self.n_in)
-        if walk.training and self.p_dropout:
-            x = dropout(x, self.p_dropout, rng=walk.stream, scale=False)
-        if walk.training or not self.p_dropout:
-            return activate(self.activation_fn, dense(x, self.w, self.b))
-        return activate(self.activation_fn, add(mul(dense(x, self.w), 1 - self.p_dropout), self.b))
+        if walk.training and p_dropout:
+            x = dropout(x, p_dropout, rng=walk.stream, scale=False)
+        if walk.training or not p_dropout:
+            return dense(x, self.w, self.b)
+        return add(mul(dense(x, self.w), 1 - p_dropout), self.b)
 
 
 @dataclass(eq=False)
@@ -119,10 +116,16 @@ class FullyConnectedLayer(_Product):
 
     kind = "fc"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_dropout(self, self.p_dropout)
+
     def build(self, shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        self.check(shape)
-        self.w = self.parameter("w", book(rng, (self.n_in, self.n_out), self.n_in, self.n_out), decayed=True)
-        self.b = self.parameter("b", rng.normal(size=self.n_out))
+        w = book(rng, (self.n_in, self.n_out), self.n_in, self.n_out)
+        self.make(shape, w, rng.normal(size=self.n_out))
+
+    def apply(self, x: Variable, walk: Pass) -> Variable:
+        return activate(self.activation_fn, self.product(x, walk, self.p_dropout))
 
 
 @dataclass(eq=False)
@@ -136,10 +139,15 @@ class SoftmaxLayer(_Product):
 
     kind = "softmax"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_dropout(self, self.p_dropout)
+
     def build(self, shape: tuple[int, ...], rng: np.random.Generator) -> None:
-        self.check(shape)
-        self.w = self.parameter("w", np.zeros((self.n_in, self.n_out)), decayed=True)
-        self.b = self.parameter("b", np.zeros(self.n_out))
+        self.make(shape, np.zeros((self.n_in, self.n_out)), np.zeros(self.n_out))
+
+    def apply(self, x: Variable, walk: Pass) -> Variable:
+        return self.product(x, walk, self.p_dropout)
 
 
 class Network(Model):
@@ -149,7 +157,9 @@ class Network(Model):
     and the dropout masks. Has x, y, output, params and layers, as there.
     """
 
-    def __init__(self, layers: Sequence[Layer], mini_batch_size: int = 10, *, seed: int | None = None) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], mini_batch_size: int = 10, *, seed: int | None = None
+    ) -> None:
         layers = list(layers)
         first = layers[0] if layers else None
         if isinstance(first, ConvPoolLayer):
@@ -186,6 +196,11 @@ class Network(Model):
             self, SGD(eta), mini_batch_size=mini_batch_size or self.mini_batch_size, lmbda=lmbda, **options
         )
         return trainer.fit(training_data, epochs, validation_data, test_data)
+
+
+def check_dropout(layer: Layer, p: Any) -> None:
+    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p < 1:
+        raise ArgumentError(f"{layer}: p_dropout must be a number in [0, 1)\n  at {layer.origin}")
 
 
 def sizes(layer: Layer, what: str, value: Any, n: int) -> Any:

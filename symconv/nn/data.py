@@ -68,13 +68,16 @@ def check_split(data: Any, model: Sized, who: str) -> tuple[np.ndarray, np.ndarr
         images, labels = data
     except (TypeError, ValueError):
         raise ShapeError(
-            f"{who}: data is a pair (images, labels), such as datasets.mnist().train, not {type(data).__name__}"
+            f"{who}: data is a pair (images, labels), such as datasets.mnist().train, not "
+            f"{type(data).__name__}"
         ) from None
     rows = check_images(images, model.input_shape, model.dtype, who)
     column = array_of(labels)
     if column.ndim != 1 or len(column) != len(rows):
         hint = "\n  hint: one-hot rows become labels by argmax(1)" if column.ndim == 2 else ""
-        raise ShapeError(f"{who}: {len(rows)} images need labels [{len(rows)}], got {list(column.shape)}{hint}")
+        raise ShapeError(
+            f"{who}: {len(rows)} images need labels [{len(rows)}], got {list(column.shape)}{hint}"
+        )
     if column.dtype.kind not in "iu":
         raise DTypeError(f"{who}: labels are integers, not {column.dtype}")
     bad = np.flatnonzero((column < 0) | (column >= model.n_classes))

@@ -47,7 +47,5 @@ def initial(name: str, activation: str | None = None) -> Initial:
         rectifiers = ("relu", "leaky_relu", "elu", "gelu", "softplus")
         return he if activation in rectifiers else glorot
     if name not in INITIAL:
-        raise ConfigError(
-            f"unknown initial weights {name!r}\n  allowed: auto, {', '.join(INITIAL)}"
-        )
+        raise ConfigError(f"unknown initial weights {name!r}\n  allowed: auto, {', '.join(INITIAL)}")
     return INITIAL[name]

@@ -39,7 +39,9 @@ class Model:
     layer does not take what the one before gives.
     """
 
-    def __init__(self, layers: Sequence[Layer], input_shape: Sequence[int], *, seed: int | None = None) -> None:
+    def __init__(
+        self, layers: Sequence[Layer], input_shape: Sequence[int], *, seed: int | None = None
+    ) -> None:
         self.layers = list(layers)
         self.origin = user_line()
         if not self.layers or not all(isinstance(layer, Layer) for layer in self.layers):
@@ -205,7 +207,7 @@ class Sequential(Model):
 
 
 def name_layers(layers: Sequence[Layer], prefix: str = "") -> None:
-    """Names by kind and number, conv1, conv2, dense1, for layers that have none; ArgumentError if one repeats."""
+    """Names by kind and number, conv1, conv2, dense1, for layers without; ArgumentError if one repeats."""
     counts: dict[str, int] = {}
     taken = {layer.name for layer in layers if layer.name}
     if len(taken) != sum(bool(layer.name) for layer in layers):

@@ -1,4 +1,4 @@
-"""Layers that infer their shapes: Conv, Pool, GlobalPool, Dense, Flatten, Activate, Dropout, BatchNorm, Residual."""
+"""Layers that infer their shapes: convolution, pooling, dense, dropout, batch norm, residual."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ class Conv(Layer):
         positive(self, filters=self.filters, groups=self.groups)
         r, s = pair(self.kernel, f"{self}: kernel")
         if shape[0] % self.groups or self.filters % self.groups:
-            raise self.error(f"groups={self.groups} must divide {shape[0]} channels and {self.filters} filters")
+            raise self.error(
+                f"groups={self.groups} must divide {shape[0]} channels and {self.filters} filters"
+            )
         size = (self.filters, shape[0] // self.groups, r, s)
         fan_in, fan_out = math.prod(size[1:]), self.filters * r * s // self.groups
         draw = initial(self.initial, activation_name(self.activation))
@@ -136,7 +138,9 @@ class Dense(Layer):
 
     def build(self, shape: tuple[int, ...], rng: np.random.Generator) -> None:
         if len(shape) != 1:
-            raise self.error(f"takes vectors [N, features], is given {show(shape)}", "put Flatten() before it")
+            raise self.error(
+                f"takes vectors [N, features], is given {show(shape)}", "put Flatten() before it"
+            )
         positive(self, units=self.units)
         draw = initial(self.initial, activation_name(self.activation))
         self.w = self.parameter("w", draw(rng, (shape[0], self.units), shape[0], self.units), decayed=True)

@@ -24,7 +24,9 @@ class Net:
     lmbda: float = 0.0
     mini_batch_size: int = 10
 
-    def build(self, image_shape: Shape = (1, 28, 28), n_classes: int = 10, seed: int | None = None) -> Network:
+    def build(
+        self, image_shape: Shape = (1, 28, 28), n_classes: int = 10, seed: int | None = None
+    ) -> Network:
         return Network(self.layers(image_shape, n_classes), self.mini_batch_size, seed=seed)
 
 
@@ -82,7 +84,7 @@ NETS = {
         Net("conv", "20 5x5 filters, pooling, 100 sigmoid neurons", conv, 60, 0.1),
         Net("dbl_conv", "20 and 40 5x5 filters, each with pooling, 100 sigmoid neurons", dbl_conv, 60, 0.1),
         Net("dbl_conv_relu", "the same with rectified linear units", dbl_conv_relu, 60, 0.03, 0.1),
-        Net("dropout", "the same convolutions, 1000 and 1000 neurons, half of them dropped", dropout, 40, 0.03),
+        Net("dropout", "the same convolutions, 1000 and 1000 neurons, half dropped", dropout, 40, 0.03),
     )
 }
 

@@ -73,7 +73,7 @@ def check(owner: object, **values: float) -> None:
 
 @dataclass(eq=False)
 class SGD(Optimizer):
-    """g += weight_decay * w; v = momentum * v + g; w -= eta * v, or eta * (g + momentum * v) with nesterov."""
+    """g += weight_decay * w; v = momentum * v + g; w -= eta * v, or eta (g + momentum v) with nesterov."""
 
     momentum: float = 0.0
     nesterov: bool = False

@@ -31,7 +31,7 @@ class Lines(Progress):
     """A line for each epoch on standard output; on a terminal with tqdm, a bar on standard error too."""
 
     def __init__(self, bar: bool | None = None) -> None:
-        self.tqdm = None
+        self.tqdm: Any = None
         if sys.stderr.isatty() if bar is None else bar:
             try:
                 self.tqdm = importlib.import_module("tqdm").tqdm

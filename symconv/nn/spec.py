@@ -10,7 +10,7 @@ from symconv.nn.layer import Layer, activation_name
 
 
 def layers_to_spec(layers: Sequence[Layer]) -> list[dict[str, Any]] | None:
-    """One {"layer": class, "name": name, argument: value} each; None if a layer or function is a user's own."""
+    """One {"layer": class, "name": name, argument: value} each; None if one is, or holds, a user's own."""
     found = []
     for layer in layers:
         if Layer.classes.get(type(layer).__name__) is not type(layer):

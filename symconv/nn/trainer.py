@@ -100,9 +100,7 @@ class Trainer:
 class _Run:
     """One training: the compiled step, the data it walks over, the best weights so far."""
 
-    def __init__(
-        self, trainer: Trainer, data: Split, held_out: dict[str, Split], reporter: Progress
-    ) -> None:
+    def __init__(self, trainer: Trainer, data: Split, held_out: dict[str, Split], reporter: Progress) -> None:
         self.trainer = trainer
         self.model = trainer.model
         self.held_out = held_out
@@ -302,9 +300,7 @@ def restore(values: Sequence[tuple[SharedVariable, np.ndarray]]) -> None:
 
 
 def finite(variables: Sequence[SharedVariable]) -> bool:
-    return all(
-        bool(np.isfinite(s.get_value(borrow=True)).all()) for s in variables if s.type.is_float
-    )
+    return all(bool(np.isfinite(s.get_value(borrow=True)).all()) for s in variables if s.type.is_float)
 
 
 __all__ = ["Trainer", "training_step"]
