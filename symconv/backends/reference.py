@@ -44,7 +44,7 @@ def evaluate(outputs: Sequence[Variable], values: Mapping[Variable, np.ndarray])
 
 
 def first_nonfinite(outputs: Sequence[Variable], values: Mapping[Variable, np.ndarray]) -> str | None:
-    """The first leaf or node below `outputs`, in order of evaluation, with NaN or Inf; None if there is none."""
+    """The first leaf or node below `outputs`, in order of evaluation, with NaN or Inf; None without."""
     for v, array in values.items():
         if (found := _nonfinite(array)) is not None:
             return f"{v!r} from {v.origin} holds {found} already"

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from symconv.cli import explain, predict, train
 from symconv.config import config
 from symconv.errors import SymconvError
+from symconv.graph.origin import origin
 
 DONE, WRONG, INTERRUPTED = 0, 2, 130
 TRACEBACK = "show the Python traceback of an error"
@@ -50,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 when it did its work, 2 for an error of the user or the data, 130 after Ctrl-C."""
     arguments = make_parser().parse_args(argv)
     try:
-        code = arguments.run(arguments)
+        with origin(f"symconv {arguments.command}"):
+            code = arguments.run(arguments)
         sys.stdout.flush()
     except SymconvError as error:
         if arguments.traceback:

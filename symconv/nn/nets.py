@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from symconv.errors import ConfigError
+from symconv.graph.origin import origin
 from symconv.nn.book import ConvPoolLayer, FullyConnectedLayer, Network, SoftmaxLayer
 from symconv.nn.layer import Activation, Layer
 
@@ -27,7 +28,8 @@ class Net:
     def build(
         self, image_shape: Shape = (1, 28, 28), n_classes: int = 10, seed: int | None = None
     ) -> Network:
-        return Network(self.layers(image_shape, n_classes), self.mini_batch_size, seed=seed)
+        with origin(f"net {self.name}"):
+            return Network(self.layers(image_shape, n_classes), self.mini_batch_size, seed=seed)
 
 
 def conv_pool(shape: Shape, filters: int, activation: Activation, size: int = 5) -> tuple[Layer, Shape]:

@@ -192,7 +192,8 @@ class _Run:
                 self.reporter.images(number, min((done + k) * self.batch, self.n), latest)
 
             started = time.perf_counter()
-            found = self.step.map(*self.arguments(number, done, last), progress=report)
+            with np.errstate(all="ignore"):  # what is not finite is looked for below
+                found = self.step.map(*self.arguments(number, done, last), progress=report)
             seconds = time.perf_counter() - started
             costs[done:last] = found
             if not np.isfinite(found).all() or not finite(self.changing):
@@ -210,7 +211,8 @@ class _Run:
         for k in range(first, last):
             before = snapshot(self.changing)
             arguments = [a[0] for a in self.arguments(number, k, k + 1)]
-            cost = self.step(*arguments)
+            with np.errstate(all="ignore"):
+                cost = self.step(*arguments)
             if np.isfinite(cost) and finite(self.changing):
                 continue
             restore(before)
