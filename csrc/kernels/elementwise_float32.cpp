@@ -1,0 +1,93 @@
+// Element-wise functions of float32: the vectors of vmath.h, the rest of a block through masked loads.
+#include "elementwise_loops.h"
+#include "vmath.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+template <vf (*F)(vf)>
+void vector_loop(const void* const* in, void* out, long long n, double) {
+  const float* a = static_cast<const float*>(in[0]);
+  float* y = static_cast<float*>(out);
+  long long i = 0;
+  for (; i + VF_WIDTH <= n; i += VF_WIDTH) store(y + i, F(load(a + i)));
+  int rest = static_cast<int>(n - i);
+  if (rest) store_n(y + i, F(load_n(a + i, rest)), rest);
+}
+
+template <vf (*F)(vf, vf)>
+void immediate_loop(const void* const* in, void* out, long long n, double immediate) {
+  const float* a = static_cast<const float*>(in[0]);
+  float* y = static_cast<float*>(out);
+  vf constant = set1(static_cast<float>(immediate));
+  long long i = 0;
+  for (; i + VF_WIDTH <= n; i += VF_WIDTH) store(y + i, F(load(a + i), constant));
+  int rest = static_cast<int>(n - i);
+  if (rest) store_n(y + i, F(load_n(a + i, rest), constant), rest);
+}
+
+vf trunc(vf a) { return copy_sign(floor(abs(a)), a); }
+vf reciprocal(vf a) { return 1.0f / a; }
+vf leaky_relu(vf a, vf slope) { return select(a > 0.0f, a, a * slope); }
+vf elu(vf a, vf alpha) { return select(a > 0.0f, a, expm1(min(vf{}, a)) * alpha); }
+
+struct Div {
+  static float apply(float a, float b) { return a / b; }
+};
+struct Pow {
+  static float apply(float a, float b) { return powf(a, b); }
+};
+
+}  // namespace
+
+Loop float32_loop(int op) {
+  switch (op) {
+    case op_div:
+      return binary_loop<Div, float>;
+    case op_pow:
+      return binary_loop<Pow, float>;
+    case op_sqrt:
+      return vector_loop<sqrt>;
+    case op_reciprocal:
+      return vector_loop<reciprocal>;
+    case op_floor:
+      return vector_loop<floor>;
+    case op_ceil:
+      return vector_loop<ceil>;
+    case op_trunc:
+      return vector_loop<trunc>;
+    case op_round:
+      return vector_loop<round_even>;
+    case op_leaky_relu:
+      return immediate_loop<leaky_relu>;
+    case op_elu:
+      return immediate_loop<elu>;
+    case op_exp:
+      return vector_loop<exp>;
+    case op_expm1:
+      return vector_loop<expm1>;
+    case op_log:
+      return vector_loop<log>;
+    case op_log1p:
+      return vector_loop<log1p>;
+    case op_tanh:
+      return vector_loop<tanh>;
+    case op_sigmoid:
+      return vector_loop<sigmoid>;
+    case op_softplus:
+      return vector_loop<softplus>;
+    case op_sin:
+      return vector_loop<sin>;
+    case op_cos:
+      return vector_loop<cos>;
+    case op_tan:
+      return vector_loop<tan>;
+    case op_erf:
+      return vector_loop<erf>;
+  }
+  return nullptr;
+}
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv

@@ -1,0 +1,56 @@
+// Loops of the element-wise machine: y[i] = f(a[i], ...) over n elements, one for each instruction and dtype.
+// y may be one of the operands' buffers, never a shifted part of one.
+#pragma once
+#include "simd.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+
+enum DType {
+#define DTYPE(name, type) dtype_##name,
+#include "elementwise_ops.h"
+#undef DTYPE
+  kDTypes
+};
+
+enum Opcode {
+#define ELEMENTWISE_OP(name, operands, cost) op_##name,
+#include "elementwise_ops.h"
+#undef ELEMENTWISE_OP
+  kOpcodes
+};
+
+constexpr int kItemSize[kDTypes] = {
+#define DTYPE(name, type) sizeof(type),
+#include "elementwise_ops.h"
+#undef DTYPE
+};
+
+typedef void (*Loop)(const void* const* in, void* out, long long n, double immediate);
+
+// Each gives the loop of an instruction of its family, or null: see find_loop in elementwise.cpp.
+Loop arithmetic_loop(int op, int dtype);
+Loop logic_loop(int op, int dtype);
+Loop cast_loop(int from, int to);
+Loop float32_loop(int op);
+Loop float64_loop(int op);
+
+// F has `static R apply(T...)`; the compiler makes vectors of these loops.
+template <class F, class T>
+static void unary_loop(const void* const* in, void* out, long long n, double) {
+  const T* a = static_cast<const T*>(in[0]);
+  auto* y = static_cast<decltype(F::apply(T()))*>(out);
+#pragma GCC ivdep
+  for (long long i = 0; i < n; i++) y[i] = F::apply(a[i]);
+}
+
+template <class F, class T>
+static void binary_loop(const void* const* in, void* out, long long n, double) {
+  const T *a = static_cast<const T*>(in[0]), *b = static_cast<const T*>(in[1]);
+  auto* y = static_cast<decltype(F::apply(T(), T()))*>(out);
+#pragma GCC ivdep
+  for (long long i = 0; i < n; i++) y[i] = F::apply(a[i], b[i]);
+}
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv

@@ -1,0 +1,228 @@
+// Elementary functions on vectors of floats, within 4 ulp of the exact result over the whole range, denormals,
+// infinities and NaN included (tests/test_elementwise_kernel.py holds them to it). The polynomials are minimax
+// fits made for this file: least squares on Chebyshev nodes, reweighted until the error is level.
+#pragma once
+#include <math.h>
+
+#include "simd.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+
+static inline bool any(vi mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps((__m256)mask) != 0;
+#else
+  int32_t m = 0;
+  for (int i = 0; i < VF_WIDTH; i++) m |= mask[i];
+  return m != 0;
+#endif
+}
+
+static inline vf copy_sign(vf magnitude, vf sign) {
+  return as_float((as_int(magnitude) & 0x7fffffff) | (as_int(sign) & (int32_t)0x80000000));
+}
+
+// 2^n for -126 <= n <= 127.
+static inline vf power_of_two(vi n) { return as_float((n + 127) << 23); }
+
+// x = n ln 2 + r with |r| <= ln 2 / 2; returns e^r - 1. |x| < 2^15, or NaN (then n is arbitrary).
+static inline vf exp_reduced(vf x, vi& n) {
+  const vf shift =
+      set1(12582912.0f);  // 1.5 * 2^23: adding it leaves the nearest whole number in the low bits
+  vf shifted = fma(x, set1(1.44269504f), shift);
+  vf k = shifted - shift;
+  n = as_int(shifted) - 0x4b400000;
+  vf r = fma(k, set1(-0.693145752f), x);  // ln 2 in two parts; the first has 15 bits, so k times it is exact
+  r = fma(k, set1(-1.42860677e-6f), r);
+  vf q = fma(r, set1(1.39475951e-3f), set1(8.36724695e-3f));
+  q = fma(q, r, set1(4.16662656e-2f));
+  q = fma(q, r, set1(0.166665375f));
+  q = fma(q, r, set1(0.5f));
+  return fma(r * r, q, r);
+}
+
+// Both ends are clamped so that the scale is right and results still round to inf and 0; a NaN stays, because
+// min and max give their second operand for it.
+static inline vf exp(vf x) {
+  vi n;
+  x = min(set1(89.0f), max(set1(-104.0f), x));
+  vf p = exp_reduced(x, n) + 1.0f;
+  vi half = n >> 1;  // 2^n in two steps: n may be 128, or as low as -150, where the result is denormal
+  return p * power_of_two(half) * power_of_two(n - half);
+}
+
+// e^x for -87 <= x <= 0, or NaN.
+static inline vf exp_of_negative(vf x) {
+  vi n;
+  vf p = exp_reduced(x, n) + 1.0f;
+  return p * power_of_two(n);
+}
+
+static inline vf expm1(vf x) {
+  vi n;
+  vf clamped = min(set1(89.0f), max(set1(-20.0f), x));
+  vf p = exp_reduced(clamped, n);
+  vf scale = power_of_two(n - 1);  // half of 2^n, which would overflow for n = 128
+  vf y = fma(p, scale, scale - 0.5f) * 2.0f;
+  return select(abs(x) < 1e-8f, x, y);  // also keeps -0
+}
+
+// log(m) of m = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); m positive and normal. low is added at the end, where
+// it is still small beside the rest.
+static inline vf log_normal(vf m, vi e_extra, vf low) {
+  vi bits = as_int(m);
+  vi e = (bits - 0x3f3504f3) >> 23;
+  vf f = as_float(bits - (e << 23)) - 1.0f;
+  vf k = to_float(e + e_extra);
+  vf p = fma(f, set1(-7.85954595e-2f), set1(0.128816217f));
+  p = fma(p, f, set1(-0.131287679f));
+  p = fma(p, f, set1(0.141811967f));
+  p = fma(p, f, set1(-0.166245535f));
+  p = fma(p, f, set1(0.200022861f));
+  p = fma(p, f, set1(-0.250008106f));
+  p = fma(p, f, set1(0.333333164f));
+  vf square = f * f;
+  vf y = fma(p * square, f, fma(k, set1(1.42860677e-6f), low));
+  y = fma(square, set1(-0.5f), y);
+  return fma(k, set1(0.693145752f), f + y);
+}
+
+static inline vf log(vf x) {
+  vi tiny = x < 1.17549435e-38f;
+  vf m = select(tiny, x * 8388608.0f, x);
+  vf y = log_normal(m, tiny & -23, vf{});
+  y = select(x < INFINITY, y, x);  // inf and NaN
+  y = select(x > 0.0f, y, select(x == 0.0f, set1(-INFINITY), select(x < 0.0f, set1(NAN), x)));
+  return y;
+}
+
+// log(u) + c/u with u = 1 + x rounded and c what the rounding lost.
+static inline vf log1p(vf x) {
+  vf u = x + 1.0f;
+  vf lost = select(x < 1.0f, x - (u - 1.0f), 1.0f - (u - x));
+  vf y = log_normal(u, vi{}, lost / u);
+  y = select(x < INFINITY, y, x);  // inf and NaN
+  y = select(x > -1.0f, y, select(x == -1.0f, set1(-INFINITY), select(x < -1.0f, set1(NAN), x)));
+  return select(abs(x) < 1e-8f, x, y);
+}
+
+// e / (e + 1) with e = e^-|x| is exact in relative terms on both sides.
+static inline vf sigmoid(vf x) {
+  vf t = exp(-abs(x));
+  return select(x < 0.0f, t, set1(1.0f)) / (t + 1.0f);
+}
+
+static inline vf softplus(vf x) {
+  vf t = exp(-abs(x));
+  vf u = t + 1.0f;
+  vf y = log_normal(u, vi{}, (t - (u - 1.0f)) / u);
+  y = select(t < 1e-8f, t, y);
+  return max(vf{}, x) + y;
+}
+
+// m / (m + 2) with m = e^(2|x|) - 1.
+static inline vf tanh(vf x) {
+  vi n;
+  vf a = min(set1(10.0f), abs(x));
+  vf p = exp_reduced(a + a, n);
+  vf scale = power_of_two(n);
+  vf m = fma(p, scale, scale - 1.0f);
+  vf y = m / (m + 2.0f);
+  return select(abs(x) < 1e-4f, x, copy_sign(y, x));
+}
+
+// Below 1 a polynomial in x^2; above 1 - e^-g with a polynomial for g = -log(1 - erf).
+static inline vf erf(vf x) {
+  vf a = min(set1(4.0f), abs(x));
+  vf z = x * x;
+  vf s = fma(z, set1(7.8891193e-5f), set1(-8.02084105e-4f));
+  s = fma(s, z, set1(5.18953521e-3f));
+  s = fma(s, z, set1(-2.68544443e-2f));
+  s = fma(s, z, set1(0.112836003f));
+  s = fma(s, z, set1(-0.37612626f));
+  s = fma(s, z, set1(0.128379107f));
+  s = fma(s, x, x);
+  vf g = fma(a, set1(8.66421851e-6f), set1(-2.97391438e-4f));
+  g = fma(g, a, set1(3.54037178e-3f));
+  g = fma(g, a, set1(-2.35489737e-2f));
+  g = fma(g, a, set1(0.105993018f));
+  g = fma(g, a, set1(0.635296464f));
+  g = fma(g, a, set1(1.12861335f));
+  vf tail = copy_sign(1.0f - exp_of_negative(g * -a), x);
+  return select(abs(x) < 1.0f, s, select(x == x, tail, x));
+}
+
+// Four octant bits n and r with x = n pi/2 + r, |r| <= pi/4, for |x| <= 2^20 (kTrigonometricRange). The reduction
+// is in doubles; pi/2 is cut into parts of 33 bits, so that n times a part is exact.
+constexpr float kTrigonometricRange = 1048576.0f;
+
+static inline vf reduce_half_pi(vf x, vi& n) {
+  typedef float half_float __attribute__((vector_size(4 * VD_WIDTH)));
+  typedef int32_t half_int __attribute__((vector_size(4 * VD_WIDTH)));
+  union {
+    vf v;
+    half_float half[2];
+  } in = {x}, out;
+  union {
+    vi v;
+    half_int half[2];
+  } quadrant;
+  for (int i = 0; i < 2; i++) {
+    vd d = __builtin_convertvector(in.half[i], vd);
+    vd k = (d * 0.63661977236758134308 + 6755399441055744.0) - 6755399441055744.0;
+    d = fma(k, set1(-1.5707963267341256142), d);
+    d = fma(k, set1(-6.0771005065061922e-11), d);
+    out.half[i] = __builtin_convertvector(d, half_float);
+    quadrant.half[i] = __builtin_convertvector(k, half_int);
+  }
+  n = quadrant.v;
+  return out.v;
+}
+
+static inline void sin_cos_reduced(vf r, vf& sine, vf& cosine) {
+  vf z = r * r;
+  vf s = fma(z, set1(-1.95108703e-4f), set1(8.33213143e-3f));
+  s = fma(s, z, set1(-0.166666538f));
+  sine = fma(s * z, r, r);
+  vf c = fma(z, set1(2.44312396e-5f), set1(-1.3887306e-3f));
+  c = fma(c, z, set1(4.16666456e-2f));
+  cosine = fma(c * z, z, fma(z, set1(-0.5f), set1(1.0f)));
+}
+
+template <class F>
+static inline vf lane_by_lane(vf x, F f) {
+  for (int i = 0; i < VF_WIDTH; i++) x[i] = f(x[i]);
+  return x;
+}
+
+static inline vf sin(vf x) {
+  if (any(abs(x) > kTrigonometricRange)) return lane_by_lane(x, [](float v) { return sinf(v); });
+  vi n;
+  vf s, c;
+  sin_cos_reduced(reduce_half_pi(x, n), s, c);
+  vf y = select((n & 1) == 0, s, c);
+  return as_float(as_int(y) ^ ((n & 2) << 30));
+}
+
+static inline vf cos(vf x) {
+  if (any(abs(x) > kTrigonometricRange)) return lane_by_lane(x, [](float v) { return cosf(v); });
+  vi n;
+  vf s, c;
+  sin_cos_reduced(reduce_half_pi(x, n), s, c);
+  vf y = select((n & 1) == 0, c, s);
+  return as_float(as_int(y) ^ (((n + 1) & 2) << 30));
+}
+
+static inline vf tan(vf x) {
+  if (any(abs(x) > kTrigonometricRange)) return lane_by_lane(x, [](float v) { return tanf(v); });
+  vi n;
+  vf s, c;
+  sin_cos_reduced(reduce_half_pi(x, n), s, c);
+  return select((n & 1) == 0, s / c, -c / s);
+}
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv
