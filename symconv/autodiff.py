@@ -206,7 +206,5 @@ def Rop(  # noqa: N802
     return result[0] if isinstance(outputs, Variable) else result
 
 
-
-
 def _zeros_like(x: Variable) -> Variable:
     return broadcast_like(constant(0, x.dtype), x)

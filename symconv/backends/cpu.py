@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from symconv.plan.build import build_plan
 from symconv.plan.plan import Plan, Step
 
 
-@lru_cache(maxsize=None)
+@cache
 def available_kernels() -> frozenset[str]:
     """Entry names that this build of the core has."""
     return frozenset(_core.kernel_names())
@@ -35,7 +35,7 @@ class CpuExecutable:
         self.shared = list(shared)
         self.plan = build_plan(graph, "cpu", available_kernels(), passes)
         self._externals = [(b.kind, b.slot) for b in self.plan.buffers if b.kind in _EXTERNAL]
-        self._outputs = [(v.type.shape, np.dtype(v.dtype)) for v in graph.outputs]
+        self._outputs = [(v.type.dims, np.dtype(v.dtype)) for v in graph.outputs]
         apply_threads()
         constants = [b.data for b in self.plan.buffers if b.kind == "constant"]
         try:
@@ -98,7 +98,9 @@ class CpuExecutable:
             raise MemoryLimitError(str(error)) from None
 
     def _explain_memory(self, message: str) -> str:
-        largest = sorted((b for b in self.plan.buffers if b.kind == "arena"), key=lambda b: -b.type.nbytes)[:3]
+        largest = sorted((b for b in self.plan.buffers if b.kind == "arena"), key=lambda b: -b.type.nbytes)[
+            :3
+        ]
         rows = "".join(f"\n  {b.type} {b.type.nbytes:,} bytes: {b.label}" for b in largest)
         return f"{message}{rows}\n  hint: use smaller batches, or raise config.memory_limit"
 

@@ -16,7 +16,9 @@ Progress = Callable[[int], None]
 
 class Executable(Protocol):
     graph: FunctionGraph
-    plan: Plan | None
+
+    @property
+    def plan(self) -> Plan | None: ...
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One execution: new arrays with the outputs; shared variables hold their new values."""

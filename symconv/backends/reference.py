@@ -72,7 +72,7 @@ def _nonfinite(array: np.ndarray) -> str | None:
 class ReferenceExecutable:
     """Runs a graph by `evaluate`, one NumPy call per node."""
 
-    plan = None
+    plan: None = None
 
     def __init__(self, graph: FunctionGraph, shared: Sequence[SharedVariable]) -> None:
         self.graph = graph
@@ -102,5 +102,5 @@ class ReferenceExecutable:
             if progress is not None:
                 progress(i + 1)
         if not rows:
-            return [np.empty((0, *v.type.shape), v.dtype) for v in self.graph.outputs]
+            return [np.empty((0, *v.type.dims), v.dtype) for v in self.graph.outputs]
         return [np.stack(column) for column in zip(*rows)]

@@ -48,9 +48,12 @@ def leaves(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list[V
     return list(seen)
 
 
-def clients(outputs: Sequence[Variable]) -> dict[Variable, list[tuple[Apply | None, int]]]:
+Readers = dict[Variable, list[tuple[Apply | None, int]]]
+
+
+def clients(outputs: Sequence[Variable]) -> Readers:
     """Who reads each variable: (node, input index), and (None, i) for output i of the graph."""
-    readers: dict[Variable, list[tuple[Apply | None, int]]] = {}
+    readers: Readers = {}
     for node in toposort(outputs):
         for i, v in enumerate(node.inputs):
             readers.setdefault(v, []).append((node, i))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -42,11 +42,16 @@ class TensorType:
         return self.dtype in FLOATS
 
     @property
+    def dims(self) -> tuple[int, ...]:
+        """The shape, where every dimension is known."""
+        if not self.is_concrete:
+            raise ShapeError(f"{self} has unknown dimensions")
+        return self.shape  # type: ignore[return-value]
+
+    @property
     def size(self) -> int:
         """Number of elements; only for concrete shapes."""
-        if not self.is_concrete:
-            raise ShapeError(f"{self} has unknown dimensions, so it has no size yet")
-        return math.prod(self.shape)  # type: ignore[arg-type]
+        return math.prod(self.dims)
 
     @property
     def itemsize(self) -> int:
@@ -68,7 +73,7 @@ class TensorType:
         return f"{self.dtype}[{', '.join('?' if d is None else str(d) for d in self.shape)}]"
 
 
-@lru_cache(maxsize=None)
+@cache
 def promote(*dtypes: str) -> str:
     """The common dtype: float64 > float32 > integers (as NumPy joins them) > bool.
 

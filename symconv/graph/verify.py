@@ -22,9 +22,7 @@ def verify(graph: FunctionGraph, after: str) -> None:
         types = types if isinstance(types, tuple) else (types,)
         held = tuple(o.type for o in node.outputs)
         if types != held:
-            raise CompileError(
-                f"after {after}: {node!r} from {node.origin} holds {held} but infers {types}"
-            )
+            raise CompileError(f"after {after}: {node!r} from {node.origin} holds {held} but infers {types}")
         for o in node.outputs:
             if not o.type.is_concrete:
                 raise CompileError(f"after {after}: {node!r} from {node.origin} has an unknown dimension")

@@ -5,12 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from symconv.graph import Apply, Variable
-from symconv.ops.elementwise import Add, Cast, Elementwise, Mul, Sub, TrueDiv, add, cast, mul, neg, sub, true_div
+from symconv.ops.elementwise import (
+    Add,
+    Cast,
+    Elementwise,
+    Mul,
+    Sub,
+    TrueDiv,
+    add,
+    cast,
+    mul,
+    neg,
+    sub,
+    true_div,
+)
 from symconv.ops.reduce import Sum, reduce_sum
 from symconv.ops.shape import BroadcastTo, broadcast_to, reshape
+from symconv.ops.transcendental import exp, log
 from symconv.rewrite.driver import RuleSet
 from symconv.rewrite.pattern import LocalRule, Rule, filled_value
-from symconv.ops.transcendental import exp, log
 
 
 def _drop_neutral(node: Apply) -> Variable | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from symconv.graph import Apply, Variable, constant
 from symconv.graph.function_graph import FunctionGraph
-from symconv.graph.traversal import clients
+from symconv.graph.traversal import Readers, clients
 from symconv.ops.activations import Relu, Sigmoid
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
 from symconv.ops.conv_pool import MAX_WINDOW, ConvPool, ConvPoolGrad
@@ -19,8 +19,6 @@ from symconv.ops.transcendental import Tanh
 from symconv.rewrite.activation import ACTIVATIONS, is_number, match_activation_grad, owner
 from symconv.rewrite.driver import Applied, RuleSet, Trace
 from symconv.rewrite.pattern import LocalRule
-
-Readers = dict[Variable, list[tuple[Apply | None, int]]]
 
 # -- a bias and a monotone activation move past the pooling, which then leaves a quarter of the work --
 
@@ -101,7 +99,10 @@ def move_past_pool(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
     from symconv.ops.elementwise import Mul
     from symconv.ops.logic import Where
 
-    rules = [*RULES, *(LocalRule("activation_grad_of_pool_grad", c, _activation_grad_of_pool_grad) for c in (Mul, Where))]
+    rules = [
+        *RULES,
+        *(LocalRule("activation_grad_of_pool_grad", c, _activation_grad_of_pool_grad) for c in (Mul, Where)),
+    ]
     return RuleSet(rules)(graph, trace)
 
 
@@ -112,8 +113,13 @@ def _plain_pool(op: Any, size: Sequence[int | None]) -> bool:
     """True for pooling by adjacent windows without padding or a partial last window."""
     window = op.window
     return bool(
-        window[0] and window[1] and window[0] > 0 and window[1] > 0
-        and op.stride == window and not any(op.padding) and not op.ceil_mode
+        window[0]
+        and window[1]
+        and window[0] > 0
+        and window[1] > 0
+        and op.stride == window
+        and not any(op.padding)
+        and not op.ceil_mode
         and window[0] * window[1] <= MAX_WINDOW
     )
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from symconv.errors import CompileError
 from symconv.graph import Apply, Op, Variable
 from symconv.graph.function_graph import FunctionGraph
+from symconv.graph.simplify import apply_simplified
 from symconv.ops.operands import as_variable
 from symconv.ops.shape import broadcast_to, reshape
 from symconv.rewrite.pattern import LocalRule, Rule
-from symconv.rewrite.specialize import apply_simplified
 
 MAX_ROUNDS = 20  # sweeps over the graph; more means that two rules undo each other
 MAX_STEPS = 50  # rules in a row on one node

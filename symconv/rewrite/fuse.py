@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from symconv.graph import Apply, Variable
 from symconv.graph.function_graph import FunctionGraph
-from symconv.graph.traversal import clients
+from symconv.graph.traversal import Readers, clients
 from symconv.ops.elementwise import Elementwise
 from symconv.ops.fused import FusedElementwise
 from symconv.rewrite.driver import Applied, Trace
@@ -43,9 +43,9 @@ def fuse_elementwise(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
     return graph.substitute(replace)
 
 
-def _joinable(node: Apply, readers: dict[Variable, list[tuple[Apply | None, int]]], group_of: dict[Apply, int]) -> int | None:
+def _joinable(node: Apply, readers: Readers, group_of: dict[Apply, int]) -> int | None:
     """The group that holds all nodes that read `node`, if there is one of its shape."""
-    inside = {group_of.get(r) if r is not None else None for r, _ in readers.get(node.out, ()) if r is not None}
+    inside = {group_of.get(r) for r, _ in readers.get(node.out, ()) if r is not None}
     if len(inside) != 1:
         return None
     (target,) = inside
@@ -71,7 +71,7 @@ def _fits(group: list[Apply]) -> bool:
 
 def _fuse(
     group: list[Apply],
-    readers: dict[Variable, list[tuple[Apply | None, int]]],
+    readers: Readers,
     replace: dict[Variable, Variable],
     trace: Trace,
 ) -> None:

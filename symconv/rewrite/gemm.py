@@ -7,7 +7,7 @@ from typing import Any
 
 from symconv.graph import Apply, Constant, Variable, constant
 from symconv.graph.function_graph import FunctionGraph
-from symconv.graph.traversal import clients
+from symconv.graph.traversal import Readers, clients
 from symconv.ops.dense import Dot
 from symconv.ops.elementwise import add, mul, neg
 from symconv.ops.gemm import DenseAct, DotMulActGrad, Gemm
@@ -16,7 +16,6 @@ from symconv.ops.shape import reshape
 from symconv.rewrite.activation import ACTIVATIONS, match_activation_grad, owner
 from symconv.rewrite.driver import Applied, Trace
 
-Readers = dict[Variable, list[tuple[Apply | None, int]]]
 MAX_TERMS = 16
 
 
@@ -143,8 +142,10 @@ def fuse_gemm(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
     for node in reversed(graph.nodes()):
         if node.op.name not in ("add", "sub") or node.out.ndim != 2:
             continue
-        if any(r is not None and r.op.name in ("add", "sub") and _read_once(node.out, readers)
-               for r, _ in readers.get(node.out, ())):
+        if any(
+            r is not None and r.op.name in ("add", "sub") and _read_once(node.out, readers)
+            for r, _ in readers.get(node.out, ())
+        ):
             continue  # a larger sum takes it in
         new = _as_gemm(node.out, readers)
         if new is not None:

@@ -5,40 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from symconv.errors import ShapeError
-from symconv.graph import Apply, Constant, SharedVariable, TensorType, Variable, constant
+from symconv.graph import Constant, SharedVariable, TensorType, Variable, constant
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.origin import origin
+from symconv.graph.simplify import apply_simplified
 from symconv.graph.traversal import leaves, toposort
-
-FOLD_LIMIT = 4096  # elements; a larger constant result is folded only if its inputs were as large
-
-
-def fold(node: Apply) -> list[Variable] | None:
-    """Constants for the outputs of a node whose inputs are all constants, if they are small enough."""
-    if not node.inputs or not all(isinstance(v, Constant) for v in node.inputs):
-        return None
-    largest = max(v.type.size for v in node.inputs)
-    if any(not o.type.is_concrete or o.type.size > max(FOLD_LIMIT, largest) for o in node.outputs):
-        return None
-    values = node.op.reference(*(v.data for v in node.inputs))  # type: ignore[attr-defined]
-    values = values if isinstance(values, tuple) else (values,)
-    return [constant(a, o.dtype) for a, o in zip(values, node.outputs)]
-
-
-def apply_simplified(node: Apply, inputs: tuple[Variable, ...]) -> Sequence[Variable]:
-    """The node's op on `inputs`: simplified by the op's own rule, folded where all is constant."""
-    outputs: Sequence[Variable] | None = None
-    for _ in range(8):  # a simplification may give a node that simplifies again
-        simpler = node.op.simplify(*inputs)
-        if simpler is None:
-            made = node.op.make(*inputs)
-            return fold(made) or made.outputs
-        outputs = simpler
-        if len(outputs) != 1 or outputs[0].owner is None or outputs[0] in inputs:
-            break
-        node, inputs = outputs[0].owner, outputs[0].owner.inputs
-    assert outputs is not None
-    return outputs
 
 
 def specialize(
@@ -69,8 +40,8 @@ def specialize(
                 guards.setdefault(node.inputs[k])
                 ins[k] = constant(pin(node.inputs[k]), "int64")
         with origin(node.origin):
-            new = apply_simplified(node, tuple(ins))
-        for old, v in zip(node.outputs, new):
+            results = apply_simplified(node, tuple(ins))
+        for old, v in zip(node.outputs, results):
             if not v.type.is_concrete:
                 raise ShapeError(f"{node.op.label()} from {node.origin}: cannot tell the shape {v.type}")
             if v.name is None and old.name is not None and v.owner is not None:

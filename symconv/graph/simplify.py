@@ -1,0 +1,37 @@
+"""Applying an op in its simplest form: its own simplifications, and constants folded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from symconv.graph.core import Apply, Constant, Variable, constant
+
+FOLD_LIMIT = 4096  # elements; a larger constant result is folded only if its inputs were as large
+
+
+def fold(node: Apply) -> list[Variable] | None:
+    """Constants for the outputs of a node whose inputs are all constants, if they are small enough."""
+    if not node.inputs or not all(isinstance(v, Constant) for v in node.inputs):
+        return None
+    largest = max(v.type.size for v in node.inputs)
+    if any(not o.type.is_concrete or o.type.size > max(FOLD_LIMIT, largest) for o in node.outputs):
+        return None
+    values = node.op.reference(*(v.data for v in node.inputs))  # type: ignore[attr-defined]
+    values = values if isinstance(values, tuple) else (values,)
+    return [constant(a, o.dtype) for a, o in zip(values, node.outputs)]
+
+
+def apply_simplified(node: Apply, inputs: tuple[Variable, ...]) -> Sequence[Variable]:
+    """The node's op on `inputs`: simplified by the op's own rule, folded where all is constant."""
+    outputs: Sequence[Variable] | None = None
+    for _ in range(8):  # a simplification may give a node that simplifies again
+        simpler = node.op.simplify(*inputs)
+        if simpler is None:
+            made = node.op.make(*inputs)
+            return fold(made) or made.outputs
+        outputs = simpler
+        if len(outputs) != 1 or outputs[0].owner is None or outputs[0] in inputs:
+            break
+        node, inputs = outputs[0].owner, outputs[0].owner.inputs
+    assert outputs is not None
+    return outputs
