@@ -22,7 +22,6 @@ from symconv.ops.elementwise import (
 from symconv.ops.reduce import Sum, reduce_sum
 from symconv.ops.shape import BroadcastTo, broadcast_to, reshape
 from symconv.ops.transcendental import exp, log
-from symconv.rewrite.driver import RuleSet
 from symconv.rewrite.pattern import LocalRule, Rule, filled_value
 
 
@@ -124,9 +123,7 @@ def _elementwise_classes() -> list[type[Elementwise]]:
     return found
 
 
-class Algebra(RuleSet):
-    """The rules above, with the broadcast rule for every element-wise op there is."""
-
-    def __init__(self) -> None:
-        spread = [LocalRule("unbroadcast_operand", c, _unbroadcast_operand) for c in _elementwise_classes()]
-        super().__init__([*RULES, *spread])
+def algebra_rules() -> list[Rule | LocalRule]:
+    """The rules above, and the broadcast rule for every element-wise op there is."""
+    spread = [LocalRule("unbroadcast_operand", c, _unbroadcast_operand) for c in _elementwise_classes()]
+    return [*RULES, *spread]

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from symconv.config import config
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.verify import verify
-from symconv.rewrite.driver import Trace
+from symconv.rewrite.activation import share_relu
+from symconv.rewrite.algebra import algebra_rules
+from symconv.rewrite.conv_pool import fuse_conv_pool, move_past_pool
+from symconv.rewrite.driver import RuleSet, Trace
+from symconv.rewrite.fuse import fuse_elementwise
+from symconv.rewrite.gemm import fuse_dense, fuse_gemm
+from symconv.rewrite.stabilize import RULES as STABILITY_RULES
 
 Pass = Callable[[FunctionGraph, Trace], FunctionGraph]
 
-PASSES: list[tuple[str, Pass]] = []
+
+@lru_cache(maxsize=1)
+def passes() -> tuple[tuple[str, Pass], ...]:
+    """(name, pass) in order. Made once, at the first compilation, when all element-wise ops are known."""
+    return (
+        ("canonicalize", RuleSet([*algebra_rules(), *STABILITY_RULES])),
+        ("share_relu", share_relu),
+        ("move_past_pool", move_past_pool),
+        ("conv_pool", fuse_conv_pool),
+        ("gemm", fuse_gemm),
+        ("dense", fuse_dense),
+        ("elementwise", fuse_elementwise),
+    )
 
 
 def optimize(graph: FunctionGraph) -> tuple[FunctionGraph, list[tuple[str, Trace]]]:
     """The graph after all passes, and for each pass the rules that it applied."""
     history = []
-    for name, run in PASSES:
+    for name, run in passes():
         trace: Trace = []
         graph = run(graph, trace)
         history.append((name, trace))

@@ -19,7 +19,6 @@ from symconv.ops.softmax import (
     put_label,
 )
 from symconv.ops.transcendental import Log, exp, expm1, log, log1p
-from symconv.rewrite.driver import RuleSet
 from symconv.rewrite.pattern import LocalRule, Rule, filled_value
 
 
@@ -131,4 +130,3 @@ RULES: list[Rule | LocalRule] = [
         lambda d, x: mul(d, sigmoid(x)),
     ),
 ]
-stabilize = RuleSet(RULES)
