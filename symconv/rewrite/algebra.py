@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from symconv.graph import Apply, Variable
-from symconv.ops.elementwise import (
+from symconv.ops.arithmetic import (
     Add,
     Cast,
-    Elementwise,
     Mul,
     Sub,
     TrueDiv,
@@ -19,6 +18,7 @@ from symconv.ops.elementwise import (
     sub,
     true_div,
 )
+from symconv.ops.elementwise_base import Elementwise
 from symconv.ops.reduce import Sum, reduce_sum
 from symconv.ops.shape import BroadcastTo, broadcast_to, reshape
 from symconv.ops.transcendental import exp, log

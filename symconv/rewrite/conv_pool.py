@@ -11,7 +11,7 @@ from symconv.graph.traversal import Readers, clients
 from symconv.ops.activations import Relu, Sigmoid
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
 from symconv.ops.conv_pool import MAX_WINDOW, ConvPool, ConvPoolGrad
-from symconv.ops.elementwise import Add, add
+from symconv.ops.arithmetic import Add, add
 from symconv.ops.pool import MaxPool2d, MaxPool2dGrad
 from symconv.ops.reduce import Sum
 from symconv.ops.shape import broadcast_to, reshape
@@ -96,7 +96,7 @@ def move_past_pool(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
     """max_pool(act(x + b)) -> act(max_pool(x) + b), in the forward pass and in the gradients."""
     if not _pools_only(graph):
         return graph
-    from symconv.ops.elementwise import Mul
+    from symconv.ops.arithmetic import Mul
     from symconv.ops.logic import Where
 
     rules = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from symconv.graph import Apply, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.traversal import Readers, clients
-from symconv.ops.elementwise import Elementwise
+from symconv.ops.elementwise_base import Elementwise
 from symconv.ops.fused import FusedElementwise
 from symconv.rewrite.driver import Applied, Trace
 

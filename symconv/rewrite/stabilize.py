@@ -6,7 +6,7 @@ import numpy as np
 
 from symconv.graph import Apply, Constant, Variable
 from symconv.ops.activations import sigmoid, softplus
-from symconv.ops.elementwise import TrueDiv, add, mul, neg, sub, true_div
+from symconv.ops.arithmetic import TrueDiv, add, mul, neg, sub, true_div
 from symconv.ops.gather import AdvancedIndex, Scatter
 from symconv.ops.softmax import (
     LogSoftmax,
