@@ -83,7 +83,7 @@ def _fuse(
         program.append((n.op, tuple(number[v] for v in n.inputs)))
         number[n.out] = len(inputs) + len(program) - 1
     results = [n.out for n in group if any(r not in members for r, _ in readers[n.out])]
-    op = FusedElementwise(tuple(program), tuple(number[v] for v in results))
+    op = FusedElementwise(tuple(program), tuple(number[v] - len(inputs) for v in results))
     node = op.make(*inputs)
     for old, new in zip(results, node.outputs):
         new.name = new.name or old.name
