@@ -14,6 +14,8 @@ def fold(node: Apply) -> list[Variable] | None:
     if not node.inputs or not all(isinstance(v, Constant) for v in node.inputs):
         return None
     largest = max(v.type.size for v in node.inputs)
+    if node.op.name == "broadcast_to" and node.out.type.size > largest:
+        return None  # a stretched scalar says more than an array of equal numbers
     if any(not o.type.is_concrete or o.type.size > max(FOLD_LIMIT, largest) for o in node.outputs):
         return None
     values = node.op.reference(*(v.data for v in node.inputs))  # type: ignore[attr-defined]

@@ -62,6 +62,18 @@ def _unbroadcast_operand(node: Apply) -> Variable | None:
     return None
 
 
+def _hoist_broadcast(node: Apply) -> Variable | None:
+    """f(broadcast_to(x), broadcast_to(y)) -> broadcast_to(f(x, y)): compute first, stretch after."""
+    stretched = [v.owner is not None and isinstance(v.owner.op, BroadcastTo) for v in node.inputs]
+    if not any(stretched):
+        return None
+    inner = [v.owner.inputs[0] if s else v for v, s in zip(node.inputs, stretched)]  # type: ignore[union-attr]
+    result: Variable = node.op(*inner)
+    if result.type.size >= node.out.type.size:
+        return None
+    return broadcast_to(result, node.out.type.dims)
+
+
 def _sum_of_filled(node: Apply) -> Variable | None:
     """sum(broadcast of a scalar) -> the scalar times the number of terms."""
     x = node.inputs[0]
@@ -125,5 +137,7 @@ def _elementwise_classes() -> list[type[Elementwise]]:
 
 def algebra_rules() -> list[Rule | LocalRule]:
     """The rules above, and the broadcast rule for every element-wise op there is."""
-    spread = [LocalRule("unbroadcast_operand", c, _unbroadcast_operand) for c in _elementwise_classes()]
+    classes = _elementwise_classes()
+    spread = [LocalRule("unbroadcast_operand", c, _unbroadcast_operand) for c in classes]
+    spread += [LocalRule("hoist_broadcast", c, _hoist_broadcast) for c in classes]
     return [*RULES, *spread]
