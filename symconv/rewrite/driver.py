@@ -49,7 +49,7 @@ class RuleSet:
         raise CompileError(f"rewriting does not come to an end; the rules applied last: {last}")
 
     def _make(self, node: Apply, inputs: tuple[Variable, ...], trace: Trace) -> Sequence[Variable]:
-        outputs = node.outputs if inputs == node.inputs else apply_simplified(node, inputs)
+        outputs = apply_simplified(node, inputs)
         for _ in range(MAX_STEPS):
             new = self._step(outputs, trace)
             if new is None:
