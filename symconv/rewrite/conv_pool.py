@@ -60,6 +60,15 @@ def _pool_grad_of_bias(node: Apply) -> Variable | None:
     return None
 
 
+def _sum_of_pool_grad(node: Apply) -> Variable | None:
+    """sum(max_pool_grad(x, dy)) over whole images -> sum(dy): every dy goes to one place."""
+    op: Any = node.op
+    grad = node.inputs[0].owner
+    if grad is None or not isinstance(grad.op, MaxPool2dGrad) or not {2, 3} <= set(op.axes):
+        return None
+    return op(grad.inputs[1])  # type: ignore[no-any-return]
+
+
 def _activation_grad_of_pool_grad(node: Apply) -> Variable | None:
     """act'(x) * max_pool_grad(act(x), dy) -> max_pool_grad(x, act'(max_pool(x)) * dy)."""
     found = match_activation_grad(node.out)
@@ -85,6 +94,7 @@ RULES = [
     LocalRule("pool_of_bias", MaxPool2d, _pool_of_bias),
     LocalRule("pool_of_activation", MaxPool2d, _pool_of_activation),
     LocalRule("pool_grad_of_bias", MaxPool2dGrad, _pool_grad_of_bias),
+    LocalRule("sum_of_pool_grad", Sum, _sum_of_pool_grad),
 ]
 
 
