@@ -26,6 +26,7 @@ def passes() -> tuple[tuple[str, Pass], ...]:
         ("canonicalize", RuleSet([*algebra_rules(), *STABILITY_RULES])),
         ("share_relu", share_relu),
         ("move_past_pool", move_past_pool),
+        ("share_relu_after_pool", share_relu),
         ("conv_pool", fuse_conv_pool),
         ("gemm", fuse_gemm),
         ("dense", fuse_dense),
