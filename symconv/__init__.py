@@ -6,11 +6,17 @@
     step = sc.function([x], cost, updates=[(w, w - 0.1 * sc.grad(cost, w))])
 """
 
+from symconv import datasets as datasets
+from symconv import errors as errors
+from symconv import nn as nn
 from symconv import ops as ops
+from symconv import viz as viz
 from symconv.autodiff import Lop, Rop, grad
 from symconv.config import config
 from symconv.function import Function, In, function
 from symconv.graph import SharedVariable, TensorType, Variable, constant
+from symconv.graph.printing import debugprint
+from symconv.jacobian import hessian, jacobian
 from symconv.ops import *  # noqa: F403
 from symconv.ops.leaf import CONSTRUCTORS, shared, tensor
 from symconv.ops.operands import as_variable
@@ -30,10 +36,17 @@ __all__ = [
     "as_variable",
     "config",
     "constant",
+    "datasets",
+    "debugprint",
+    "errors",
     "function",
     "grad",
+    "hessian",
+    "jacobian",
+    "nn",
     "shared",
     "tensor",
+    "viz",
     *CONSTRUCTORS,
     *ops.__all__,
 ]

@@ -17,6 +17,7 @@ from symconv.config import config
 from symconv.device import resolve_device
 from symconv.errors import DTypeError, GraphError, ShapeError
 from symconv.graph import Constant, SharedVariable, Variable
+from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.traversal import leaves, rebuild
 from symconv.ops.operands import as_variable, cast
 from symconv.plan.explain import explain_plan
@@ -286,13 +287,7 @@ class Function:
         arrays = self._bind(args, kwargs)
         values = dict(zip(self._variables, arrays))
         with self._lock:
-            graph, shared, _ = specialize(
-                self.outputs,
-                self.updates,
-                self._variables,
-                [a.shape for a in arrays],
-                lambda v: int(evaluate([v], values)[0]),
-            )
+            graph, shared, _ = self._specialize(arrays, values)
             known = dict(zip(graph.inputs, arrays))
             known |= {v: s.get_value(borrow=True) for v, s in zip(graph.states, shared)}
             with np.errstate(all="ignore"):
@@ -408,15 +403,16 @@ class Function:
         rows = [self._guard_values(guards, [np.asarray(a[i]) for a in stacked]) for i in range(n)]
         return np.asarray(rows, dtype=np.int64)
 
+    def _specialize(
+        self, arrays: Sequence[np.ndarray], values: Mapping[Variable, np.ndarray]
+    ) -> tuple[FunctionGraph, list[SharedVariable], list[Variable]]:
+        shapes = [a.shape for a in arrays]
+        pin = lambda v: int(evaluate([v], values)[0])  # noqa: E731
+        return specialize(self.outputs, self.updates, self._variables, shapes, pin)
+
     def _compile(self, signature: Any, arrays: Sequence[np.ndarray]) -> Executable:
         values = dict(zip(self._variables, arrays))
-        graph, shared, guards = specialize(
-            self.outputs,
-            self.updates,
-            self._variables,
-            [a.shape for a in arrays],
-            lambda v: int(evaluate([v], values)[0]),
-        )
+        graph, shared, guards = self._specialize(arrays, values)
         for (i, new), (target, _) in zip(graph.updates, self.updates):
             if new.type.shape != graph.states[i].type.shape and target.type.is_concrete:
                 raise ShapeError(
