@@ -15,12 +15,14 @@ from symconv.backends.executable import Executable, Progress, compile_graph
 from symconv.backends.reference import evaluate, first_nonfinite
 from symconv.config import config
 from symconv.device import resolve_device
+from symconv.plan.limits import check_memory
 from symconv.errors import DTypeError, GraphError, ShapeError
 from symconv.graph import Constant, SharedVariable, Variable
 from symconv.graph.function_graph import FunctionGraph
+from symconv.graph.printing import debugprint
 from symconv.graph.traversal import leaves, rebuild
 from symconv.ops.operands import as_variable, cast
-from symconv.plan.explain import explain_plan
+from symconv.plan.explain import explain_plan, explain_rewrites
 from symconv.rewrite.pipeline import optimize
 from symconv.rewrite.specialize import specialize
 
@@ -263,13 +265,23 @@ class Function:
         except ValueError as error:
             raise ShapeError(f"map: the outputs of different steps have different shapes: {error}") from None
 
-    def explain(self) -> str:
-        """The plans made so far as text: kernels, memory, refusals."""
+    def explain(self, graph: bool = False, rewrites: bool = False) -> str:
+        """The plans made so far as text: kernels, memory, refusals.
+
+        graph adds the expression as it was written and as it is after rewriting, rewrites what each
+        pass applied.
+        """
         if not self._plans:
             return f"{self!r}: not called yet, so no plan has been made"
         parts = []
+        if graph:
+            parts.append("graph as written:\n" + debugprint([*self.outputs, *(v for _, v in self.updates)]))
         for e in self._plans.values():
             shapes = ", ".join(str(v.type) for v in e.graph.inputs)
+            if graph:
+                parts.append(f"graph for inputs ({shapes}) after rewriting:\n" + debugprint(e.graph))
+            if rewrites and e.plan is not None:
+                parts.append("rewrites:\n" + explain_rewrites(e.plan))
             text = explain_plan(e.plan) if e.plan is not None else "reference executor: NumPy, node by node"
             parts.append(f"inputs ({shapes}): {text}")
         return "\n\n".join(parts)
@@ -413,6 +425,7 @@ class Function:
     def _compile(self, signature: Any, arrays: Sequence[np.ndarray]) -> Executable:
         values = dict(zip(self._variables, arrays))
         graph, shared, guards = self._specialize(arrays, values)
+        check_memory(graph)
         for (i, new), (target, _) in zip(graph.updates, self.updates):
             if new.type.shape != graph.states[i].type.shape and target.type.is_concrete:
                 raise ShapeError(

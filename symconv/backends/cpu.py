@@ -15,6 +15,7 @@ from symconv.config import config
 from symconv.errors import CompileError, ExecutionError, MemoryLimitError, SymconvError
 from symconv.graph import Apply, SharedVariable
 from symconv.graph.function_graph import FunctionGraph
+from symconv.plan.limits import memory_limit
 from symconv.plan.build import build_plan
 from symconv.plan.plan import Plan, Step
 
@@ -42,7 +43,7 @@ class CpuExecutable:
             self._core = _core.Executor(
                 [_buffer(b) for b in self.plan.buffers],
                 [_step(self.plan, s) for s in self.plan.steps],
-                config.memory_limit,
+                memory_limit(),
                 constants,
             )
         except MemoryError as error:

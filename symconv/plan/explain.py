@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from symconv.plan.plan import Buffer, Plan, Step
 
 
@@ -26,6 +28,17 @@ def explain_step(plan: Plan, number: int, step: Step) -> str:
     if step.kind == "reference":
         line += "".join(f"\n        refused by {k}: {why}" for k, why in step.refusals)
     return line
+
+
+def explain_rewrites(plan: Plan) -> str:
+    """What each pass applied: the rules with their counts, and every application with its line."""
+    lines = []
+    for name, trace in plan.passes:
+        counts = Counter(a.rule for a in trace)
+        summary = ", ".join(f"{rule} x{n}" if n > 1 else rule for rule, n in counts.items())
+        lines.append(f"{name}: {summary or 'nothing'}")
+        lines += [f"    {a.rule}: {a.before}\n        -> {a.after}   {a.origin}" for a in trace]
+    return "\n".join(lines)
 
 
 def explain_plan(plan: Plan) -> str:
