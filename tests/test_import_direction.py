@@ -14,7 +14,7 @@ LAYERS = [
     ["config", "errors", "device", "files", "_core"],
     ["graph"],
     ["ops"],
-    ["autodiff"],
+    ["autodiff", "jacobian"],
     ["rewrite"],
     ["plan"],
     ["backends"],
