@@ -15,7 +15,6 @@ from symconv.backends.executable import Executable, Progress, compile_graph
 from symconv.backends.reference import evaluate, first_nonfinite
 from symconv.config import config
 from symconv.device import resolve_device
-from symconv.plan.limits import check_memory
 from symconv.errors import DTypeError, GraphError, ShapeError
 from symconv.graph import Constant, SharedVariable, Variable
 from symconv.graph.function_graph import FunctionGraph
@@ -23,6 +22,7 @@ from symconv.graph.printing import debugprint
 from symconv.graph.traversal import leaves, rebuild
 from symconv.ops.operands import as_variable, cast
 from symconv.plan.explain import explain_plan, explain_rewrites
+from symconv.plan.limits import check_memory
 from symconv.rewrite.pipeline import optimize
 from symconv.rewrite.specialize import specialize
 

@@ -88,9 +88,7 @@ def test_update_is_written_after_all_readers_of_the_old_value():
 
 def test_rank_k_update_runs_in_place():
     w, x, d = sc.shared(np.ones((5, 3), "float32"), "w"), sc.matrix("x"), sc.matrix("d")
-    plan = plan_of(
-        [x, d], [], updates=[(w, w - 0.1 * sc.dot(x.T, d) - 0.01 * w)], shapes=[(2, 5), (2, 3)]
-    )
+    plan = plan_of([x, d], [], updates=[(w, w - 0.1 * sc.dot(x.T, d) - 0.01 * w)], shapes=[(2, 5), (2, 3)])
     (step,) = plan.steps
     assert step.node.op.name == "gemm"
     assert plan.buffers[step.outputs[0]].kind == "state" and plan.arena_bytes == 0

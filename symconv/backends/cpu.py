@@ -15,8 +15,8 @@ from symconv.config import config
 from symconv.errors import CompileError, ExecutionError, MemoryLimitError, SymconvError
 from symconv.graph import Apply, SharedVariable
 from symconv.graph.function_graph import FunctionGraph
-from symconv.plan.limits import memory_limit
 from symconv.plan.build import build_plan
+from symconv.plan.limits import memory_limit
 from symconv.plan.plan import Plan, Step
 
 

@@ -9,9 +9,9 @@ from symconv.graph import Apply, Variable, constant
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.traversal import Readers, clients
 from symconv.ops.activations import Relu, Sigmoid
+from symconv.ops.arithmetic import Add, add
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
 from symconv.ops.conv_pool import MAX_WINDOW, ConvPool, ConvPoolGrad
-from symconv.ops.arithmetic import Add, add
 from symconv.ops.pool import MaxPool2d, MaxPool2dGrad
 from symconv.ops.reduce import Sum
 from symconv.ops.shape import broadcast_to, reshape

@@ -8,8 +8,8 @@ from typing import Any
 from symconv.graph import Apply, Constant, Variable, constant
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.traversal import Readers, clients
-from symconv.ops.dense import Dot
 from symconv.ops.arithmetic import add, mul, neg
+from symconv.ops.dense import Dot
 from symconv.ops.gemm import DenseAct, DotMulActGrad, Gemm
 from symconv.ops.operands import cast
 from symconv.ops.shape import reshape

@@ -6,8 +6,9 @@ import numpy as np
 
 from symconv.graph import Apply, Constant, Variable
 from symconv.ops.activations import sigmoid, softplus
-from symconv.ops.arithmetic import TrueDiv, add, mul, neg, sub, true_div
+from symconv.ops.arithmetic import Mul, TrueDiv, add, mul, neg, sub, true_div
 from symconv.ops.gather import AdvancedIndex, Scatter
+from symconv.ops.shape import broadcast_to
 from symconv.ops.softmax import (
     LogSoftmax,
     LogSoftmaxGrad,
@@ -19,7 +20,8 @@ from symconv.ops.softmax import (
     put_label,
 )
 from symconv.ops.transcendental import Log, exp, expm1, log, log1p
-from symconv.rewrite.pattern import LocalRule, Rule, filled_value
+from symconv.rewrite.activation import match_slope
+from symconv.rewrite.pattern import LocalRule, Rule, filled_value, is_filled_with
 
 
 def _log_of_softmax(node: Apply) -> Variable | None:
@@ -102,9 +104,97 @@ def _cross_entropy_grad(node: Apply) -> Variable | None:
     return SoftmaxCrossEntropyGrad()(neg(g), p, labels)
 
 
+def _log_of_picked_softmax(node: Apply) -> Variable | None:
+    """log(softmax(x)[i, j]) -> log_softmax(x)[i, j]."""
+    picked = node.inputs[0].owner
+    if (
+        picked is None
+        or not isinstance(picked.op, AdvancedIndex)
+        or not _is(picked.inputs[0].owner, "softmax")
+    ):
+        return None
+    p, *indices = picked.inputs
+    return picked.op(log(p), *indices)  # type: ignore[no-any-return]
+
+
+def _softmax_grad_of_picked_quotient(node: Apply) -> Variable | None:
+    """softmax_grad(zeros with [i, j] += d / p[i, j], p) -> log_softmax_grad(zeros with [i, j] += d, log p).
+
+    By now the scatter may have become a put_label.
+    """
+    dy, p = node.inputs
+    put = dy.owner
+    if put is None or not _is(p.owner, "softmax"):
+        return None
+    if isinstance(put.op, Scatter) and filled_value(put.inputs[0]) == 0:
+        place, indices = 1, put.inputs[2:]
+    elif put.op.name == "put_label":
+        place, indices = 0, put.inputs[1:2]
+    else:
+        return None
+    g = put.inputs[place]
+    negative = _is(g.owner, "neg")
+    quotient = g.owner.inputs[0].owner if negative else g.owner  # type: ignore[union-attr]
+    if quotient is None or quotient.op.name != "true_div":
+        return None
+    d, picked = quotient.inputs
+    below = picked.owner
+    if below is None or not isinstance(below.op, AdvancedIndex) or below.inputs[0] is not p:
+        return None
+    if below.inputs[-len(indices) :] != indices:
+        return None
+    d = broadcast_to(neg(d) if negative else d, g.type.dims)
+    inputs = (*put.inputs[:place], d, *put.inputs[place + 1 :])
+    axis = p.owner.op.axis  # type: ignore[union-attr]
+    logp = LogSoftmax(axis)(p.owner.inputs[0])  # type: ignore[union-attr]
+    return LogSoftmaxGrad(axis)(put.op(*inputs), logp)  # type: ignore[no-any-return]
+
+
+def _sigmoid_slope_times_quotients(node: Apply) -> Variable | None:
+    """(a / s - b / (1 - s) + c) * s (1 - s) -> a (1 - s) - b s + c s (1 - s) for s = sigmoid(x).
+
+    s and 1 - s may have rounded to 0; the products that remain are exact.
+    """
+    for factor, slope in (node.inputs, node.inputs[::-1]):
+        found = match_slope(slope)
+        if found is None or found[0] != "sigmoid" or not _is(found[1].owner, "sigmoid"):
+            continue
+        s = found[1]
+        result, quotients = _push(factor, slope, s)
+        if quotients:
+            return result
+    return None
+
+
+def _push(v: Variable, slope: Variable, s: Variable) -> tuple[Variable, int]:
+    """(v * slope with every division by s or 1 - s cancelled, how many there were)."""
+    node = v.owner
+    if node is not None and node.op.name in ("add", "sub"):
+        a, n = _push(node.inputs[0], slope, s)
+        b, m = _push(node.inputs[1], slope, s)
+        return node.op(a, b), n + m
+    if node is not None and node.op.name == "neg":
+        a, n = _push(node.inputs[0], slope, s)
+        return neg(a), n
+    if node is not None and node.op.name == "true_div":
+        top, bottom = node.inputs
+        if bottom is s:
+            return mul(top, sigmoid(neg(s.owner.inputs[0]))), 1  # type: ignore[union-attr]
+        if (
+            _is(bottom.owner, "sub")
+            and bottom.owner.inputs[1] is s
+            and is_filled_with(bottom.owner.inputs[0], 1)
+        ):  # type: ignore[union-attr]
+            return mul(top, s), 1
+    return mul(v, slope), 0
+
+
 RULES: list[Rule | LocalRule] = [
     LocalRule("log_of_softmax", Log, _log_of_softmax),
     LocalRule("softmax_grad_of_negated", SoftmaxGrad, _softmax_grad_of_negated_quotient),
+    LocalRule("log_of_picked_softmax", Log, _log_of_picked_softmax),
+    LocalRule("softmax_grad_of_picked", SoftmaxGrad, _softmax_grad_of_picked_quotient),
+    LocalRule("sigmoid_slope", Mul, _sigmoid_slope_times_quotients),
     LocalRule("softmax_grad_of_quotient", SoftmaxGrad, _softmax_grad_of_quotient),
     LocalRule("pick_of_log_softmax", AdvancedIndex, _pick_of_log_softmax),
     LocalRule("scatter_of_labels", Scatter, _scatter_of_labels),
@@ -118,15 +208,4 @@ RULES: list[Rule | LocalRule] = [
     Rule("log_one_plus", lambda x: log(add(1.0, x)), lambda x: log1p(x)),
     Rule("exp_minus_one", lambda x: sub(exp(x), 1.0), lambda x: expm1(x)),
     Rule("logistic", lambda x: true_div(1.0, add(1.0, exp(neg(x)))), lambda x: sigmoid(x)),
-    # the gradients of the logarithms above, d / s * s (1 - s): s and 1 - s may be 0, the quotient not
-    Rule(
-        "log_sigmoid_grad",
-        lambda d, x: mul(true_div(d, sigmoid(x)), mul(sigmoid(x), sub(1.0, sigmoid(x)))),
-        lambda d, x: mul(d, sigmoid(neg(x))),
-    ),
-    Rule(
-        "log_one_minus_sigmoid_grad",
-        lambda d, x: mul(true_div(d, sub(1.0, sigmoid(x))), mul(sigmoid(x), sub(1.0, sigmoid(x)))),
-        lambda d, x: mul(d, sigmoid(x)),
-    ),
 ]
