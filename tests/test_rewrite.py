@@ -304,3 +304,10 @@ def test_compile_time_grows_with_the_graph_not_its_square():
         return len(trace)
 
     assert work(400) <= 5 * work(100)
+
+
+def test_small_stretched_constants_are_stored():
+    x = sc.vector("x")
+    f = sc.function([x], sc.concatenate([x, sc.zeros((3,), "float32")]), device="reference")
+    assert "broadcast_to" not in compiled_ops(f, np.ones(2))
+    assert f(np.ones(2)).tolist() == [1, 1, 0, 0, 0]
