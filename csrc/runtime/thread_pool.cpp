@@ -26,7 +26,7 @@ namespace symconv {
 namespace {
 
 constexpr int kMaxThreads = 512;
-constexpr auto kSpin = std::chrono::microseconds(30);
+constexpr auto kSpin = std::chrono::microseconds(50);
 
 std::atomic<uint64_t> fork_generation{0};
 thread_local bool inside_task = false;
