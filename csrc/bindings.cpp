@@ -213,20 +213,36 @@ std::unique_ptr<PyExecutor> make_executor(const py::sequence& buffers, const py:
 
 // ---- running a plan
 
-// Addresses from a list or tuple of ints. Called at every run: no casts through C++ containers.
+// Address of an external buffer, given as int or as array of which `nbytes` are used.
+void* address_of(PyObject* item, size_t index, size_t nbytes) {
+  if (!py::isinstance<py::array>(item)) {
+    void* p = PyLong_AsVoidPtr(item);
+    if (!p && PyErr_Occurred()) throw py::error_already_set();
+    return p;
+  }
+  auto* array = py::detail::array_proxy(item);
+  size_t have = static_cast<size_t>(py::reinterpret_borrow<py::array>(item).nbytes());
+  if (!(array->flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_))
+    fail("external buffer %zu: the array is not C-contiguous", index);
+  if (have < nbytes)
+    fail("external buffer %zu: the array has %zu bytes, the plan uses %zu", index, have, nbytes);
+  return array->data;
+}
+
+// Addresses from a list or tuple. Called at every run: no casts through C++ containers.
 class Pointers {
  public:
-  explicit Pointers(py::handle sequence) {
+  Pointers(const Executor& plan, py::handle sequence) {
     py::object fast = py::reinterpret_steal<py::object>(
-        PySequence_Fast(sequence.ptr(), "pointers: expected a sequence of integers"));
+        PySequence_Fast(sequence.ptr(), "externals: expected a sequence of addresses or arrays"));
     if (!fast) throw py::error_already_set();
     count_ = static_cast<size_t>(PySequence_Fast_GET_SIZE(fast.ptr()));
+    if (count_ != plan.n_external())
+      fail("run got %zu pointers, the plan has %zu external buffers", count_, plan.n_external());
     if (count_ > kFew) many_.resize(count_);
-    for (size_t i = 0; i < count_; i++) {
-      void* p = PyLong_AsVoidPtr(PySequence_Fast_GET_ITEM(fast.ptr(), static_cast<py::ssize_t>(i)));
-      if (!p && PyErr_Occurred()) throw py::error_already_set();
-      data()[i] = p;
-    }
+    for (size_t i = 0; i < count_; i++)
+      data()[i] = address_of(PySequence_Fast_GET_ITEM(fast.ptr(), static_cast<py::ssize_t>(i)), i,
+                             plan.external_bytes(i));
   }
   void** data() { return count_ > kFew ? many_.data() : few_; }
   size_t size() const { return count_; }
@@ -239,7 +255,7 @@ class Pointers {
 };
 
 void run(PyExecutor& self, py::handle pointers) {
-  Pointers p(pointers);
+  Pointers p(*self.core, pointers);
   py::gil_scoped_release release;
   self.core->run(p.data(), p.size());
 }
@@ -257,8 +273,15 @@ py::tuple run_many(PyExecutor& self, int64_t n, const py::sequence& externals, c
                    const py::sequence& check) {
   std::vector<ExternalRange> ranges;
   for (py::handle item : externals) {
-    auto [address, stride] = item.cast<std::pair<uintptr_t, int64_t>>();
-    ranges.push_back({reinterpret_cast<char*>(address), stride});
+    auto [base, stride] = item.cast<std::pair<py::object, int64_t>>();
+    size_t index = ranges.size(),
+           nbytes = index < self.core->n_external() ? self.core->external_bytes(index) : 0;
+    size_t last = 0;  // where the last iteration's buffer starts
+    if (n > 1 && stride > 0 &&
+        __builtin_mul_overflow(static_cast<size_t>(n - 1), static_cast<size_t>(stride), &last))
+      fail("external buffer %zu: stride %lld is too large", index, static_cast<long long>(stride));
+    if (__builtin_add_overflow(nbytes, last, &nbytes)) fail("external buffer %zu: too large", index);
+    ranges.push_back({static_cast<char*>(address_of(base.ptr(), index, nbytes)), stride});
   }
   std::vector<FloatBuffer> checks = read_float_buffers(check);
   auto between = [&progress](int64_t done) {
@@ -275,7 +298,7 @@ py::tuple run_many(PyExecutor& self, int64_t n, const py::sequence& externals, c
 }
 
 py::object run_watched(PyExecutor& self, py::handle pointers, const py::sequence& watch) {
-  Pointers p(pointers);
+  Pointers p(*self.core, pointers);
   std::vector<FloatBuffer> watched = read_float_buffers(watch);
   Nonfinite found;
   {
@@ -325,6 +348,14 @@ A plan, checked and ready to run. Buffers are numbered by their place in `buffer
 fit (unknown entry, bad id, a kernel's own check), MemoryError naming the sizes when they exceed the limit or
 cannot be allocated. Kernels are those of the instruction set in use at construction.)";
 
+constexpr const char* kRunManyDoc = R"(n runs in one call.
+
+externals: per external buffer (address or array, bytes from one iteration to the next). About every 0.1 s, between
+iterations, signals are served (Ctrl-C raises KeyboardInterrupt) and progress(done) is called; the loop ends early
+when it returns False. check: (buffer id, itemsize 4 or 8) of float buffers to look through after each iteration;
+the loop ends at a NaN or infinity. Returns (iterations done, id of the bad buffer or -1). After an exception,
+iterations_done tells how far it came; a Python step in the plan may be cut short by Ctrl-C within an iteration.)";
+
 }  // namespace
 }  // namespace symconv
 
@@ -352,17 +383,10 @@ PYBIND11_MODULE(_core, m) {
       .def(py::init(&make_executor), py::arg("buffers"), py::arg("steps"), py::arg("limit_bytes") = 0,
            py::arg("keep") = py::none())
       .def("run", &run, py::arg("pointers"),
-           "One run; an address per external buffer, in order of their ids.")
-      .def(
-          "run_many", &run_many, py::arg("n"), py::arg("externals"), py::arg("progress") = py::none(),
-          py::arg("check") = py::tuple(),
-          "n runs; externals: (address, bytes from one iteration to the next) per external buffer. About "
-          "every\n"
-          "0.1 s, between iterations, signals are served (Ctrl-C raises KeyboardInterrupt) and "
-          "progress(done) is\n"
-          "called; the loop ends early when it returns False. check: (buffer id, itemsize 4 or 8) of float\n"
-          "buffers to look through after each iteration; the loop ends at a NaN or infinity. Returns\n"
-          "(iterations done, id of the bad buffer or -1). After an exception, iterations_done tells how far.")
+           "One run; per external buffer, in order of their ids, a C-contiguous array of at least its size,\n"
+           "or an address (which is not checked).")
+      .def("run_many", &run_many, py::arg("n"), py::arg("externals"), py::arg("progress") = py::none(),
+           py::arg("check") = py::tuple(), kRunManyDoc)
       .def("run_watched", &run_watched, py::arg("pointers"), py::arg("watch"),
            "One run that stops after the first step that writes a NaN or infinity into a buffer of watch\n"
            "((id, itemsize) pairs). Returns (step, buffer id) or None.")

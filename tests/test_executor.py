@@ -330,6 +330,8 @@ def test_bad_calls_are_refused():
     with pytest.raises(TypeError):
         plan.run([address(x), "a"])
     with pytest.raises(TypeError):
+        plan.run([address(x), None])
+    with pytest.raises(TypeError):
         plan.run(3)
     with pytest.raises(ValueError, match="got 0 pointers"):
         plan.run_many(3, [])
@@ -339,6 +341,22 @@ def test_bad_calls_are_refused():
         plan.run_many(1, [(address(x), 0)] * 2, check=[(2, 4)])
     with pytest.raises(ValueError, match="floats of 8 bytes"):
         plan.run_watched([address(x)] * 2, [(0, 8)])
+
+
+def test_arrays_are_taken_in_place_of_addresses_and_checked():
+    x, y = np.arange(6, dtype="f4"), np.zeros(6, "f4")
+    plan = core.Executor([("external", 8), ("external", 8)], [copy_step(2, 0, 1)])
+    plan.run([x[2:4], y[:3]])
+    assert y.tolist() == [2, 3, 0, 0, 0, 0]
+    assert plan.run_many(3, [(x, 8), (y, 8)]) == (3, -1) and (x == y).all()
+    with pytest.raises(ValueError, match="external buffer 1: the array has 4 bytes, the plan uses 8"):
+        plan.run([x, y[:1]])
+    with pytest.raises(ValueError, match="external buffer 0: the array is not C-contiguous"):
+        plan.run([x[::2], y])
+    with pytest.raises(ValueError, match="external buffer 1: the array has 24 bytes, the plan uses 28"):
+        plan.run_many(6, [(x, 0), (y, 4)])
+    with pytest.raises(ValueError, match="stride .* too large"):
+        plan.run_many(2**40, [(x, 0), (y, 2**62)])
 
 
 def test_executor_and_callback_that_refer_to_each_other_are_collected():

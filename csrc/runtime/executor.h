@@ -91,7 +91,7 @@ class Executor {
   size_t arena_bytes() const { return arena_->size(); }
   size_t workspace_bytes() const { return workspace_->size(); }
   size_t n_external() const { return externals_.size(); }
-  size_t n_buffers() const { return buffers_.size(); }
+  size_t external_bytes(size_t i) const { return buffers_[externals_[i]].nbytes; }
   int64_t iterations_done() const { return iterations_done_; }  // of the last run_many, also when it threw
   int failed_step() const { return failed_step_; }              // of the last run that threw, else -1
   const BufferSpec& buffer(int id) const;                       // throws std::invalid_argument on a bad id
