@@ -1,0 +1,260 @@
+"""The benchmark runner: its oracles, its protocol, its rows; peers that are not installed are skipped."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import ops, reference, report, run, table  # noqa: E402
+from benchmarks.op_oracle import disagreement, oracle  # noqa: E402
+from benchmarks.opcases import CASES, OpCase  # noqa: E402
+from benchmarks.workloads import (  # noqa: E402
+    WORKLOADS,
+    Conv,
+    Data,
+    Dense,
+    Workload,
+    initial_weights,
+    workload,
+)
+
+ROW_KEYS = {
+    "peer",
+    "config",
+    "threads",
+    "workload",
+    "batch",
+    "metric",
+    "unit",
+    "median",
+    "min",
+    "max",
+    "n",
+    "note",
+}
+EXAMPLE_FORMS = {"symconv": "map", "torch": "eager", "jax": "step_im2col"}
+
+
+def installed(peer: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(importlib.util.find_spec(peer) is None, reason=f"{peer} is not installed")
+
+
+PEERS = [pytest.param(p, marks=installed(p)) for p in EXAMPLE_FORMS]
+
+
+def timed(peer: str, median: float, unit: str = "us", threads: int = 1, config: str = "a") -> report.Row:
+    return {
+        "peer": peer, "config": config, "threads": threads, "workload": "W1", "batch": 10, "metric": "step",
+        "unit": unit, "median": median, "min": median, "max": median, "n": 3, "note": "",
+    }  # fmt: skip
+
+
+def test_flops_are_those_of_the_layers():
+    expected = {
+        "W1": (158_800, 319_600),
+        "W2": (1_154_000, 2_886_000),
+        "W3": (3_266_000, 9_222_000),
+        "W4": (6_436_000, 18_732_000),
+    }
+    assert {name: net.flops() for name, net in WORKLOADS.items()} == expected
+
+
+def test_workload_names():
+    assert [layer.activation for layer in workload("W3t").layers] == ["tanh", "tanh", "tanh", "softmax"]
+    assert len(workload("D7").layers) == 9
+    for name in ("W5", "D0", "", "t"):
+        with pytest.raises(KeyError, match="unknown workload"):
+            workload(name)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
+def test_oracle_follows_the_finite_difference_gradient(activation):
+    layers = (
+        Conv(3, 1, 10, activation, kernel=3),
+        Conv(2, 3, 4, activation, kernel=3, pool=1),
+        Dense(8, 5, activation),
+        Dense(5, 10, "softmax"),
+    )
+    net = Workload("tiny", "", layers, eta=1e-3, lmbda=0.7)
+    rng = np.random.RandomState(0)
+    weights = [rng.standard_normal(w.shape) for w in initial_weights(net)]
+    data = Data(rng.standard_normal((8, 100)), rng.randint(0, 10, 8))
+
+    def cost(params: list[np.ndarray]) -> float:
+        x, labels = data.batch(1, 4)
+        p = reference.predict(net, params, x)
+        decay = net.decay(4, 8) / 2 * sum((w**2).sum() for w in params[::2])
+        return float(-np.log(p[np.arange(4), labels]).mean() + decay)
+
+    after = reference.train(net, weights, data, 4, 1, 1, "float64")
+    for i, w in enumerate(weights):
+        for at in [tuple(rng.randint(0, s) for s in w.shape) for _ in range(4)]:
+            shifted = []
+            for step in (1e-6, -1e-6):
+                moved = w.copy()
+                moved[at] += step
+                shifted.append(cost([*weights[:i], moved, *weights[i + 1 :]]))
+            slope = (shifted[0] - shifted[1]) / 2e-6
+            assert (w[at] - after[i][at]) / net.eta == pytest.approx(slope, rel=1e-4, abs=1e-7)
+
+
+def test_weight_error_sees_a_wrong_weight_and_nan():
+    start = [np.zeros(4), np.zeros(2)]
+    right = [np.full(4, 0.1), np.full(2, 0.2)]
+    near = [a * (1 + 1e-6) for a in right]
+    assert run.weight_error(near, right, start) == ""
+    assert "off by" in run.weight_error([right[0], right[1] * 1.01], right, start)
+    assert "finite" in run.weight_error([right[0], np.array([0.2, np.nan])], right, start)
+    assert "finite" in run.weight_error([right[0], right[1][:1]], right, start)
+    assert run.weight_error(right[:1], right, start)
+
+
+@pytest.mark.parametrize("case", CASES["tiny"], ids=lambda c: c.kind)
+def test_disagreement_accepts_float32_and_nothing_else(case):
+    wanted = oracle(case)
+    assert [w.shape for w in wanted] == case.output_shapes
+    got = [w.astype("float32") for w in wanted]
+    assert disagreement(case, got, wanted) == ""
+    for i, g in enumerate(got):
+        for bad in (g + np.float32(0.01), g * np.nan, g[None]):
+            assert disagreement(case, [*got[:i], bad, *got[i + 1 :]], wanted)
+    assert disagreement(case, got[1:], wanted)
+
+
+def test_conv_oracles_are_adjoint():
+    # <conv(x, w), dy> = <x, dgrad(dy, w)> = <w, wgrad(x, dy)>, with each operator's inputs from its own case
+    case = OpCase("conv_forward", (2, 4, 9, 8, 6, 3, 2), 2, 1, 2)
+    x, w = case.inputs()
+    dy = np.random.RandomState(5).standard_normal(case.y_shape)
+    values = {"conv_forward": [x, w], "conv_dgrad": [dy, w], "conv_wgrad": [x, dy]}
+    results = {}
+    for kind, inputs in values.items():
+        this = replace(case, kind=kind)
+        object.__setattr__(this, "inputs", lambda inputs=inputs: inputs)
+        results[kind] = oracle(this)[0]
+    expected = (results["conv_forward"] * dy).sum()
+    assert (results["conv_dgrad"] * x).sum() == pytest.approx(expected)
+    assert (results["conv_wgrad"] * w).sum() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_runner_checks_and_times_a_peer(peer, tmp_path):
+    file = tmp_path / "out" / "results.json"
+    form = EXAMPLE_FORMS[peer]
+    code = run.main(
+        ["--quick", "--workloads", "W3", "--batches", "4", "--infer-batches", "2", "--images", "80"]
+        + ["--threads", "1", "--peers", peer, "--configs", f"{peer}:{form}", "--json", str(file)]
+    )
+    results = json.loads(file.read_text())
+    rows = [r for r in results["rows"] if r["metric"] in ("step", "inference")]
+    assert [(r["metric"], r["batch"], r["unit"]) for r in rows] == [
+        ("step", 4, "us"),
+        ("inference", 2, "images/s"),
+    ]
+    for r in rows:
+        assert set(r) == ROW_KEYS
+        assert (r["peer"], r["config"], r["threads"], r["workload"], r["note"]) == (peer, form, 1, "W3", "")
+        assert 0 < r["min"] <= r["median"] <= r["max"] and r["n"] == 3
+    assert code == 0
+    assert {"date", "commit", "cpu", "cores", "device", "versions", "settings"} <= set(results)
+    assert peer in results["versions"][peer]
+
+
+@pytest.mark.parametrize(
+    "python, reason", [("/nowhere/python", "cannot start"), ("/bin/false", "ended with code 1")]
+)
+def test_absent_peer_gives_a_row_with_the_reason(python, reason, tmp_path, capsys):
+    file = tmp_path / "results.json"
+    code = run.main(
+        ["--quick", "--workloads", "W1", "--modes", "infer", "--infer-batches", "1", "--images", "20"]
+        + ["--threads", "1", "--peers", "jax", "--python", f"jax={python}", "--json", str(file)]
+    )
+    (row,) = json.loads(file.read_text())["rows"]
+    assert set(row) == ROW_KEYS
+    assert row["n"] == 0 and row["median"] is None and reason in row["note"]
+    assert reason in capsys.readouterr().out
+    assert code == 0
+
+
+@pytest.mark.parametrize("peer", [p for p in PEERS if p.values[0] != "jax"])
+def test_operators_agree_with_the_oracle(peer, tmp_path):
+    file = tmp_path / "ops.json"
+    code = ops.main(
+        ["--quick", "--rounds", "1", "--groups", "tiny", "--threads", "1"]
+        + ["--peers", peer, "--configs", "torch:eager,torch:nchw,torch:channels_last", "--json", str(file)]
+    )
+    rows = json.loads(file.read_text())["rows"]
+    assert {r["note"] for r in rows} == {""}
+    kinds = {r["workload"].split()[0] for r in rows}
+    assert kinds >= {c.kind for c in CASES["tiny"]} - {"copy"}
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    "argument", [["--workloads", "W9"], ["--peers", "numpy"], ["--modes", "dream"], ["--batches", "60000"]]
+)
+def test_runner_refuses_bad_arguments(argument, capsys):
+    with pytest.raises(SystemExit):
+        run.main(argument)
+    assert "error:" in capsys.readouterr().err
+
+
+def test_ratio_is_with_the_fastest_peer_of_any_form():
+    rows = [
+        timed("symconv", 10.0),
+        timed("torch", 50.0),
+        timed("torch", 40.0, config="b"),
+        timed("jax", 30.0, threads=2),
+        {**timed("jax", 1.0), "median": None, "note": "wrong: x"},
+    ]
+    lines = {line["threads"]: line for line in report.compared(rows)}
+    assert lines[1]["ratio"] == pytest.approx(4.0) and lines[1]["fastest"]["config"] == "b"
+    assert lines[2]["ratio"] is None
+    assert lines["any"]["ratio"] == pytest.approx(3.0) and lines["any"]["fastest"]["peer"] == "jax"
+    assert "wrong: x" in report.text_table(rows)
+
+
+def test_ratio_of_rates_is_ours_by_theirs():
+    rows = [
+        timed("symconv", 300.0, "images/s"),
+        timed("torch", 90.0, "images/s"),
+        timed("jax", 100.0, "images/s"),
+    ]
+    (line,) = report.compared(rows)
+    assert line["ratio"] == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(
+    "value, unit, text",
+    [(23.456, "us", "23.5 us"), (1512.3, "us", "1,510 us"), (53_512, "us", "53.5 ms"), (2.5e6, "us", "2.5 s"),
+     (593_123, "images/s", "593,000 images/s"), (None, "us", "-")],
+)  # fmt: skip
+def test_figures_have_three_digits(value, unit, text):
+    assert report.figure(value, unit) == text
+
+
+def test_table_stands_between_the_markers(tmp_path):
+    readme, results = tmp_path / "README.md", tmp_path / "x.json"
+    report.write_json(results, [timed("symconv", 10.0), timed("torch", 40.0)], {}, report.environment("cpu"))
+    text = table.section([results])
+    assert "| W1 | 10 | training step | 10 us (a/1) | 40 us (a/1) | **4.0** |" in text
+    readme.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    new = table.replaced(readme.read_text(), text)
+    assert new == f"before\n{table.BEGIN}\n{text}{table.END}\nafter\n"
+    with pytest.raises(ValueError, match="results:begin"):
+        table.replaced("no markers", text)
+
+
+def test_readme_says_what_the_results_say():
+    if table.BEGIN not in (ROOT / "README.md").read_text():
+        pytest.skip("README has no table of results")
+    assert table.main(["--check"]) == 0
