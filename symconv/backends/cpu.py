@@ -54,8 +54,8 @@ class CpuExecutable:
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
         memory = {"input": inputs, "output": outputs, "state": self._states()}
-        pointers = [memory[kind][slot].ctypes.data for kind, slot in self._externals]
-        self._guarded(lambda: self._core.run(pointers))
+        arrays = [memory[kind][slot] for kind, slot in self._externals]
+        self._guarded(lambda: self._core.run(arrays))
         return outputs
 
     def run_many(
@@ -67,7 +67,7 @@ class CpuExecutable:
         for kind, slot in self._externals:
             array = memory[kind][slot]
             moves = kind == "output" or (kind == "input" and mapped)
-            externals.append((array.ctypes.data, array.nbytes // n if moves and n else 0))
+            externals.append((array, array.nbytes // n if moves and n else 0))
         if n:
             self._guarded(lambda: self._core.run_many(n, externals, progress))
         return outputs
