@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from symconv import datasets
-from symconv.config import config
 from symconv.datasets import Dataset
 from symconv.nn import NETS
 
@@ -44,7 +43,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         choices=["auto", "cpu", "reference"],
-        help=f"where to compute (default: SYMCONV_DEVICE, now {config.device})",
+        help="where to compute (default: SYMCONV_DEVICE, else cpu if the C++ core is built)",
     )
 
 

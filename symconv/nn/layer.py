@@ -108,9 +108,12 @@ class Layer:
         self.parameters: list[Parameter] = []
         self.input_shape: tuple[int, ...] | None = None
         self.output_shape: tuple[int, ...] | None = None
-        for f in fields(self):
+        for f in fields(self):  # one form for each value: what a file gives back is what was given
+            value = getattr(self, f.name)
             if f.name in ("activation", "activation_fn"):
-                activation_name(getattr(self, f.name))
+                setattr(self, f.name, activation_name(value) or value)
+            elif isinstance(value, list):
+                setattr(self, f.name, tuple(value))
 
     # -- for subclasses ------------------------------------------------------------------------
 
@@ -182,7 +185,9 @@ class Layer:
     def __str__(self) -> str:
         shown = []
         for key, value in self.arguments().items():
-            if callable(value) and not isinstance(value, Layer):
+            if isinstance(value, tuple) and any(isinstance(v, Layer) for v in value):
+                value = f"[{', '.join(map(str, value))}]"
+            elif callable(value) and not isinstance(value, Layer):
                 value = getattr(value, "__name__", value)
             shown.append(f"{key}={value}")
         return f"{type(self).__name__}({', '.join(shown)})"

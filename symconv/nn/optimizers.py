@@ -137,14 +137,15 @@ class Adam(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self, beta1=self.beta1, beta2=self.beta2, eps=self.eps, weight_decay=self.weight_decay)
-        # The corrections are taken in float64: 1 - 0.999 has four digits in float32.
-        self.steps = shared(np.zeros((), "float64"), "steps")
-        self.t = add(self.steps, 1.0)
+        self.counts: dict[tuple[SharedVariable, ...], SharedVariable] = {}
 
     def updates(
         self, params: Sequence[SharedVariable], grads: Sequence[Variable], decayed: Collection[Variable] = ()
     ) -> Updates:
-        return [(self.steps, self.t), *super().updates(params, grads, decayed)]
+        # The corrections are taken in float64: 1 - 0.999 has four digits in float32.
+        count = self.counts.setdefault(tuple(params), shared(np.zeros((), "float64"), "steps"))
+        self.t = add(count, 1.0)
+        return [(count, self.t), *super().updates(params, grads, decayed)]
 
     def correction(self, beta: float, dtype: str) -> Variable:
         """1 - beta^t."""
