@@ -38,6 +38,23 @@ struct LabelParams {
   int label_unsigned;
 };
 
+// Batch normalisation of [outer, c, inner] with statistics [c].
+struct BatchNormParams {
+  long long outer;
+  long long c;
+  long long inner;
+  double eps;
+};
+
+// y[o, c, i] = sum of x[o, j, i] for j = c - before ... c + after, cut off at both ends.
+struct WindowSumParams {
+  long long outer;
+  long long c;
+  long long inner;
+  long long before;
+  long long after;
+};
+
 // n elements of draw `stream` of `seed` (both as symconv/ops/philox.py has them; seed's bits in a signed number).
 struct RandomParams {
   long long n;

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from symconv.errors import ArgumentError, DTypeError, ShapeError
-from symconv.graph import Apply, Op, TensorType, Variable, op_error
+from symconv.graph import Apply, Launch, Op, TensorType, Variable, op_error
+from symconv.graph.params import pack
 from symconv.ops import elementwise as ew
+from symconv.ops.float_kernels import both_dtypes
 from symconv.ops.operands import as_operands, normalize_axes, normalize_axis
 from symconv.ops.reduce import reduce_sum
 from symconv.ops.shape import broadcast_like, dims_of, reshape
@@ -100,6 +102,44 @@ def _stretch(v: Variable, x: Variable, axes: tuple[int, ...]) -> Variable:
     return reshape(v, [1 if i in axes else d for i, d in enumerate(dims_of(x))])
 
 
+def _layout(node: Apply) -> tuple[int, int, int] | None:
+    """x as (outer, channels, inner) where the axes that are kept lie side by side, else None."""
+    op: Any = node.op
+    shape: Any = node.out.type.shape
+    dims = [(d, i in op.axes) for i, d in enumerate(shape) if d != 1]
+    kept = [i for i, (_, reduced) in enumerate(dims) if not reduced]
+    if kept and kept[-1] - kept[0] != len(kept) - 1:
+        return None
+    first, last = (kept[0], kept[-1] + 1) if kept else (0, 0)
+    sizes = [d for d, _ in dims]
+    return math.prod(sizes[:first]), math.prod(sizes[first:last]), math.prod(sizes[last:])
+
+
+def _refuse_apart(node: Apply) -> str | None:
+    return "the axes that are kept do not lie side by side" if _layout(node) is None else None
+
+
+def _launch(node: Apply) -> Launch:
+    op: Any = node.op
+    outer, c, inner = _layout(node) or (0, 0, 0)
+    return Launch(pack("BatchNormParams", outer=outer, c=c, inner=inner, eps=op.eps))
+
+
+def _launch_window(node: Apply) -> Launch:
+    op: Any = node.op
+    shape: Any = node.out.type.shape
+    return Launch(
+        pack(
+            "WindowSumParams",
+            outer=math.prod(shape[: op.axis]),
+            c=shape[op.axis],
+            inner=math.prod(shape[op.axis + 1 :]),
+            before=op.before,
+            after=op.after,
+        )
+    )
+
+
 class _OverBatch(Op):
     """What the two batch norm ops share: the axes and the check of the per-channel operands."""
 
@@ -141,6 +181,7 @@ class BatchNorm(_OverBatch):
     eps: float = 1e-5
     name = "batch_norm"
     operands = ("x", "gamma", "beta")
+    kernels = both_dtypes("batch_norm", "norm", _launch, ((0, 0),), _refuse_apart)
 
     def infer(self, x: Variable, gamma: Variable, beta: Variable) -> tuple[TensorType, ...]:
         c = self.channels((x, gamma, beta), x, (gamma, beta))
@@ -191,6 +232,7 @@ class BatchNormGrad(_OverBatch):
     eps: float = 1e-5
     name = "batch_norm_grad"
     operands = ("dy", "x", "gamma", "mean", "var")
+    kernels = both_dtypes("batch_norm_grad", "norm", _launch, ((0, 0), (0, 1)), _refuse_apart)
 
     def infer(self, *inputs: Variable) -> tuple[TensorType, ...]:
         dy, x, gamma, mean, var = inputs
@@ -302,6 +344,7 @@ class WindowSum(Op):
     after: int
     name = "window_sum"
     operands = ("x",)
+    kernels = both_dtypes("window_sum", "norm", _launch_window)
 
     def infer(self, x: Variable) -> TensorType:
         return x.type

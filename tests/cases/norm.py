@@ -54,7 +54,8 @@ def batch_norms() -> list[OpCase]:
     for name, (shape, axes) in LAYOUTS.items():
         for dtype in ("float32", "float64") if name in ("dense", "images") else ("float32",):
             c, reduced = kept(shape, axes), over(shape, axes)
-            tag = f"{name}_{dtype.replace('float', 'f')}"
+            short = dtype.replace("float", "f")
+            tag = f"{name}_{short}"
             x, per = Spec(shape, dtype), Spec(c, dtype)
             var = Spec(c, dtype, kind="uniform", low=0.5, high=2.0)
             terms = int(np.prod([shape[a] for a in reduced]))
@@ -67,6 +68,7 @@ def batch_norms() -> list[OpCase]:
                     (x, per, per),
                     torch=torch_batch_norm(shape, axes),
                     grad=small,
+                    kernel=f"batch_norm_{short}" if name != "apart" else "reference",
                     **options,
                 ),
                 OpCase(
@@ -74,6 +76,7 @@ def batch_norms() -> list[OpCase]:
                     BatchNormGrad(reduced, 1e-3),
                     (x, x, per, per, var),
                     grad=small,
+                    kernel=f"batch_norm_grad_{short}" if name != "apart" else "reference",
                     **options,
                 ),
                 OpCase(
@@ -135,7 +138,14 @@ def across_channels() -> list[OpCase]:
             op = WindowSum(axis, before, after)
             name = f"window_sum_{axis}_{before}_{after}_{dtype}"
             cases.append(
-                OpCase(name, op, (Spec((3, 5, 7), dtype),), exact=True, bilinear=True, reduction=before + 5)
+                OpCase(
+                    name,
+                    op,
+                    (Spec((3, 5, 7), dtype),),
+                    exact=True,
+                    bilinear=True,
+                    kernel=f"window_sum_{dtype.replace('float', 'f')}",
+                )
             )
     return cases
 
