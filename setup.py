@@ -2,6 +2,8 @@
 
 SYMCONV_ISAS=avx2,...      build only these instruction sets (default: all that the compiler knows)
 SYMCONV_SANITIZE=...       "address,undefined" or "thread"
+                           (run with LD_PRELOAD of libasan.so and libstdc++.so, and
+                           ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1)
 SYMCONV_NO_CORE=1          install pure Python; the reference executor then runs
 """
 
