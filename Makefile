@@ -9,7 +9,7 @@ TRAIN_ARGS ?= --net dbl_conv_relu --epochs 4 --seed 1 --out runs/train
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SOURCES := setup.py pyproject.toml CMakeLists.txt $(shell find csrc kernels -name '*.cpp' -o -name '*.h' -o -name '*.def')
-CPP := $(shell find csrc -name '*.cpp' -o -name '*.h')
+CPP := $(shell find csrc tests/cpp -name '*.cpp' -o -name '*.h')
 
 .PHONY: train test check clean
 
