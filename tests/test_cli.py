@@ -355,9 +355,14 @@ def test_explain_shows_the_layers_and_the_plan(device, capsys):
     text = capsys.readouterr().out
     assert "FullyConnectedLayer(n_in=640" in text and "85,670 parameters" in text
     if device == "cpu":
-        assert "net dbl_conv_relu (conv2)" in text and "[4, 40, 4, 4]" in text and "plan for cpu" in text
-    assert main(["explain", "--net", "shallow", "--inference", "--device", device]) == 0
-    assert "parameters" in capsys.readouterr().out
+        assert "[4, 40, 4, 4]" in text and "plan for cpu" in text
+        assert "conv_pool" in text.split("REWRITES BY PASS")[1].split("GRAPH AS REWRITTEN")[0]
+    for part in ("GRAPH AS WRITTEN", "REWRITES BY PASS", "GRAPH AS REWRITTEN", "PLAN"):
+        assert part in text
+    assert "net dbl_conv_relu (conv2)" in text
+    assert main(["explain", "--net", "shallow", "--inference", "--show", "graph", "--device", device]) == 0
+    text = capsys.readouterr().out
+    assert "GRAPH AS WRITTEN" in text and "softmax" in text and "PLAN" not in text
 
 
 def test_config_prints_every_setting(capsys):

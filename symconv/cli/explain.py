@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from symconv.backends.executable import Executable
 from symconv.cli.options import add_device, add_net, whole
 from symconv.config import config
 from symconv.device import resolve_device
-from symconv.function import function
+from symconv.function import Function, function
+from symconv.graph.printing import debugprint
 from symconv.nn import SGD, net
 from symconv.nn.trainer import training_step
+from symconv.plan.explain import explain_plan, explain_rewrites
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -25,6 +28,12 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     add_net(parser)
     parser.add_argument("--batch", type=whole(1), metavar="B", help="images in a batch (default: the book's)")
     parser.add_argument("--inference", action="store_true", help="a prediction instead of a training step")
+    parser.add_argument(
+        "--show",
+        choices=["all", "graph", "rewrites", "rewritten", "plan"],
+        default="all",
+        help="the graph as written, the rewrites, the graph after them, the plan (default: all)",
+    )
     add_device(parser)
     parser.set_defaults(run=run)
     return parser
@@ -40,10 +49,23 @@ def run(arguments: argparse.Namespace) -> int:
         images = np.zeros((batch, model.features), model.dtype)
         if arguments.inference:
             f = function([model.x], model.output, name="prediction", device=device, no_default_updates=True)
-            f.prepare(images)
+            executable = f.prepare(images)
         else:
             labels = np.zeros(batch, np.int32)
             f = training_step(model, SGD(recipe.eta), (images, labels), batch, recipe.lmbda, device=device)
-            f.prepare(0)
-        print(f.explain())
+            executable = f.prepare(0)
+        parts = sections(f, executable)
+        print("\n\n".join(parts.values()) if arguments.show == "all" else parts[arguments.show])
     return 0
+
+
+def sections(f: Function, executable: Executable) -> dict[str, str]:
+    """The parts of the explanation by name."""
+    plan = executable.plan
+    plain = "the reference executor runs the rewritten graph node by node, in NumPy: there is no plan"
+    return {
+        "graph": "GRAPH AS WRITTEN\n" + debugprint([*f.outputs, *(new for _, new in f.updates)]),
+        "rewrites": "REWRITES BY PASS\n" + (plain if plan is None else explain_rewrites(plan)),
+        "rewritten": "GRAPH AS REWRITTEN\n" + debugprint(executable.graph),
+        "plan": "PLAN\n" + (plain if plan is None else explain_plan(plan)),
+    }

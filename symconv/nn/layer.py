@@ -183,11 +183,18 @@ class Layer:
         return found
 
     def __str__(self) -> str:
+        return self.describe(inner=True)
+
+    def describe(self, inner: bool = False) -> str:
+        """The layer as it is written, with or without the layers inside it."""
         shown = []
         for key, value in self.arguments().items():
-            if isinstance(value, tuple) and any(isinstance(v, Layer) for v in value):
-                value = f"[{', '.join(map(str, value))}]"
-            elif callable(value) and not isinstance(value, Layer):
+            holds = isinstance(value, tuple) and any(isinstance(v, Layer) for v in value)
+            if holds or isinstance(value, Layer):
+                if not inner:
+                    continue
+                value = f"[{', '.join(map(str, value))}]" if holds else value
+            elif callable(value):
                 value = getattr(value, "__name__", value)
             shown.append(f"{key}={value}")
         return f"{type(self).__name__}({', '.join(shown)})"

@@ -154,11 +154,15 @@ class Model:
         return metrics.confusion_matrix(labels, predictions, self.n_classes)
 
     def summary(self) -> str:
-        """A table of the layers: name, layer, shape of the output, number of parameters."""
+        """A table of the layers: name, layer, shape of the output, number of parameters of its own."""
         rows = [("input", "", str(list(self.input_shape)), "")]
-        for layer in self.layers:
-            size = sum(p.variable.type.size for _, p in layer.named_parameters())
-            rows.append((layer.name or "", str(layer), str(list(layer.output_shape or ())), f"{size:,}"))
+        stack = list(reversed(self.layers))
+        while stack:
+            layer = stack.pop()
+            size = sum(p.variable.type.size for p in layer.parameters)
+            shape = str(list(layer.output_shape or ()))
+            rows.append((layer.name or "", layer.describe(), shape, f"{size:,}" if size else ""))
+            stack += reversed(layer.children())
         widths = [max(len(row[k]) for row in rows) for k in range(4)]
         lines = [
             f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}".rstrip()

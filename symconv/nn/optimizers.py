@@ -16,6 +16,7 @@ import numpy as np
 from symconv.config import config
 from symconv.errors import ConfigError, GradientError
 from symconv.graph import SharedVariable, Variable
+from symconv.graph.origin import origin
 from symconv.nn.schedules import Schedule, as_schedule, is_number
 from symconv.ops.elementwise import add, cast, mul, power, sqrt, square, sub, true_div
 from symconv.ops.leaf import shared
@@ -48,7 +49,8 @@ class Optimizer:
         shrinking = set(decayed)
         found: Updates = []
         for p, g in zip(params, grads):
-            found += self.step(p, g, p in shrinking)
+            with origin(f"update of {p.name or 'a parameter'}"):
+                found += self.step(p, g, p in shrinking)
         return found
 
     def step(self, p: SharedVariable, g: Variable, decayed: bool) -> Updates:
