@@ -22,8 +22,15 @@ CASES = [
     OpCase("linspace", lambda a, b: sc.linspace(a, b, 11), (Spec(()), Spec(()))),
     OpCase("eye", lambda n: sc.eye(n, 5, -1), (whole("int64", 7),), exact=True),
     OpCase("one_hot", lambda y: sc.one_hot(y, 5), (Spec((3, 7), "int32", "index", 0, 5),), exact=True),
-    OpCase("one_hot_empty", lambda y: sc.one_hot(y, 5, "int8"), (Spec((0, 7), "uint8", "index", 0, 5),), exact=True),
-    OpCase("full", lambda v, n: sc.full((n, 3, 5), v), (Spec(()), whole("int32", 2)), exact=True, bilinear=True),
+    OpCase(
+        "one_hot_empty",
+        lambda y: sc.one_hot(y, 5, "int8"),
+        (Spec((0, 7), "uint8", "index", 0, 5),),
+        exact=True,
+    ),
+    OpCase(
+        "full", lambda v, n: sc.full((n, 3, 5), v), (Spec(()), whole("int32", 2)), exact=True, bilinear=True
+    ),
     OpCase("zeros_like", lambda x: x + sc.zeros_like(x), (Spec((3, 5)),), exact=True, unknown_shapes=True),
     OpCase("ones_like", lambda x: x * sc.ones_like(x), (Spec((3, 0)),), exact=True),
-]  # fmt: skip
+]

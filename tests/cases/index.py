@@ -68,9 +68,14 @@ def writing() -> list[OpCase]:
         linear("set_number", lambda x: sc.set_subtensor(x[:, 1:3], 2), CUBE),
         linear("inc_scalar", lambda x, y: sc.inc_subtensor(x[:, 1:3], y), CUBE, scalar),
         linear("set_row", lambda x, y: sc.index_update(x, np.s_[1:, ::2], y), CUBE, Spec((3, 1))),
-        linear("add_row_unknown", lambda x, y: sc.index_add(x, np.s_[[0, 0], 2:], y), CUBE, Spec((7,)),
-               unknown_shapes=True),
-    ]  # fmt: skip
+        linear(
+            "add_row_unknown",
+            lambda x, y: sc.index_add(x, np.s_[[0, 0], 2:], y),
+            CUBE,
+            Spec((7,)),
+            unknown_shapes=True,
+        ),
+    ]
 
 
 def symbolic() -> list[OpCase]:
@@ -87,19 +92,34 @@ def symbolic() -> list[OpCase]:
         linear("element", lambda x, i, j: x[i, j], Spec((3, 8)), at(2), at(-8)),
         linear("set_columns", lambda x, i: sc.set_subtensor(x[:, i : i + 2], 1), Spec((3, 8)), at(5)),
         linear("inc_row", lambda x, y, i: sc.inc_subtensor(x[i], y), Spec((3, 8)), Spec((8,)), at(1)),
-        linear("pick_labels", lambda p, y: p[sc.arange(y.shape[0]), y], scores, labels,
-               torch=lambda t, p, y: p[t.arange(11), y.long()]),
-        linear("pick_labels_unknown", lambda p, y: p[sc.arange(y.shape[0]), y], scores, labels,
-               unknown_shapes=True),
+        linear(
+            "pick_labels",
+            lambda p, y: p[sc.arange(y.shape[0]), y],
+            scores,
+            labels,
+            torch=lambda t, p, y: p[t.arange(11), y.long()],
+        ),
+        linear(
+            "pick_labels_unknown",
+            lambda p, y: p[sc.arange(y.shape[0]), y],
+            scores,
+            labels,
+            unknown_shapes=True,
+        ),
         linear("take_rows", lambda x, i: sc.take(x, i, 0), CUBE, positions),
         linear("take_middle", lambda x, i: sc.take(x, i, 1), CUBE, positions),
         linear("take_flat", lambda x, i: sc.take(x, i), CUBE, positions),
         linear("take_one", lambda x, i: sc.take(x, i, 2), CUBE, at(6)),
-        linear("take_along_axis", lambda x, i: sc.take_along_axis(x, i, 1), Spec((3, 5)),
-               Spec((3, 2), "int64", "index", 0, 5), torch=lambda t, x, i: x.gather(1, i)),
+        linear(
+            "take_along_axis",
+            lambda x, i: sc.take_along_axis(x, i, 1),
+            Spec((3, 5)),
+            Spec((3, 2), "int64", "index", 0, 5),
+            torch=lambda t, x, i: x.gather(1, i),
+        ),
         linear("add_repeated", lambda x, y, i: sc.index_add(x, i, y), CUBE, Spec((4, 2, 5, 7)), positions),
         linear("set_repeated", lambda x, y, i: sc.index_update(x, i, y), CUBE, Spec((4, 2, 5, 7)), positions),
-    ]  # fmt: skip
+    ]
 
 
 CASES = reading() + writing() + symbolic()

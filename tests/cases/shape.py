@@ -45,11 +45,15 @@ def moves() -> list[OpCase]:
         ("tile_more_axes", lambda x: sc.tile(x, (2, 1, 1, 2)), lambda t, x: x.tile(2, 1, 1, 2)),
         ("repeat", lambda x: sc.repeat(x, 3, 1), lambda t, x: x.repeat_interleave(3, 1)),
         ("flip", lambda x: sc.flip(x, (0, 2)), lambda t, x: x.flip(0, 2)),
-        ("pad", lambda x: sc.pad(x, ((1, 0), (2, 3), (0, 4))), lambda t, x: t.constant_pad_nd(x, (0, 4, 2, 3, 1, 0))),
+        (
+            "pad",
+            lambda x: sc.pad(x, ((1, 0), (2, 3), (0, 4))),
+            lambda t, x: t.constant_pad_nd(x, (0, 4, 2, 3, 1, 0)),
+        ),
         ("triu", lambda x: sc.triu(x, 1), lambda t, x: x.triu(1)),
         ("tril", lambda x: sc.tril(x, -1), lambda t, x: x.tril(-1)),
         ("diagonal", lambda x: sc.diagonal(x, 0, 2, 1), lambda t, x: x.diagonal(0, 2, 1)),
-    ]  # fmt: skip
+    ]
     return [case for name, build, torch in rows for case in over_shapes(name, build, torch)]
 
 
@@ -60,7 +64,9 @@ def known_sizes() -> list[OpCase]:
         linear("roll_unknown", lambda x: sc.roll(x, 9, 2), CUBE, unknown_shapes=True),
         linear("split_equal", lambda x: sc.split(x, 3, 0), CUBE, torch=lambda t, x: x.chunk(3)),
         linear("split_equal_unknown", lambda x: sc.split(x, 3, 0), CUBE, unknown_shapes=True),
-        linear("diagonal_above", lambda x: sc.diagonal(x, 3, 0, 2), CUBE, torch=lambda t, x: x.diagonal(3, 0, 2)),
+        linear(
+            "diagonal_above", lambda x: sc.diagonal(x, 3, 0, 2), CUBE, torch=lambda t, x: x.diagonal(3, 0, 2)
+        ),
         linear("diagonal_outside", lambda x: sc.diagonal(x, 9), CUBE),
         linear("diag", lambda v: sc.diag(v, -2), VECTOR, torch=lambda t, v: v.diag(-2)),
         linear("repeat_counts", lambda x: sc.repeat(x, [2, 0, 1], 0), CUBE),
@@ -72,14 +78,19 @@ def known_sizes() -> list[OpCase]:
         linear("reshape_to_scalar", lambda x: x.reshape(()), UNIT),
         linear("transpose_scalar", lambda x: x.T, SCALAR),
         linear("stack_scalars", lambda a, b: sc.stack([a, b, a]), SCALAR, SCALAR),
-        linear("concatenate_different", lambda a, b: sc.concatenate([a, b, a], 1), (3, 2), (3, 5),
-               torch=lambda t, a, b: t.cat([a, b, a], 1)),
+        linear(
+            "concatenate_different",
+            lambda a, b: sc.concatenate([a, b, a], 1),
+            (3, 2),
+            (3, 5),
+            torch=lambda t, a, b: t.cat([a, b, a], 1),
+        ),
         linear("pad_value", lambda x, v: sc.pad(x, 2, value=v), (3, 5), SCALAR),
         linear("pad_edge", lambda x: sc.pad(x, ((1, 2), (0, 3)), "edge"), (3, 5)),
         linear("pad_reflect", lambda x: sc.pad(x, ((2, 1), (0, 4)), "reflect"), (3, 5), unknown_shapes=True),
         linear("pad_symmetric", lambda x: sc.pad(x, 4, "symmetric"), (3, 5)),
         linear("pad_wrap", lambda x: sc.pad(x, 7, "wrap"), (3, 5)),
-    ]  # fmt: skip
+    ]
 
 
 CASES = moves() + known_sizes()
