@@ -272,13 +272,22 @@ class GraphProtocolError(SymconvError, NotImplementedError):
 
 
 def describe(op: Op, inputs: Sequence[Variable]) -> str:
-    """One line per operand: name, type, where it was made."""
+    """One line per operand: name, type, where it was made; the value of a small constant.
+
+    Equal constants are one variable, so that only the first of them would have the right line.
+    """
     names = list(op.operands) + [f"input {i}" for i in range(len(op.operands), len(inputs))]
-    rows = [(n, str(v.type), v.origin) for n, v in zip(names, inputs)]
+    rows = [(n, str(v.type), _whence(v)) for n, v in zip(names, inputs)]
     width = [max((len(r[k]) for r in rows), default=0) for k in (0, 1)]
-    lines = [f"  {n:<{width[0]}} {t:<{width[1]}}   from {o}" for n, t, o in rows]
+    lines = [f"  {n:<{width[0]}} {t:<{width[1]}}   {o}" for n, t, o in rows]
     shown = "  ".join(f"{k}={v}" for k, v in op.attributes().items())
     return "\n".join(lines) + (f"\n  {shown}" if shown else "")
+
+
+def _whence(v: Variable) -> str:
+    if isinstance(v, Constant) and v.data.size <= 8:
+        return f"= {v.data.tolist()}"
+    return f"from {v.origin}"
 
 
 def op_error(
