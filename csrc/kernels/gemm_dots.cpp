@@ -1,7 +1,7 @@
 // gemm_dots: out[r, q] = finish(beta c[r, q] + alpha sum_j a[r, j] b[q, j]): few rows of a, b stored as [N, K].
 //
-// Every element is a dot product of two contiguous rows; a tile of about 12 of them shares its loads, each
-// sum lies across the lanes of one vector and is folded at the end. b, the weights, is read once, where it lies.
+// Every element is a dot product of two contiguous rows; a tile of 12 of them (3 x 4, or 1 x 8) shares its loads, each
+// sum lies across the lanes of one vector, and four are folded at once. b, the weights, is read where it lies.
 // Gradients of small batches take this road: dx = dy w^T. With a factor f(y) that is mostly zero (dead ReLUs,
 // dropped units) only the living elements are computed, four at a time; the others are 0.
 #include "gemm.h"
@@ -43,24 +43,14 @@ inline d4 quarter(vd v) { return v; }
 inline f4 quarter(vf v) { return v; }
 #endif
 
-// to[i] = the sum over the lanes of v[i].
-inline void fold(const vf* v, int count, float* to) {
-  int i = 0;
-  for (; i + 4 <= count; i += 4) {
-    f4 s = fold_four(quarter(v[i]), quarter(v[i + 1]), quarter(v[i + 2]), quarter(v[i + 3]));
-    __builtin_memcpy(to + i, &s, sizeof s);
-  }
-  for (; i < count; i++) to[i] = hsum(v[i]);
-}
-inline void fold(const vd* v, int count, double* to) {
-  int i = 0;
+// The sums over the lanes of v[0] to v[3].
+inline f4 fold(const vf* v) { return fold_four(quarter(v[0]), quarter(v[1]), quarter(v[2]), quarter(v[3])); }
+inline d4 fold(const vd* v) {
 #if VD_WIDTH >= 4
-  for (; i + 4 <= count; i += 4) {
-    d4 s = fold_four(quarter(v[i]), quarter(v[i + 1]), quarter(v[i + 2]), quarter(v[i + 3]));
-    __builtin_memcpy(to + i, &s, sizeof s);
-  }
+  return fold_four(quarter(v[0]), quarter(v[1]), quarter(v[2]), quarter(v[3]));
+#else
+  return d4{v[0][0] + v[0][1], v[1][0] + v[1][1], v[2][0] + v[2][1], v[3][0] + v[3][1]};
 #endif
-  for (; i < count; i++) to[i] = hsum(v[i]);
 }
 
 template <class T>
@@ -74,99 +64,89 @@ struct Pass {
   T alpha, beta;
 };
 
+// Elements [r, r + RR) x [q, q + QQ); QQ is 1 or a multiple of 4.
 template <class T, int RR, int QQ>
 void tile(const Pass<T>& p, ll r, ll q) {
   typedef typename Vec<T>::type V;
-  constexpr int W = Vec<T>::width;
+  constexpr int W = Vec<T>::width, kSums = QQ == 1 ? 4 : QQ;
   const T* a = p.a + r * p.lda;
   const T* b = p.b + q * p.ldb;
-  V acc[RR * QQ];
-  for (int i = 0; i < RR * QQ; i++) acc[i] = V{};
-  ll j = 0;
-  for (; j + W <= p.depth; j += W) {
-    V y[QQ];
-    for (int k = 0; k < QQ; k++) y[k] = load(b + k * p.ldb + j);
-    for (int i = 0; i < RR; i++) {
-      V x = load(a + i * p.lda + j);
-      for (int k = 0; k < QQ; k++) acc[i * QQ + k] = fma(x, y[k], acc[i * QQ + k]);
-    }
-  }
-  if (int rest = static_cast<int>(p.depth - j)) {
-    V y[QQ];
-    for (int k = 0; k < QQ; k++) y[k] = load_n(b + k * p.ldb + j, rest);
-    for (int i = 0; i < RR; i++) {
-      V x = load_n(a + i * p.lda + j, rest);
-      for (int k = 0; k < QQ; k++) acc[i * QQ + k] = fma(x, y[k], acc[i * QQ + k]);
-    }
-  }
-  T sums[RR * QQ];
-  fold(acc, RR * QQ, sums);
+  V acc[RR][kSums];
   for (int i = 0; i < RR; i++)
+    for (int k = 0; k < kSums; k++) acc[i][k] = V{};
+  auto step = [&](auto get, ll j) {
+    V x[RR];
+    for (int i = 0; i < RR; i++) x[i] = get(a + i * p.lda + j);
     for (int k = 0; k < QQ; k++) {
-      const ll at = (r + i) * p.ld + q + k;
-      T sum = p.alpha * sums[i * QQ + k];
-      if (p.beta != T(0)) sum += p.beta * p.c[at];
-      p.out[at] = sum;
+      V y = get(b + k * p.ldb + j);
+      for (int i = 0; i < RR; i++) acc[i][k] = fma(x[i], y, acc[i][k]);
     }
+  };
+  ll j = 0;
+  for (; j + W <= p.depth; j += W) step([](const T* from) { return load(from); }, j);
+  const int rest = static_cast<int>(p.depth - j);
+  if (rest) step([rest](const T* from) { return load_n(from, rest); }, j);
+  for (int i = 0; i < RR; i++) {
+    const ll at = (r + i) * p.ld + q;
+    for (int k = 0; k < QQ; k += 4) {
+      auto sum = p.alpha * fold(acc[i] + k);
+      if (QQ == 1) {
+        p.out[at] = p.beta == T(0) ? sum[0] : sum[0] + p.beta * p.c[at];
+        continue;
+      }
+      decltype(sum) c;
+      if (p.beta != T(0)) {
+        __builtin_memcpy(&c, p.c + at + k, sizeof c);
+        sum += p.beta * c;
+      }
+      __builtin_memcpy(p.out + at + k, &sum, sizeof sum);
+    }
+  }
 }
 
-// Columns taken together for RR rows: about 12 accumulators.
-constexpr int columns_together(int rows) {
-  return rows >= 5 ? 2 : rows == 4 ? 3 : rows == 3 ? 4 : rows == 2 ? 5 : 8;
-}
-
+// RR rows of out, columns [q0, q1).
 template <class T, int RR>
 void strip(const Pass<T>& p, ll r, ll q0, ll q1) {
-  constexpr int QQ = columns_together(RR);
+  constexpr int QQ = RR == 1 ? 8 : 4;
   ll q = q0;
   for (; q + QQ <= q1; q += QQ) tile<T, RR, QQ>(p, r, q);
+  if (QQ == 8 && q + 4 <= q1) {
+    tile<T, RR, 4>(p, r, q);
+    q += 4;
+  }
   for (; q < q1; q++) tile<T, RR, 1>(p, r, q);
 }
 
 template <class T>
 void all_elements(const Product<T>& g, ll q0, ll q1) {
-  // Columns in groups that stay in L1 while all rows of a pass by.
-  ll group = 8192 / (g.k < kDepth ? g.k + 1 : kDepth);
-  group = group < 20 ? 20 : group / 20 * 20;
-  for (ll j = 0; j < g.k || j == 0; j += kDepth) {
-    Pass<T> p{g.a + j,         g.b + j, g.lda, g.ldb,   g.k - j < kDepth ? g.k - j : kDepth,
-              j ? g.out : g.c, g.out,   g.n,   g.alpha, j ? T(1) : g.beta};
-    for (ll q = q0; q < q1; q += group) {
-      const ll end = q + group < q1 ? q + group : q1;
+  // Columns in groups whose rows of b stay in L1 while the rows of a pass by.
+  ll group = 6144 / (g.k < kDepth ? g.k + 1 : kDepth) / 8 * 8;
+  if (group < 8) group = 8;
+  for (ll q = q0; q < q1; q += group) {
+    const ll end = q + group < q1 ? q + group : q1;
+    ll j = 0;
+    do {  // once even for an empty sum
+      Pass<T> p{g.a + j,         g.b + j, g.lda, g.ldb,   g.k - j < kDepth ? g.k - j : kDepth,
+                j ? g.out : g.c, g.out,   g.n,   g.alpha, j ? T(1) : g.beta};
       ll r = 0;
       while (r < g.m) {
-        const ll left = g.m - r;
-        // 5 + 5 rather than 6 + 4; a rest of 6 is 3 + 3
-        const int rows = left >= 10 || left == 5  ? 5
-                         : left >= 7              ? 4
-                         : left == 6 || left == 3 ? 3
-                                                  : static_cast<int>(left);
-        switch (rows) {
-          case 5:
-            strip<T, 5>(p, r, q, end);
-            break;
-          case 4:
-            strip<T, 4>(p, r, q, end);
-            break;
-          case 3:
-            strip<T, 3>(p, r, q, end);
-            break;
-          case 2:
-            strip<T, 2>(p, r, q, end);
-            break;
-          default:
-            strip<T, 1>(p, r, q, end);
-        }
-        r += rows;
+        const ll left = g.m - r;  // 3 + 2 + 2 rather than 3 + 3 + 1
+        if (left == 1)
+          strip<T, 1>(p, r, q, end), r += 1;
+        else if (left == 2 || left == 4)
+          strip<T, 2>(p, r, q, end), r += 2;
+        else
+          strip<T, 3>(p, r, q, end), r += 3;
       }
-    }
+      j += kDepth;
+    } while (j < g.k);
+    gemm_finish(g, 0, g.m, q, end);
   }
-  for (ll q = q0; q < q1; q += group) gemm_finish(g, 0, g.m, q, q + group < q1 ? q + group : q1);
 }
 
 // Four columns of one row; two accumulators each.
 template <class T>
-void four(const T* a, const T* const b[4], ll depth, T* sums) {
+auto four(const T* a, const T* const b[4], ll depth) {
   typedef typename Vec<T>::type V;
   constexpr int W = Vec<T>::width;
   const T *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3];
@@ -192,7 +172,7 @@ void four(const T* a, const T* const b[4], ll depth, T* sums) {
     s[3] = fma(x, load_n(b3 + j, n), s[3]);
   }
   for (int i = 0; i < 4; i++) s[i] += t[i];
-  fold(s, 4, sums);
+  return fold(s);
 }
 
 // The elements where the factor is not zero; form kDotMulActGrad with relu or mul.
@@ -226,8 +206,7 @@ void living_elements(const Product<T>& g, ll q0, ll q1) {
           alive &= alive ? alive - 1 : 0;
           b[i] = g.b + (q + at[i]) * g.ldb;
         }
-        T sums[4];
-        four(a, b, g.k, sums);
+        const auto sums = four(a, b, g.k);
         for (int i = 0; i < 4; i++) out[at[i]] = relu ? sums[i] : sums[i] * y[at[i]];
       }
     }

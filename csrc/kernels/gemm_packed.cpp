@@ -87,10 +87,15 @@ Tile<T> pick_tile(int rows) {
   }
   SYMCONV_TILE(1)
   SYMCONV_TILE(2)
-  SYMCONV_TILE(3) SYMCONV_TILE(4) SYMCONV_TILE(5) SYMCONV_TILE(6) SYMCONV_TILE(7) SYMCONV_TILE(8)
-      SYMCONV_TILE(9) SYMCONV_TILE(10) SYMCONV_TILE(11)
+  SYMCONV_TILE(3)
+  SYMCONV_TILE(4)
+  SYMCONV_TILE(5)
+  SYMCONV_TILE(6)
+  SYMCONV_TILE(7)
+  SYMCONV_TILE(8)
+  SYMCONV_TILE(9) SYMCONV_TILE(10) SYMCONV_TILE(11)
 #undef SYMCONV_TILE
-          return tile<T, kMR, NV>;
+      return tile<T, kMR, NV>;
 }
 
 // to[p * width + i] = from[i * across + p * along] for i < width, p < count. One of the strides is 1.

@@ -1,13 +1,14 @@
 // gemm_rows: out[r, :] = finish(beta c[r, :] + sum_j alpha op(a)[r, j] b[j, :]), b stored as [K, N].
 //
-// One row of out, at most kMaxVectors vectors of it, stays in registers while the non-zero elements of that row of
-// op(a) are visited; each brings one row of b, read straight from where it lies. An FMA per load is what the machine
-// can do, so nothing is lost against register tiles where a is dense, and time falls with the zeros where it
-// is not (pixels, ReLU, dropout). Narrow outputs take several rows at once to keep the FMA pipes busy.
+// b is read straight from where it lies, kBlock rows at a time. Two ways to visit it:
+//   walk    one row of out, at most 13 vectors of it, stays in registers while the non-zero elements of that row of
+//           op(a) are visited; each brings one row of b. Time falls with the zeros of a (pixels, ReLU, dropout).
+//   tile    several rows of out by a few vectors, every element of a: fewer loads for each FMA, for dense a.
+// The density of a, sampled, decides; both cost the same near the threshold.
 //
-// It serves the forward product of small batches (a = x, j along the features), and the rank-k update
-// w += alpha x^T dy (a = x^T, j along the batch) that touches no row of w whose inputs are all zero.
-// Zeros of a hide NaN and infinity in b: only where a is exactly 0.
+// This serves the forward product of small batches (a = x, j along the features), and the rank-k update
+// w += alpha x^T dy (a = x^T, j along the batch), where a walk touches no row of w whose inputs are all zero.
+// A walk's zeros hide NaN and infinity in b: only where a is exactly 0.
 #include "gemm.h"
 
 namespace symconv {
@@ -29,133 +30,155 @@ struct Pass {
   ll row, col;
   const T* b;  // row 0 of this block, first column of this panel
   ll ldb;
+  int count;   // rows of b in this block
   const T* c;  // first column of this panel
   T* out;
   ll ld;  // of c and out
-  T beta;
+  T alpha, beta;
   Start start;
   int last;     // offset of the last vector: it overlaps the one before where columns are no multiple of W
   int columns;  // only for panels narrower than one vector
 };
 
-// RR rows from r on, NV vectors; `bits` says which j of the block some of the rows need.
-template <class T, int RR, int NV, bool kNarrow>
-void walk(const Pass<T>& p, ll r, uint64_t bits) {
+// The vectors of a panel; a narrow one is a single vector of which `columns` lanes exist.
+template <class T, int NV, bool kNarrow>
+struct Panel {
   typedef typename Vec<T>::type V;
-  constexpr int W = Vec<T>::width;
-  auto get = [&](const T* q, int v) {
-    if (kNarrow) return load_n(q, p.columns);
-    return load(v == NV - 1 ? q + p.last : q + v * W);
-  };
-  V acc[RR][NV];
-  for (int i = 0; i < RR; i++) {
-    const T* c = p.c + (r + i) * p.ld;
-    for (int v = 0; v < NV; v++) {
-      if (p.start == kZero)
-        acc[i][v] = V{};
-      else
-        acc[i][v] = get(c, v);
-    }
+  static constexpr int W = Vec<T>::width;
+  int columns, last;
+  V get(const T* q, int v) const {
+    if (kNarrow) return load_n(q, columns);
+    return load(v == NV - 1 ? q + last : q + v * W);
+  }
+  void put(T* q, int v, V x) const {
+    if (kNarrow)
+      store_n(q, x, columns);
+    else
+      store(v == NV - 1 ? q + last : q + v * W, x);
+  }
+};
+
+// Rows [r, r + rows), the j whose bits are set; where `may_skip`, rows without any are left alone.
+template <class T, int NV, bool kNarrow>
+void walk(const Pass<T>& pass, ll r, int rows, const uint64_t* found, bool may_skip) {
+  typedef typename Vec<T>::type V;
+  const Pass<T> p = pass;
+  const Panel<T, NV, kNarrow> panel{p.columns, p.last};
+  for (int i = 0; i < rows; i++) {
+    uint64_t bits = found[i];
+    if (!bits && may_skip) continue;
+    V acc[NV];
+    // All loads of a row come before its stores: overlapping vectors agree on the lanes they share.
+    for (int v = 0; v < NV; v++) acc[v] = p.start == kZero ? V{} : panel.get(p.c + (r + i) * p.ld, v);
     if (p.start == kScale)
-      for (int v = 0; v < NV; v++) acc[i][v] *= p.beta;
-  }
-  const T* a = p.a + r * p.row;
-  while (bits) {
-    int j = __builtin_ctzll(bits);
-    bits &= bits - 1;
-    const T* b = p.b + j * p.ldb;
-    V x[RR];
-    for (int i = 0; i < RR; i++) x[i] = set1(a[i * p.row + j * p.col]);
-    for (int v = 0; v < NV; v++) {
-      V y = get(b, v);
-      for (int i = 0; i < RR; i++) acc[i][v] = fma(x[i], y, acc[i][v]);
+      for (int v = 0; v < NV; v++) acc[v] *= p.beta;
+    const T* a = p.a + (r + i) * p.row;
+    while (bits) {
+      const int j = __builtin_ctzll(bits);
+      bits &= bits - 1;
+      const V x = set1(p.alpha * a[j * p.col]);
+      const T* b = p.b + j * p.ldb;
+      for (int v = 0; v < NV; v++) acc[v] = fma(x, panel.get(b, v), acc[v]);
     }
+    for (int v = 0; v < NV; v++) panel.put(p.out + (r + i) * p.ld, v, acc[v]);
   }
-  for (int i = 0; i < RR; i++) {
-    T* out = p.out + (r + i) * p.ld;
-    for (int v = 0; v < NV; v++) {
-      if (kNarrow)
-        store_n(out, acc[i][v], p.columns);
-      else
-        store(v == NV - 1 ? out + p.last : out + v * W, acc[i][v]);
+}
+
+// `tiles` tiles of RR rows from r on, every j.
+template <class T, int RR, int NV, bool kNarrow>
+void tile(const Pass<T>& pass, ll r, ll tiles) {
+  typedef typename Vec<T>::type V;
+  const Pass<T> p = pass;
+  const Panel<T, NV, kNarrow> panel{p.columns, p.last};
+  for (; tiles > 0; tiles--, r += RR) {
+    if (p.start != kZero)
+      for (int i = 0; i < RR; i++) __builtin_prefetch(p.c + (r + i) * p.ld, 1);
+    V acc[RR][NV];
+    for (int i = 0; i < RR; i++)
+      for (int v = 0; v < NV; v++) acc[i][v] = V{};
+    const T* a = p.a + r * p.row;
+    const T* b = p.b;
+    for (int j = 0; j < p.count; j++, a += p.col, b += p.ldb) {
+      if constexpr (RR <= NV) {
+        V x[RR];
+        for (int i = 0; i < RR; i++) x[i] = set1(a[i * p.row]);
+        for (int v = 0; v < NV; v++) {
+          V y = panel.get(b, v);
+          for (int i = 0; i < RR; i++) acc[i][v] = fma(x[i], y, acc[i][v]);
+        }
+      } else {
+        V y[NV];
+        for (int v = 0; v < NV; v++) y[v] = panel.get(b, v);
+        for (int i = 0; i < RR; i++) {
+          V x = set1(a[i * p.row]);
+          for (int v = 0; v < NV; v++) acc[i][v] = fma(x, y[v], acc[i][v]);
+        }
+      }
+    }
+    for (int i = 0; i < RR; i++) {
+      const T* c = p.c + (r + i) * p.ld;
+      for (int v = 0; v < NV; v++) acc[i][v] *= p.alpha;
+      if (p.start == kAdd)
+        for (int v = 0; v < NV; v++) acc[i][v] += panel.get(c, v);
+      if (p.start == kScale)
+        for (int v = 0; v < NV; v++) acc[i][v] = fma(set1(p.beta), panel.get(c, v), acc[i][v]);
+      for (int v = 0; v < NV; v++) panel.put(p.out + (r + i) * p.ld, v, acc[i][v]);
     }
   }
 }
 
 template <class T>
-using Walk = void (*)(const Pass<T>&, ll, uint64_t);
+using Walk = void (*)(const Pass<T>&, ll, int, const uint64_t*, bool);
 
-// Rows taken together so that about 12 accumulators are in flight.
-constexpr int rows_together(int vectors) {
-  return vectors >= 7 ? 1 : vectors >= 5 ? 2 : vectors == 4 ? 3 : vectors == 3 ? 4 : 6;
+template <class T>
+Walk<T> pick_walk(int vectors, bool narrow) {
+  static constexpr Walk<T> walks[kMaxVectors + 1] = {
+      walk<T, 1, true>,   walk<T, 1, false>,  walk<T, 2, false>,  walk<T, 3, false>, walk<T, 4, false>,
+      walk<T, 5, false>,  walk<T, 6, false>,  walk<T, 7, false>,  walk<T, 8, false>, walk<T, 9, false>,
+      walk<T, 10, false>, walk<T, 11, false>, walk<T, 12, false>, walk<T, 13, false>};
+  return walks[narrow ? 0 : vectors];
 }
 
-template <class T, int NV>
-Walk<T> pick_rows(int rows) {
-  constexpr int most = rows_together(NV);
+template <class T>
+using TileOf = void (*)(const Pass<T>&, ll, ll);
+
+// Rows of a tile of that many vectors: 12 accumulators.
+constexpr int tile_rows(int vectors) { return vectors >= 5 ? 2 : vectors == 4 ? 3 : vectors == 3 ? 4 : 6; }
+// Vectors of a tile when there are that many rows in all.
+constexpr int tile_vectors(ll rows) { return rows >= 4 ? 3 : rows == 3 ? 4 : 6; }
+
+template <class T, int NV, bool kNarrow>
+TileOf<T> pick_tile_rows(int rows) {
+  constexpr int most = tile_rows(NV);
   if constexpr (most >= 6) {
-    if (rows >= 6) return walk<T, 6, NV, false>;
-    if (rows == 5) return walk<T, 5, NV, false>;
+    if (rows >= 6) return tile<T, 6, NV, kNarrow>;
+    if (rows == 5) return tile<T, 5, NV, kNarrow>;
   }
   if constexpr (most >= 4) {
-    if (rows == 4) return walk<T, 4, NV, false>;
+    if (rows == 4) return tile<T, 4, NV, kNarrow>;
   }
   if constexpr (most >= 3) {
-    if (rows == 3) return walk<T, 3, NV, false>;
+    if (rows == 3) return tile<T, 3, NV, kNarrow>;
   }
-  if constexpr (most >= 2) {
-    if (rows == 2) return walk<T, 2, NV, false>;
-  }
-  return walk<T, 1, NV, false>;
+  return rows == 2 ? tile<T, 2, NV, kNarrow> : tile<T, 1, NV, kNarrow>;
 }
 
 template <class T>
-Walk<T> pick_narrow(int rows) {
-  switch (rows) {
-    case 1:
-      return walk<T, 1, 1, true>;
-    case 2:
-      return walk<T, 2, 1, true>;
-    case 3:
-      return walk<T, 3, 1, true>;
-    case 4:
-      return walk<T, 4, 1, true>;
-    case 5:
-      return walk<T, 5, 1, true>;
-    default:
-      return walk<T, 6, 1, true>;
-  }
-}
-
-template <class T>
-Walk<T> pick(int vectors, int rows) {
+TileOf<T> pick_tile(int vectors, bool narrow, int rows) {
+  if (narrow) return pick_tile_rows<T, 1, true>(rows);
   switch (vectors) {
     case 1:
-      return pick_rows<T, 1>(rows);
+      return pick_tile_rows<T, 1, false>(rows);
     case 2:
-      return pick_rows<T, 2>(rows);
+      return pick_tile_rows<T, 2, false>(rows);
     case 3:
-      return pick_rows<T, 3>(rows);
+      return pick_tile_rows<T, 3, false>(rows);
     case 4:
-      return pick_rows<T, 4>(rows);
+      return pick_tile_rows<T, 4, false>(rows);
     case 5:
-      return pick_rows<T, 5>(rows);
-    case 6:
-      return pick_rows<T, 6>(rows);
-    case 7:
-      return pick_rows<T, 7>(rows);
-    case 8:
-      return pick_rows<T, 8>(rows);
-    case 9:
-      return pick_rows<T, 9>(rows);
-    case 10:
-      return pick_rows<T, 10>(rows);
-    case 11:
-      return pick_rows<T, 11>(rows);
-    case 12:
-      return pick_rows<T, 12>(rows);
+      return pick_tile_rows<T, 5, false>(rows);
     default:
-      return pick_rows<T, 13>(rows);
+      return pick_tile_rows<T, 6, false>(rows);
   }
 }
 
@@ -193,63 +216,72 @@ void find_bits(const T* a, ll row, ll col, ll r0, int rows, int count, uint64_t*
   }
 }
 
+// A small b that many rows visit is copied into rows of whole vectors, which cross no cache line.
+bool copies_b(ll rows, ll terms, ll vectors) {
+  return rows >= 4 * kChunk && terms * vectors <= kBlock * kMaxVectors;
+}
+
+// Whether a walk is the cheaper visit. In units of half an FMA: it pays for loads that cross cache lines, and
+// where out is narrow for the latency of its few accumulators.
+bool walks(ll rows, ll terms, ll vectors, double density) {
+  const double across = copies_b(rows, terms, vectors) ? 1.05 : 1.4;
+  const double each = across * static_cast<double>(vectors);
+  return rows == 1 || density * (each > 8 ? each : 8) < static_cast<double>(vectors);
+}
+
+// Rows [r0, r1) of one panel and block.
+template <class T>
+void visit(const Pass<T>& p, ll r0, ll r1, int vectors, bool narrow, bool walking) {
+  if (walking) {
+    const Walk<T> f = pick_walk<T>(vectors, narrow);
+    const bool may_skip = p.start == kAdd && p.c == p.out;
+    for (ll r = r0; r < r1; r += kChunk) {
+      const int rows = static_cast<int>(r1 - r < kChunk ? r1 - r : kChunk);
+      uint64_t bits[kChunk];
+      find_bits(p.a, p.row, p.col, r, rows, p.count, bits);
+      f(p, r, rows, bits, may_skip);
+    }
+    return;
+  }
+  // Tiles of rows as even as possible: 10 rows are 5 + 5, not 6 + 4.
+  const ll rows = r1 - r0, most = tile_rows(vectors), tiles = (rows + most - 1) / most;
+  const int larger = static_cast<int>((rows + tiles - 1) / tiles);
+  const ll large = rows - tiles * (larger - 1);  // tiles of the larger size
+  pick_tile<T>(vectors, narrow, larger)(p, r0, large);
+  if (large < tiles) pick_tile<T>(vectors, narrow, larger - 1)(p, r0 + large * larger, tiles - large);
+}
+
 // Rows [r0, r1) of out from j in [j0, j1). With `partial` the sum goes there ([m, n], from zero) instead of out.
 template <class T>
-void rows_range(const Product<T>& g, ll r0, ll r1, ll j0, ll j1, T* partial, T* scratch) {
+void rows_range(const Product<T>& g, ll r0, ll r1, ll j0, ll j1, bool walking, T* partial, T* scratch) {
   constexpr int W = Vec<T>::width;
-  const bool scale_b = g.alpha != T(1);
-  const int vectors = static_cast<int>((g.n + W - 1) / W);
-  const int panels = (vectors + kMaxVectors - 1) / kMaxVectors;
-  const bool in_place = g.in_place() && !partial;
-  // With one pass, or where each pass first scales its block of b, the rows are not blocked.
-  const ll outer = scale_b || j1 - j0 <= kBlock ? r1 - r0 : kOuter;
-  for (ll ro = r0; ro < r1; ro += outer) {
-    const ll ro_end = ro + outer < r1 ? ro + outer : r1;
+  const ll vectors = (g.n + W - 1) / W;
+  const ll widest = walking ? kMaxVectors : tile_vectors(r1 - r0);
+  const ll panels = (vectors + widest - 1) / widest;
+  const bool copy = walking && copies_b(r1 - r0, j1 - j0, vectors);
+  if (copy)
+    for (ll j = j0; j < j1; j++)
+      for (ll i = 0; i < g.n; i++) scratch[(j - j0) * vectors * W + i] = g.alpha * g.b[j * g.ldb + i];
+  for (ll ro = r0; ro < r1; ro += kOuter) {
+    const ll ro_end = ro + kOuter < r1 ? ro + kOuter : r1;
     ll jb = j0;
     do {  // once even for an empty sum: beta c is still due
-      const int count = static_cast<int>(j1 - jb < kBlock ? j1 - jb : kBlock);
       const bool first = jb == j0;
-      for (int panel = 0; panel < panels; panel++) {
+      for (ll panel = 0; panel < panels; panel++) {
         const ll c0 = vectors * panel / panels * W, v1 = vectors * (panel + 1) / panels;
         const ll c1 = v1 * W < g.n ? v1 * W : g.n;
-        const int nv = static_cast<int>((c1 - c0 + W - 1) / W), columns = static_cast<int>(c1 - c0);
-        const bool narrow = columns < W;
         Pass<T> p;
+        p.count = static_cast<int>(j1 - jb < kBlock ? j1 - jb : kBlock);
         p.row = g.a_row(), p.col = g.a_col();
         p.a = g.a + jb * p.col;
-        p.b = g.b + jb * g.ldb + c0, p.ldb = g.ldb;
+        p.ldb = copy ? vectors * W : g.ldb;
+        p.b = (copy ? scratch + (jb - j0) * p.ldb : g.b + jb * p.ldb) + c0;
         p.out = (partial ? partial : g.out) + c0, p.ld = g.n;
         p.c = first && !partial ? g.c + c0 : p.out;
-        p.beta = g.beta;
+        p.alpha = copy ? T(1) : g.alpha, p.beta = g.beta;
         p.start = !first ? kAdd : partial || g.beta == T(0) ? kZero : g.beta == T(1) ? kAdd : kScale;
-        p.last = columns - W, p.columns = columns;
-        if (scale_b && count > 0) {
-          for (int j = 0; j < count; j++) {
-            const T* from = p.b + j * p.ldb;
-            T* to = scratch + static_cast<ll>(j) * columns;
-            for (int i = 0; i < columns; i++) to[i] = g.alpha * from[i];
-          }
-          p.b = scratch, p.ldb = columns;
-        }
-        const int together = narrow ? 6 : rows_together(nv);
-        const bool skip = nv >= 3;  // else finding the zeros costs more than it saves
-        const uint64_t all = count == 64 ? ~uint64_t{0} : (uint64_t{1} << count) - 1;
-        const bool untouched = p.start == kAdd && (in_place || !first);
-        const Walk<T> full = narrow ? pick_narrow<T>(together) : pick<T>(nv, together);
-        for (ll rc = ro; rc < ro_end; rc += kChunk) {
-          const int rows = static_cast<int>(ro_end - rc < kChunk ? ro_end - rc : kChunk);
-          uint64_t bits[kChunk];
-          if (skip) find_bits(g.a + jb * p.col, p.row, p.col, rc, rows, count, bits);
-          for (int i = 0; i < rows; i += together) {
-            const int rr = rows - i < together ? rows - i : together;
-            uint64_t wanted = skip ? 0 : all;
-            if (skip)
-              for (int k = 0; k < rr; k++) wanted |= bits[i + k];
-            if (!wanted && untouched) continue;
-            Walk<T> f = rr == together ? full : narrow ? pick_narrow<T>(rr) : pick<T>(nv, rr);
-            f(p, rc + i, wanted);
-          }
-        }
+        p.columns = static_cast<int>(c1 - c0), p.last = p.columns - W;
+        visit(p, ro, ro_end, (p.columns + W - 1) / W, p.columns < W, walking);
       }
       jb += kBlock;
     } while (jb < j1);
@@ -261,17 +293,18 @@ constexpr ll kSplitK = 256;  // least j per thread where the sum is split
 
 bool splits_k(ll m, ll k, int threads) { return m < 8 * threads && k >= kSplitK * threads; }
 
-constexpr size_t kBlockBytes = kBlock * kMaxVectors * 4 * VF_WIDTH;  // one scaled block of b, per thread
+constexpr size_t kBlockBytes = kBlock * kMaxVectors * 4 * VF_WIDTH;  // a copy of b, per thread
 
 template <class T>
 void rows_core(const Product<T>& g, void* scratch, ThreadPool* pool) {
   const int threads = pool ? pool->size() : 1;
   char* base = static_cast<char*>(scratch);
   if (g.m == 0 || g.n == 0) return;
-  double flops = 2.0 * g.m * g.n * g.k;
-  if (threads > 1 && flops >= kShareFlops) flops *= sampled_density(g.a, g.m * g.k);
+  const double density = sampled_density(g.a, g.m * g.k);
+  const bool walking = walks(g.m, g.k, (g.n + Vec<T>::width - 1) / Vec<T>::width, density);
+  const double flops = 2.0 * g.m * g.n * g.k * (walking ? density : 1.0);
   if (threads == 1 || flops < kShareFlops)
-    return rows_range(g, 0, g.m, 0, g.k, static_cast<T*>(nullptr), reinterpret_cast<T*>(base));
+    return rows_range(g, 0, g.m, 0, g.k, walking, static_cast<T*>(nullptr), reinterpret_cast<T*>(base));
   if (splits_k(g.m, g.k, threads)) {
     // Each thread keeps to its rows of b, which are the rows of the weights that it updates.
     T* partials = reinterpret_cast<T*>(base + threads * kBlockBytes);
@@ -279,7 +312,7 @@ void rows_core(const Product<T>& g, void* scratch, ThreadPool* pool) {
     Product<T> plain = g;
     plain.form = kDot;
     parallel_for(pool, threads, [&](int task, int part) {
-      rows_range(plain, 0, g.m, g.k * task / threads, g.k * (task + 1) / threads,
+      rows_range(plain, 0, g.m, g.k * task / threads, g.k * (task + 1) / threads, walking,
                  task ? partials + (task - 1) * size : nullptr,
                  reinterpret_cast<T*>(base + part * kBlockBytes));
     });
@@ -291,7 +324,7 @@ void rows_core(const Product<T>& g, void* scratch, ThreadPool* pool) {
   }
   const ll tasks = threads < g.m ? threads : g.m;
   parallel_for(pool, static_cast<int>(tasks), [&](int task, int part) {
-    rows_range(g, g.m * task / tasks, g.m * (task + 1) / tasks, 0, g.k, static_cast<T*>(nullptr),
+    rows_range(g, g.m * task / tasks, g.m * (task + 1) / tasks, 0, g.k, walking, static_cast<T*>(nullptr),
                reinterpret_cast<T*>(base + part * kBlockBytes));
   });
 }
