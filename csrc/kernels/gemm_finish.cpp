@@ -2,20 +2,31 @@
 #include <math.h>
 
 #include "gemm.h"
+#include "vmath.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
+
+static inline vd sigmoid(vd x) {
+  for (int i = 0; i < VD_WIDTH; i++) x[i] = 1.0 / (1.0 + ::exp(-x[i]));
+  return x;
+}
+static inline vd tanh(vd x) {
+  for (int i = 0; i < VD_WIDTH; i++) x[i] = ::tanh(x[i]);
+  return x;
+}
+
 namespace {
 
-template <class T>
-T activate(T x, int activation) {
+template <class V>
+V activate(V x, int activation) {
   switch (activation) {
     case kRelu:
-      return x > T(0) ? x : T(0);
+      return max(V{}, x);  // in this order a NaN stays
     case kSigmoid:
-      return T(1) / (T(1) + static_cast<T>(exp(-x)));
+      return sigmoid(x);
     case kTanh:
-      return static_cast<T>(tanh(x));
+      return tanh(x);
     default:
       return x;
   }
@@ -37,25 +48,31 @@ V factor(V y, int activation) {
   }
 }
 
+// out[c] = f(out[c], y[c]) over [c0, c1), whole vectors first.
+template <class T, class F>
+void update_row(T* out, const T* y, ll c0, ll c1, const F& f) {
+  constexpr int W = Vec<T>::width;
+  ll c = c0;
+  for (; c + W <= c1; c += W) store(out + c, f(load(out + c), load(y + c)));
+  const int n = static_cast<int>(c1 - c);
+  if (n) store_n(out + c, f(load_n(out + c, n), load_n(y + c, n)), n);
+}
+
 template <class T>
 void finish(const Product<T>& g, ll r0, ll r1, ll c0, ll c1) {
-  if (g.form == kDenseAct) {
-    for (ll r = r0; r < r1; r++) {
-      T* out = g.out + r * g.n;
-      for (ll c = c0; c < c1; c++) out[c] = activate(out[c] + g.bias[c * g.bias_step], g.activation);
-    }
-  } else if (g.form == kDotMulActGrad && g.activation != kLinear) {
-    typedef typename Vec<T>::type V;
-    constexpr int W = Vec<T>::width;
-    for (ll r = r0; r < r1; r++) {
-      T* out = g.out + r * g.n;
-      const T* y = g.y + r * g.n;
+  typedef typename Vec<T>::type V;
+  for (ll r = r0; r < r1; r++) {
+    T* out = g.out + r * g.n;
+    if (g.form == kDenseAct && g.bias_step == 0) {
+      update_row(out, out, c0, c1, [&](V x, V) { return activate(x + g.bias[0], g.activation); });
+    } else if (g.form == kDenseAct) {
+      update_row(out, g.bias, c0, c1, [&](V x, V bias) { return activate(x + bias, g.activation); });
+    } else if (g.form == kDotMulActGrad && g.activation != kLinear) {
       // A factor of zero hides even an infinite product, whichever kernel ran.
-      auto scale = [&](V product, V f) { return select(f == T(0), V{}, product * f); };
-      ll c = c0;
-      for (; c + W <= c1; c += W) store(out + c, scale(load(out + c), factor<T>(load(y + c), g.activation)));
-      int n = static_cast<int>(c1 - c);
-      if (n) store_n(out + c, scale(load_n(out + c, n), factor<T>(load_n(y + c, n), g.activation)), n);
+      update_row(out, g.y + r * g.n, c0, c1, [&](V x, V y) {
+        const V f = factor<T>(y, g.activation);
+        return select(f == T(0), V{}, x * f);
+      });
     }
   }
 }

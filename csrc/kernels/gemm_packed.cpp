@@ -79,23 +79,12 @@ void tile(ll kc, const T* __restrict a, const T* __restrict b, const Target<T>& 
 template <class T>
 using Tile = void (*)(ll, const T*, const T*, const Target<T>&);
 
-template <class T, int NV>
+template <class T, int NV, int MR = kMR>
 Tile<T> pick_tile(int rows) {
-#define SYMCONV_TILE(MR)                    \
-  if constexpr (MR <= kMR) {                \
-    if (rows == MR) return tile<T, MR, NV>; \
+  if constexpr (MR > 1) {
+    if (rows < MR) return pick_tile<T, NV, MR - 1>(rows);
   }
-  SYMCONV_TILE(1)
-  SYMCONV_TILE(2)
-  SYMCONV_TILE(3)
-  SYMCONV_TILE(4)
-  SYMCONV_TILE(5)
-  SYMCONV_TILE(6)
-  SYMCONV_TILE(7)
-  SYMCONV_TILE(8)
-  SYMCONV_TILE(9) SYMCONV_TILE(10) SYMCONV_TILE(11)
-#undef SYMCONV_TILE
-      return tile<T, kMR, NV>;
+  return tile<T, MR, NV>;
 }
 
 // to[p * width + i] = from[i * across + p * along] for i < width, p < count. One of the strides is 1.
