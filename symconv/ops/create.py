@@ -148,7 +148,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None
     elif all(isinstance(v, Constant) for v in operands):
         if _is(by, 0):
             raise ShapeError(f"arange: step is 0 (start {begin}, stop {end})")
-        length = constant(ArangeLength().reference(*(v.data for v in operands)))  # type: ignore[attr-defined]
+        length = constant(ArangeLength().reference(*(v.data for v in operands)))
     else:
         length = ArangeLength()(begin, end, by)
     return Arange()(_cast(begin, dtype), _cast(by, dtype), length)

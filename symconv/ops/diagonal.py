@@ -66,9 +66,9 @@ def _triangle(x: Any, k: Any, what: str, upper: bool) -> Variable:
     x, k = as_variable(x), _offset(k, what)
     if x.ndim < 2:
         raise ShapeError(f"{what}: needs a matrix or more, got {x.type} from {x.origin}")
-    rows = arange(shape_of(x, x.ndim - 2))[:, None]  # type: ignore[index]
+    rows = arange(shape_of(x, x.ndim - 2))[:, None]
     cols = arange(shape_of(x, x.ndim - 1))
-    return where((ge if upper else le)(cols - rows, k), x, 0)  # type: ignore[no-any-return]
+    return where((ge if upper else le)(cols - rows, k), x, 0)
 
 
 def triu(x: Any, k: int = 0) -> Variable:

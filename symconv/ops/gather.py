@@ -139,7 +139,7 @@ class Scatter(_Indexed):
 
         total: Any = 1
         for d in dims_of(y):
-            total = d * total  # type: ignore[operator]
+            total = d * total
         ids = reshape(arange(total), dims_of(y))
         written = Scatter(self.axis)(zeros_like(x, "int64"), ids, *indices)
         return cast(eq(AdvancedIndex(self.axis)(written, *indices), ids), y.dtype)
@@ -163,7 +163,7 @@ def _distinct(x: Variable, indices: Sequence[Variable], axis: int) -> bool:
     dims = x.type.shape[axis : axis + len(indices)]
     if None in dims:
         return False
-    arrays = [in_range(i.data, d, axis) for i, d in zip(indices, dims)]  # type: ignore[attr-defined,arg-type]
+    arrays = [in_range(i.data, d, axis) for i, d in zip(indices, dims)]  # type: ignore[arg-type]
     places = np.stack([a.ravel() for a in np.broadcast_arrays(*arrays)])
     return bool(np.unique(places, axis=1).shape[1] == places.shape[1])
 

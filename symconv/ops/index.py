@@ -76,7 +76,7 @@ class Selection:
                 y = transpose(y, [int(i) for i in np.argsort(self.order)])
             add = False  # y now holds the whole slice
         if not self.axes:
-            return y if self.arrays or not add else self.x + y  # type: ignore[operator,no-any-return]
+            return y if self.arrays or not add else self.x + y
         out: Variable = SetSlice(tuple(self.axes), tuple(self.steps), add)(self.x, y, *self.bounds[::2])
         return out
 
@@ -222,7 +222,7 @@ def _read_slice(chosen: Selection, axis: int, item: slice) -> None:
     step = item.step.data.item() if isinstance(item.step, Constant) and item.step.ndim == 0 else item.step
     if isinstance(step, Variable):
         raise ShapeError(f"the step of a slice must be a known int, got {step.type} from {step.origin}")
-    step = 1 if step is None else int(_as_scalar(step).data)  # type: ignore[attr-defined]
+    step = 1 if step is None else int(_as_scalar(step).data)
     if step == 0:
         raise ShapeError(f"the step of a slice cannot be 0, in {_show(item)}")
     bounds = [None if b is None else _bound(b) for b in (item.start, item.stop)]

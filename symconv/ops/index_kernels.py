@@ -134,7 +134,7 @@ def _fill_supports(node: Apply) -> str | None:
 
 
 def _fill_launch(node: Apply) -> Launch:
-    value: np.ndarray = node.inputs[0].data.reshape(())  # type: ignore[attr-defined]
+    value: np.ndarray = node.inputs[0].data.reshape(())
     return Launch(pack("FillParams", itemsize=value.itemsize, count=node.out.type.size, value=bits(value)))
 
 

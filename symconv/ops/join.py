@@ -49,7 +49,7 @@ class Concatenate(Op):
         for a, dims in enumerate(zip(*(x.type.shape for x in xs))):
             known = {d for d in dims if d is not None}
             if a == self.axis:
-                shape.append(None if None in dims else sum(dims))  # type: ignore[arg-type]
+                shape.append(None if None in dims else sum(dims))
             elif len(known) > 1:
                 raise op_error(self, xs, f"dimensions {sorted(known)} of axis {a} differ")
             else:
@@ -107,7 +107,7 @@ def _pieces(x: Variable, axis: int, sizes: Sequence[Variable]) -> list[Variable]
     for n in sizes:
         out.append(Slice((axis,), (1,))(x, start, n))
         known = (static_dim(start), static_dim(n))
-        start = constant(sum(known), "int64") if None not in known else start + n  # type: ignore[arg-type]
+        start = constant(sum(known), "int64") if None not in known else start + n
     return out
 
 
@@ -123,7 +123,7 @@ def split(x: Any, sections: int | Sequence[Any], axis: int = 0) -> list[Variable
         if sections < 1:
             raise ShapeError(f"split: needs at least one section, got {sections}")
         if dim is None:
-            size: Any = shape_of(x, axis) // int(sections)  # type: ignore[operator]
+            size: Any = shape_of(x, axis) // int(sections)
         elif dim % sections:
             raise ShapeError(
                 f"split: axis {axis} of {x.type} from {x.origin} does not divide into {sections} equal parts"
@@ -178,7 +178,7 @@ def _times(a: Variable, b: Variable) -> Variable:
     known = (static_dim(a), static_dim(b))
     if None not in known:
         return constant(known[0] * known[1], "int64")  # type: ignore[operator]
-    return b if known[0] == 1 else a if known[1] == 1 else a * b  # type: ignore[operator,no-any-return]
+    return b if known[0] == 1 else a if known[1] == 1 else a * b
 
 
 def flip(x: Any, axis: int | Sequence[int] | None = None) -> Variable:
@@ -186,7 +186,7 @@ def flip(x: Any, axis: int | Sequence[int] | None = None) -> Variable:
     x = as_variable(x)
     axes = normalize_axes(axis, x.ndim)
     whole = slice(None)
-    return x[tuple(slice(None, None, -1) if a in axes else whole for a in range(x.ndim))]  # type: ignore[index]
+    return x[tuple(slice(None, None, -1) if a in axes else whole for a in range(x.ndim))]
 
 
 def roll(x: Any, shift: int, axis: int | None = None) -> Variable:

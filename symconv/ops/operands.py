@@ -91,7 +91,7 @@ def as_dims(shape: Any) -> tuple[Variable, ...]:
         length = shape.type.shape[0]
         if length is None:
             raise ShapeError(f"a shape vector must have a known length, got {shape.type} from {shape.origin}")
-        return tuple(as_dim(shape[i]) for i in range(length))  # type: ignore[index]
+        return tuple(as_dim(shape[i]) for i in range(length))
     if isinstance(shape, (Sequence, np.ndarray)) and not isinstance(shape, str):
         return tuple(as_dim(d) for d in shape)
     return (as_dim(shape),)

@@ -101,7 +101,7 @@ class PadIndex(Op):
         return [None]
 
     def reference(self, dim: np.ndarray) -> np.ndarray:
-        return np.pad(np.arange(int(dim)), (self.before, self.after), mode=self.mode)  # type: ignore[call-overload,no-any-return]
+        return np.pad(np.arange(int(dim)), (self.before, self.after), mode=self.mode)  # type: ignore[call-overload]
 
 
 def _widths(x: Variable, width: Any) -> tuple[tuple[int, int], ...]:

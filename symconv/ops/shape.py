@@ -118,8 +118,8 @@ def reshape(x: Any, shape: Any) -> Variable:
                     f"reshape: {x.type} from {x.origin} does not divide into {[static_dim(d) for d in dims]}"
                 )
             dims[holes[0]] = constant(total // rest, "int64")
-        elif isinstance(rest, int) and rest == 1:
-            dims[holes[0]] = total  # type: ignore[call-overload]
+        elif isinstance(total, Variable) and isinstance(rest, int) and rest == 1:
+            dims[holes[0]] = total
         else:
             from symconv.ops.elementwise import floor_div
 

@@ -33,7 +33,7 @@ def _clip(bound: np.ndarray, dim: np.ndarray, step: int) -> np.ndarray:
 class _ScalarOp(Op):
     """int64 scalars in and out; `reference` also maps over arrays of them, element by element."""
 
-    def infer(self, *inputs: Variable) -> TensorType:
+    def infer(self, *inputs: Any, **_: Any) -> TensorType:
         return TensorType("int64", ())
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
@@ -42,7 +42,7 @@ class _ScalarOp(Op):
     def of(self, *inputs: Variable) -> Variable:
         """The op applied, at once if all inputs are known."""
         if all(isinstance(v, Constant) for v in inputs):
-            data = self.reference(*(v.data for v in inputs))  # type: ignore[attr-defined]
+            data = self.reference(*(v.data for v in inputs))
             return constant(data, "int64")
         out: Variable = self(*inputs)
         return out
@@ -342,7 +342,7 @@ class SetSlice(_Sliced):
     def simplify(self, x: Variable, y: Variable, *starts: Variable) -> Sequence[Variable] | None:
         full = x.type.is_concrete and x.type.shape == y.type.shape
         if full and all(s == 1 for s in self.steps):
-            return [x + y if self.add else y]  # type: ignore[operator]
+            return [x + y if self.add else y]
         if y.type.is_concrete and y.type.size == 0:
             return [x]
         return None
