@@ -16,6 +16,8 @@ def run_reference(node: Apply, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray
     """The node's outputs; a failure names the node, its operands and the user's line."""
     try:
         out = node.op.reference(*arrays)
+    except ExecutionError as error:
+        raise ExecutionError(f"{node.op.label()} from {node.origin}: {error}") from None
     except SymconvError:
         raise
     except Exception as error:
