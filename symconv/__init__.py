@@ -1,9 +1,9 @@
 """symconv: a symbolic graph compiler for convolutional networks.
 
-    import symconv as sc
-    x = sc.matrix("x"); w = sc.shared(np.zeros((784, 10), "float32"), name="w")
-    cost = ...                              # an expression of conv2d, max_pool2d, dot, softmax, ...
-    step = sc.function([x], cost, updates=[(w, w - 0.1 * sc.grad(cost, w))])
+import symconv as sc
+x = sc.matrix("x"); w = sc.shared(np.zeros((784, 10), "float32"), name="w")
+cost = ...                              # an expression of conv2d, max_pool2d, dot, softmax, ...
+step = sc.function([x], cost, updates=[(w, w - 0.1 * sc.grad(cost, w))])
 """
 
 from symconv import datasets as datasets

@@ -464,4 +464,4 @@ def evaluate_variable(variable: Variable, givens: Mapping[Variable, Any] | None 
     return result
 
 
-Variable.eval = evaluate_variable  # type: ignore[attr-defined]
+setattr(Variable, "eval", evaluate_variable)  # noqa: B010 - a method that graph/ cannot define

@@ -45,4 +45,6 @@ def run_with_core() -> Callable[..., subprocess.CompletedProcess]:
 @pytest.fixture(scope="session")
 def core() -> None:
     """Tests of the compiled core are skipped, with the way to build it, where it is missing."""
-    pytest.importorskip("symconv._core", reason="the C++ core is not built: python setup.py build_ext --inplace")
+    pytest.importorskip(
+        "symconv._core", reason="the C++ core is not built: python setup.py build_ext --inplace"
+    )

@@ -69,7 +69,7 @@ class Elementwise(Op):
     def result_dtype(self, *dtypes: str) -> str:
         return self.out_dtype or dtypes[0]
 
-    def compute(self, *arrays: Array) -> Array:
+    def compute(self, *arrays: Any, **_: Any) -> Array:
         raise NotImplementedError(type(self).__name__)
 
     def partials(self, node: Apply, dy: Variable) -> Partials:

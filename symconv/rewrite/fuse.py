@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from symconv.graph import Apply, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.traversal import Readers, clients
@@ -78,7 +80,7 @@ def _fuse(
     members = set(group)
     inputs = _outside(group)
     number = {v: i for i, v in enumerate(inputs)}
-    program = []
+    program: list[Any] = []
     for n in group:
         program.append((n.op, tuple(number[v] for v in n.inputs)))
         number[n.out] = len(inputs) + len(program) - 1

@@ -10,8 +10,8 @@ from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.verify import verify
 from symconv.rewrite.activation import share_relu
 from symconv.rewrite.algebra import algebra_rules
-from symconv.rewrite.conv_pool import fuse_conv_pool, move_past_pool
 from symconv.rewrite.constants import store_constants
+from symconv.rewrite.conv_pool import fuse_conv_pool, move_past_pool
 from symconv.rewrite.driver import RuleSet, Trace
 from symconv.rewrite.fuse import fuse_elementwise
 from symconv.rewrite.gemm import fuse_dense, fuse_gemm

@@ -166,26 +166,27 @@ def _sigmoid_slope_times_quotients(node: Apply) -> Variable | None:
     return None
 
 
-def _push(v: Variable, slope: Variable, s: Variable) -> tuple[Variable, int]:
+MAX_DEPTH = 32  # of the sums that are looked through
+
+
+def _push(v: Variable, slope: Variable, s: Variable, depth: int = 0) -> tuple[Variable, int]:
     """(v * slope with every division by s or 1 - s cancelled, how many there were)."""
-    node = v.owner
+    node = v.owner if depth < MAX_DEPTH else None
     if node is not None and node.op.name in ("add", "sub"):
-        a, n = _push(node.inputs[0], slope, s)
-        b, m = _push(node.inputs[1], slope, s)
+        a, n = _push(node.inputs[0], slope, s, depth + 1)
+        b, m = _push(node.inputs[1], slope, s, depth + 1)
         return node.op(a, b), n + m
     if node is not None and node.op.name == "neg":
-        a, n = _push(node.inputs[0], slope, s)
+        a, n = _push(node.inputs[0], slope, s, depth + 1)
         return neg(a), n
     if node is not None and node.op.name == "true_div":
         top, bottom = node.inputs
         if bottom is s:
             return mul(top, sigmoid(neg(s.owner.inputs[0]))), 1  # type: ignore[union-attr]
-        if (
-            _is(bottom.owner, "sub")
-            and bottom.owner.inputs[1] is s
-            and is_filled_with(bottom.owner.inputs[0], 1)
-        ):  # type: ignore[union-attr]
-            return mul(top, s), 1
+        rest = bottom.owner
+        if rest is not None and rest.op.name == "sub" and rest.inputs[1] is s:
+            if is_filled_with(rest.inputs[0], 1):
+                return mul(top, s), 1
     return mul(v, slope), 0
 
 
