@@ -9,6 +9,8 @@ from nn_helpers import DEVICES, blobs, same_weights
 import symconv as sc
 from symconv import nn
 from symconv.errors import ArgumentError, ConfigError, DTypeError, ShapeError
+from symconv.nn.draws import Draws
+from symconv.ops import philox
 
 
 def spread(values: np.ndarray, std: float) -> None:
@@ -51,6 +53,18 @@ def test_initial_weights_depend_on_the_seed_alone():
     assert not np.array_equal(a["conv1.w"], c["conv1.w"])
     with sc.config(seed=2):
         assert same_weights(nn.net("conv").build().get_weights(), c)
+
+
+def test_draws_are_philoxs_and_stay_the_same_for_good():
+    draws = Draws(5)
+    normal, uniform, order = draws.normal(2.0, 0.5, (3, 2)), draws.uniform(-1, 1, 4), draws.permutation(6)
+    words = philox.words64(5, 2**30 + 1, 0, 4)
+    assert np.array_equal(uniform, -1 + 2 * (words >> np.uint64(11)) * 2.0**-53)
+    assert normal.shape == (3, 2) and sorted(order) == list(range(6))
+    np.testing.assert_allclose(normal[0], [2.1644195041922183, 1.670849919428413], rtol=1e-12)
+    assert list(order) == [3, 4, 0, 5, 1, 2]
+    many = Draws(1).normal(1.0, 3.0, 20000)
+    spread(many - 1.0, 3.0)
 
 
 @pytest.mark.parametrize("name, std", [("he", (2 / 300) ** 0.5), ("lecun", (1 / 300) ** 0.5)])

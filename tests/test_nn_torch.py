@@ -77,11 +77,11 @@ def test_one_step_of_every_net_is_pytorchs(name, device):
     for key, new in model.get_weights().items():
         gradient = w[key].grad.numpy()
         moved = (new.astype("float64") - before[key]) / -recipe.eta
-        # The new weight is rounded to float32: so is what can be seen of the gradient.
+        # Each image may round the new weight to float32: so is what can be seen of the gradient.
         rounding = 2**-24 * np.abs(before[key]).max() / recipe.eta
-        assert np.abs(gradient).max() > 20 * rounding, key
+        assert np.abs(gradient).max() > 5 * n * rounding, key
         np.testing.assert_allclose(
-            moved, gradient, rtol=1e-4, atol=2 * rounding + 3e-6 * np.abs(gradient).max(), err_msg=key
+            moved, gradient, rtol=1e-4, atol=n * rounding + 3e-6 * np.abs(gradient).max(), err_msg=key
         )
 
 

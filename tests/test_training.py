@@ -31,9 +31,9 @@ def dense_net(seed: int = 0, p: float = 0.0) -> nn.Model:
 def conv_net(seed: int = 0) -> nn.Network:
     return nn.Network(
         [
-            nn.ConvPoolLayer((3, 1, 3, 3), (10, 1, 8, 8), (2, 2), nn.ReLU),
-            nn.FullyConnectedLayer(27, 8, nn.ReLU, p_dropout=0.2),
-            nn.SoftmaxLayer(8, 4),
+            nn.ConvPoolLayer((6, 1, 3, 3), (10, 1, 8, 8), (2, 2), nn.ReLU),
+            nn.FullyConnectedLayer(54, 20, nn.ReLU, p_dropout=0.2),
+            nn.SoftmaxLayer(20, 4),
         ],
         10,
         seed=seed,
@@ -50,12 +50,12 @@ def quiet(model: nn.Model, eta: float = 0.1, **options) -> nn.Trainer:
 @pytest.mark.parametrize("device", DEVICES)
 def test_training_reduces_the_cost_and_learns(device):
     net = conv_net()
-    history = net.SGD(TRAIN, 6, 10, 0.1, VALIDATION, TEST, lmbda=0.1, progress=False, device=device)
+    history = net.SGD(TRAIN, 8, 10, 0.1, VALIDATION, TEST, lmbda=0.1, progress=False, device=device)
     costs = [row["cost"] for row in history.epochs]
-    assert len(costs) == 6 and costs[-1] < 0.5 * costs[0]
+    assert len(costs) == 8 and costs[-1] < 0.5 * costs[0]
     assert history.validation_accuracy > 0.9 and history.test_accuracy > 0.9
     assert history.validation_accuracy == net.accuracy(VALIDATION)
-    assert history.images == 6 * 105 and history.images_per_s > 0
+    assert history.images == 8 * 105 and history.images_per_s > 0
     assert history.best["epoch"] == history.best_epoch
     assert set(history.epochs[0]) == {
         "epoch", "cost", "learning_rate", "seconds", "images_per_s", "validation_accuracy", "test_accuracy"
@@ -361,6 +361,8 @@ def test_bad_data_is_refused_before_the_training(kind, words, data):
         (ArgumentError, "mini_batch_size", lambda: quiet(dense_net(), mini_batch_size=2.5)),
         (ArgumentError, "patience", lambda: quiet(dense_net(), patience=0)),
         (ArgumentError, "lmbda", lambda: quiet(dense_net(), lmbda=-1.0)),
+        (ArgumentError, "seed", lambda: quiet(dense_net(), shuffle=True, seed=-1).fit(TRAIN, 1)),
+        (ArgumentError, "seed", lambda: dense_net(seed=0.5)),
         (ArgumentError, "epochs", lambda: quiet(dense_net()).fit(TRAIN, -1)),
         (ConfigError, "learning rate", lambda: nn.SGD("0.1")),
         (ConfigError, "momentum", lambda: nn.SGD(0.1, momentum=1.0)),
