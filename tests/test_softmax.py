@@ -126,7 +126,10 @@ def test_a_label_out_of_range_is_an_error_that_names_label_row_and_classes(devic
     x, t = sc.tensor("float32", (None, None)), sc.tensor(dtype, (None,))
     labels = np.array([3, 9, label, 0], dtype)
     logits = np.zeros((4, 10), "float32")
-    message = rf"from test_softmax.py:\d+.* label {label} in row 2 is out of range for 10 classes\n  hint: labels are 0 to 9"
+    message = (
+        rf"from test_softmax.py:\d+.* label {label} in row 2 is out of range for 10 classes"
+        r"\n  hint: labels are 0 to 9"
+    )
     loss = sc.cross_entropy_with_logits(x, t)
     for out in (loss, sc.grad(loss.sum(), x), sc.nll(x, t)):
         f = sc.function([x, t], out, device=device)
