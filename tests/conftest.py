@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,3 +49,8 @@ def core() -> None:
     pytest.importorskip(
         "symconv._core", reason="the C++ core is not built: python setup.py build_ext --inplace"
     )
+
+
+def pytest_configure() -> None:
+    """Ctrl-C works in the tests even where their parent ignores it, as shells do for background jobs."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -194,8 +194,8 @@ def test_interrupt_ends_the_loop_between_iterations():
     plan = core.Executor([E4, E4], [copy_step(1, 0, 1)])
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
-        plan.run_many(10**12, [(address(x), 0), (address(y), 0)])
-    assert 0 < plan.iterations_done < 10**12 and y[0] == 1 and plan.failed_step == -1
+        plan.run_many(10**9, [(address(x), 0), (address(y), 0)])
+    assert 0 < plan.iterations_done < 10**9 and y[0] == 1 and plan.failed_step == -1
 
 
 def test_profile_counts_time_per_step_only_while_on():
