@@ -225,3 +225,25 @@ struct GemmParams {
   long long a_stride[6];
   long long b_stride[6];
 };
+
+// conv2d and its gradients: x [n, c, h, w], w [k, c / groups, r, s], y [n, k, p, q];
+// y[., ., i, j] sees x[., ., i * stride_h - top + r * dilation_h, j * stride_w - left + s * dilation_w].
+struct ConvParams {
+  int itemsize;
+  int n;
+  int c;
+  int h;
+  int w;
+  int k;
+  int r;
+  int s;
+  int p;
+  int q;
+  int stride_h;
+  int stride_w;
+  int top;
+  int left;
+  int dilation_h;
+  int dilation_w;
+  int groups;
+};

@@ -69,6 +69,23 @@ static inline V join_halves(V a, V b) {
   return upper ? b : a;
 }
 
+// The first n lanes, or all of them if n is larger; none if n < 1.
+static inline void store_part(float* p, vf v, int n) {
+  if (n >= VF_WIDTH)
+    store(p, v);
+  else if (n > 0)
+    store_n(p, v, n);
+}
+static inline void store_part(double* p, vd v, int n) {
+  for (int i = 0; i < VD_WIDTH && i < n; i++) p[i] = v[i];
+}
+static inline vf load_part(const float* p, int n) { return n >= VF_WIDTH ? load(p) : load_n(p, n); }
+static inline vd load_part(const double* p, int n) {
+  vd v{};
+  for (int i = 0; i < VD_WIDTH && i < n; i++) v[i] = p[i];
+  return v;
+}
+
 static inline long long round_up(long long n, long long multiple) {
   return (n + multiple - 1) / multiple * multiple;
 }

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symconv.errors import DTypeError, ShapeError
-from symconv.graph import Apply, Op, TensorType, Variable, op_error
+from symconv.graph import Apply, Kernel, Launch, Op, TensorType, Variable, op_error
+from symconv.graph.params import pack
 from symconv.ops.operands import as_dim, as_operands, static_dim
 from symconv.ops.shape import shape_of, symbolic_shape
 from symconv.ops.window import Padding, Pair, conv_output_size, normalize_padding, pair, windows_of
@@ -280,3 +281,68 @@ def conv2d_dgrad(op: _Convolution, dy: Variable, w: Variable, like: Variable) ->
 def conv2d_wgrad(op: _Convolution, x: Variable, dy: Variable, like: Variable) -> Variable:
     """The gradient of the convolution `op` by its weights, which have the shape of `like`."""
     return Conv2dWgrad(*_fields(op))(x, dy, shape_of(like, 2), shape_of(like, 3))
+
+
+# ---- kernels: lanes are output channels, or the outputs of a row -----------------------------------------
+
+LANES = 8  # of an AVX2 vector; the rule below need not be exact for others
+
+
+def _geometry(node: Apply) -> dict[str, int]:
+    """The fields of ConvParams, whichever of the three ops the node is."""
+    op = node.op
+    assert isinstance(op, _Convolution)
+    out = node.out.type.shape
+    shapes = [v.type.shape for v in node.inputs[:2]]
+    if isinstance(op, Conv2d):
+        x, w, y = shapes[0], shapes[1], out
+    elif isinstance(op, Conv2dDgrad):
+        x, w, y = out, shapes[1], shapes[0]
+    else:
+        x, w, y = shapes[0], out, shapes[1]
+    top, _, left, _ = op.padding
+    (n, c, h, w_), (k, _, r, s), (_, _, p, q) = x, w, y
+    return dict(
+        itemsize=node.out.type.itemsize, n=n, c=c, h=h, w=w_, k=k, r=r, s=s, p=p, q=q,
+        stride_h=op.stride[0], stride_w=op.stride[1], top=top, left=left,
+        dilation_h=op.dilation[0], dilation_w=op.dilation[1], groups=op.groups,
+    )  # type: ignore[return-value]  # fmt: skip
+
+
+def _launch(node: Apply) -> Launch:
+    return Launch(pack("ConvParams", **_geometry(node)))
+
+
+def _filled(n: int) -> float:
+    """The share of the lanes that n values fill."""
+    return n / (-(-n // LANES) * LANES)
+
+
+def _supports_channels(node: Apply) -> str | None:
+    g = _geometry(node)
+    if not g["c"] or not g["k"]:
+        return "no channels"
+    dgrad = isinstance(node.op, Conv2dDgrad)
+    channels = (g["c"] if dgrad else g["k"]) // g["groups"]
+    row = -(-g["w"] // g["stride_w"]) if dgrad else g["q"]
+    # The factors: what the kernels reach of their best with one vector only, which hides no latency.
+    by_channels = _filled(channels) * (0.55 if channels <= LANES else 1)
+    by_rows = _filled(row) * (0.5 if isinstance(node.op, Conv2dWgrad) or row <= LANES else 0.85)
+    if by_channels < by_rows:
+        return f"rows of {row} outputs fill the lanes better than {channels} channels per group"
+    return None
+
+
+def _supports_rows(node: Apply) -> str | None:
+    g = _geometry(node)
+    return None if g["c"] and g["k"] else "no channels"
+
+
+for _op, _kind, _files in (
+    (Conv2d, "fprop", ("conv_channels", "conv_rows")),
+    (Conv2dDgrad, "dgrad", ("conv_channels", "conv_rows")),
+    (Conv2dWgrad, "wgrad", ("conv_wgrad", "conv_wgrad")),
+):
+    for _form, _file, _supports in zip(("channels", "rows"), _files, (_supports_channels, _supports_rows)):
+        _name = f"direct_{_form}_{_kind}"
+        _op.kernels.append(Kernel(_name, "cpu", f"csrc/kernels/{_file}.cpp", _name, _supports, _launch))

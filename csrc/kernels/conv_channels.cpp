@@ -1,0 +1,317 @@
+// conv2d and its input gradient with output channels in the lanes, for any stride, padding, dilation, groups.
+//
+//   out[pixel][k] = sum over c, t of in[c][pixel + offset(t)] weight[c][t][k]      (see conv_geometry.h)
+//
+// direct_channels: `in` is padded once per image (not copied if there is nothing to add), weights are packed
+// once per call to [block][c][t][lanes]. A tile of M outputs x V vectors of channels stays in registers over
+// all taps of as many input channels as have their weights in the L1 cache; each tap costs M broadcasts and V
+// loads. Tiles run over the outputs as one line, so that short rows waste nothing. Finished bands
+// [outputs][lanes] are transposed into NCHW.
+#include "conv_geometry.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+constexpr int kBand = 480;                    // outputs whose sums are kept between channel blocks
+constexpr long long kWeightBytes = 16 << 10;  // of weights in use at once: half of an L1 cache
+constexpr int kMaxTile = 8;
+
+template <class T>
+struct Plan {
+  Gather g;
+  bool dgrad;
+  const ConvParams* p;
+  int units;         // vectors of output channels of a group
+  int blocks;        // of 1 to 3 vectors
+  int pieces;        // of the outputs of an image, to have work for all threads
+  long long packed;  // values of packed weights of a group
+};
+
+// Tiles of 6 x 2 vectors; an odd number of vectors takes one 4 x 3, a single one 8 x 1.
+template <class T>
+int block_begin(const Plan<T>& plan, int block) {
+  const int begin = 2 * block;
+  return begin > plan.units || block == plan.blocks ? plan.units : begin;
+}
+
+template <class T>
+Plan<T> make_plan(const ConvParams& p, bool dgrad, int threads, Phase* phases, Tap* taps) {
+  Plan<T> plan{};
+  plan.g = make_gather(p, dgrad, false, phases, taps);
+  plan.dgrad = dgrad;
+  plan.p = &p;
+  plan.units = ceil_div(plan.g.out_channels, Lanes<T>::W);
+  plan.blocks = plan.units < 2 ? 1 : plan.units / 2;
+  plan.packed = static_cast<long long>(plan.units) * Lanes<T>::W * plan.g.in_channels * plan.g.n_taps;
+  const long long tasks = static_cast<long long>(p.n) * p.groups * plan.blocks;
+  plan.pieces = tasks < 2 * threads && threads > 1 ? 2 * threads : 1;
+  return plan;
+}
+
+template <class T>
+struct Scratch {
+  Phase* phases;
+  Tap* taps;
+  T* weights;
+  long long* copied;  // which (image, group) each part's `in` holds
+  T* in;
+  T* band;
+  T* turned;  // [lanes][outputs] of a band whose outputs are not contiguous
+};
+
+template <class T>
+size_t carve(const Plan<T>& plan, char* base, int threads, int part, Scratch<T>& out) {
+  Carver c{base};
+  const Gather& g = plan.g;
+  Scratch<T> s{};
+  s.phases = c.take<Phase>(static_cast<long long>(g.out_step_h) * g.out_step_w);
+  s.taps = c.take<Tap>(static_cast<long long>(plan.p->r) * plan.p->s);
+  s.weights = c.take<T>(plan.packed * g.groups);
+  s.copied = c.take<long long>(threads);
+  const long long lanes = 3LL * Lanes<T>::W;
+  for (int t = 0; t < threads; t++) {
+    s.in = c.take<T>(g.copied ? g.plane * g.in_channels : 0);
+    s.band = c.take<T>(kBand * lanes);
+    s.turned = c.take<T>(plan.dgrad ? kBand * lanes : 0);
+    if (t == part) out = s;
+  }
+  return c.used;
+}
+
+// ---- the tile -----------------------------------------------------------------------------------------
+
+// sums[m][v] (+)= sum over channels and taps of x[at[m] + offset] w[v]; w_step from channel to channel.
+template <class T, int M, int V>
+inline void tile(const T* x, const long long* at, const T* w, long long w_step, const Tap* taps, int n_taps,
+                 int channels, long long plane, bool first, T* sums) {
+  using Vec = typename Lanes<T>::V;
+  constexpr int W = Lanes<T>::W;
+  Vec acc[M][V];
+  for (int m = 0; m < M; m++)
+    for (int v = 0; v < V; v++) acc[m][v] = first ? Vec{} : load(sums + (m * V + v) * W);
+  long long index[M];
+  for (int m = 0; m < M; m++) index[m] = at[m];
+  w_step -= static_cast<long long>(n_taps) * V * W;
+  for (int c = 0; c < channels; c++, x += plane, w += w_step) {
+    for (int t = 0; t < n_taps; t++, w += V * W) {
+      const T* tap = x + taps[t].offset;
+      Vec wv[V];
+      for (int v = 0; v < V; v++) {
+        wv[v] = load(w + v * W);
+        pin(wv[v]);
+      }
+      for (int m = 0; m < M; m++) {
+        const Vec a = set1(tap[index[m]]);
+        for (int v = 0; v < V; v++) acc[m][v] = fma(a, wv[v], acc[m][v]);
+      }
+    }
+  }
+  for (int m = 0; m < M; m++)
+    for (int v = 0; v < V; v++) store(sums + (m * V + v) * W, acc[m][v]);
+}
+
+template <class T, int V>
+void band(const Plan<T>& plan, const Phase& f, const Tap* taps, const T* x, const T* w, int begin, int end,
+          T* sums) {
+  constexpr int W = Lanes<T>::W, M = V == 3 ? 4 : V == 2 ? 6 : 8;
+  const Gather& g = plan.g;
+  long long step =
+      kWeightBytes / (static_cast<long long>(f.taps ? f.taps : 1) * V * W * static_cast<int>(sizeof(T)));
+  if (step < 1) step = 1;
+  for (long long c = 0; c < g.in_channels; c += step) {
+    const int channels = static_cast<int>(g.in_channels - c < step ? g.in_channels - c : step);
+    const T* xc = x + c * g.plane;
+    const T* wc = w + c * f.taps * V * W;
+    T* out = sums;
+    int row = begin / f.cols, col = begin % f.cols;
+    for (int i = begin; i < end;) {
+      long long at[kMaxTile];
+      const int count = end - i < M ? end - i : M, first_row = row;
+      for (int m = 0; m < count; m++) {
+        at[m] = static_cast<long long>(row) * g.in_step_h * g.wp + static_cast<long long>(col) * g.in_step_w;
+        if (++col == f.cols) col = 0, row++;
+      }
+      const TapRange live = taps_of_rows(g, f, taps, first_row, col ? row : row - 1);
+      auto run = [&]<int N>(int first) {
+        tile<T, N, V>(xc, at + first, wc + live.first * V * W, static_cast<long long>(f.taps) * V * W,
+                      taps + live.first, live.last - live.first, channels, g.plane, c == 0, out);
+        out += N * V * W;
+      };
+      if (count == M) {
+        run.template operator()<M>(0);
+      } else {
+        int m = 0;
+        if (M > 4 && count - m >= 4) run.template operator()<4>(m), m += 4;
+        if (count - m >= 2) run.template operator()<2>(m), m += 2;
+        if (count - m >= 1) run.template operator()<1>(m);
+      }
+      i += count;
+    }
+  }
+}
+
+// ---- out of the band ----------------------------------------------------------------------------------
+
+// sums [end - begin][lanes] -> out[k][...], k < channels.
+template <class T>
+void finish_band(const Plan<T>& plan, const Phase& f, const Scratch<T>& s, int begin, int end,
+                 long long lanes, int channels, T* out) {
+  const Gather& g = plan.g;
+  const long long plane = static_cast<long long>(g.out_h) * g.out_w;
+  const int n = end - begin;
+  if (g.out_step_h == 1 && g.out_step_w == 1)
+    return transpose(s.band, lanes, out + begin, plane, n, channels);
+  transpose(s.band, lanes, s.turned, n, n, channels);
+  for (int k = 0; k < channels; k++) {
+    const T* from = s.turned + static_cast<long long>(k) * n;
+    int row = begin / f.cols, col = begin % f.cols;
+    for (int i = 0; i < n;) {
+      T* to = out + k * plane + (static_cast<long long>(row) * g.out_step_h + f.a) * g.out_w + f.b;
+      for (; col < f.cols && i < n; col++) to[static_cast<long long>(col) * g.out_step_w] = from[i++];
+      col = 0, row++;
+    }
+  }
+}
+
+template <class T>
+void run_block(const Plan<T>& plan, const Scratch<T>& s, int group, int block, int piece, const T* in,
+               T* out) {
+  const Gather& g = plan.g;
+  constexpr int W = Lanes<T>::W;
+  const int first = block_begin(plan, block), vectors = block_begin(plan, block + 1) - first;
+  const int channels = g.out_channels - first * W < vectors * W ? g.out_channels - first * W : vectors * W;
+  const T* w = s.weights + group * plan.packed + static_cast<long long>(first) * W * g.in_channels * g.n_taps;
+  out += static_cast<long long>(first) * W * g.out_h * g.out_w;
+  for (int i = 0; i < g.n_phases; i++) {
+    const Phase& f = s.phases[i];
+    const long long outputs = static_cast<long long>(f.rows) * f.cols;
+    const int from = static_cast<int>(outputs * piece / plan.pieces),
+              to = static_cast<int>(outputs * (piece + 1) / plan.pieces);
+    for (int begin = from; begin < to; begin += kBand) {
+      const int end = to - begin < kBand ? to : begin + kBand;
+      const Tap* taps = s.taps + f.first;
+      if (vectors == 3)
+        band<T, 3>(plan, f, taps, in, w, begin, end, s.band);
+      else if (vectors == 2)
+        band<T, 2>(plan, f, taps, in, w, begin, end, s.band);
+      else
+        band<T, 1>(plan, f, taps, in, w, begin, end, s.band);
+      finish_band(plan, f, s, begin, end, vectors * W, channels, out);
+    }
+    w += static_cast<long long>(vectors) * W * g.in_channels * f.taps;
+  }
+}
+
+// packed[phase][c][t][lane] = weight(first + lane, c, t); lanes beyond the channels are zero.
+template <class T>
+void pack_block(const Plan<T>& plan, const Scratch<T>& s, int group, int block, const T* weights) {
+  const Gather& g = plan.g;
+  constexpr int W = Lanes<T>::W;
+  const int first = block_begin(plan, block), vectors = block_begin(plan, block + 1) - first;
+  const long long lanes = vectors * W;
+  const int channels =
+      g.out_channels - first * W < lanes ? g.out_channels - first * W : static_cast<int>(lanes);
+  const int window = plan.p->r * plan.p->s;
+  // w[K, C/groups, R, S]: a group's share starts at its K
+  const T* from = weights +
+                  static_cast<long long>(group) * (plan.dgrad ? g.in_channels : g.out_channels) *
+                      (plan.dgrad ? g.weight_in : g.weight_out) +
+                  static_cast<long long>(first) * W * g.weight_out;
+  T* to = s.weights + group * plan.packed + static_cast<long long>(first) * W * g.in_channels * g.n_taps;
+  if (channels < lanes) memset(to, 0, static_cast<size_t>(lanes * g.in_channels * g.n_taps) * sizeof(T));
+  if (!plan.dgrad)
+    return transpose(from, g.weight_out, to, lanes, channels, g.in_channels * static_cast<long long>(window));
+  for (int i = 0; i < g.n_phases; i++) {
+    const Phase& f = s.phases[i];
+    for (int c = 0; c < g.in_channels; c++, to += lanes * f.taps) {
+      const T* row = from + c * g.weight_in;
+      if (f.taps == window)
+        transpose(row, g.weight_out, to, lanes, channels, window);
+      else
+        for (int t = 0; t < f.taps; t++)
+          for (int k = 0; k < channels; k++)
+            to[t * lanes + k] = row[k * g.weight_out + s.taps[f.first + t].weight];
+    }
+  }
+}
+
+template <class T>
+void run(const Launch& l, bool dgrad) {
+  const ConvParams& p = params_as<ConvParams>(l);
+  const int threads = l.pool->size();
+  char* base = static_cast<char*>(l.workspace);
+  Plan<T> plan = make_plan<T>(p, dgrad, threads, nullptr, nullptr);
+  Scratch<T> shared{};
+  carve(plan, base, threads, 0, shared);
+  make_gather(p, dgrad, false, shared.phases, shared.taps);
+  for (int t = 0; t < threads; t++) shared.copied[t] = -1;
+  const Gather& g = plan.g;
+  const bool share = conv_flops(p) > kConvShareFlops;
+  parallel_for(
+      l.pool, p.groups * plan.blocks,
+      [&](int i, int) {
+        pack_block(plan, shared, i / plan.blocks, i % plan.blocks, static_cast<const T*>(l.in[1]));
+      },
+      share && plan.packed * p.groups > 100000);
+  const long long in_image = static_cast<long long>(g.in_channels) * g.in_h * g.in_w,
+                  out_image = static_cast<long long>(g.out_channels) * g.out_h * g.out_w;
+  const int per_group = plan.blocks * plan.pieces;
+  parallel_for(
+      l.pool, p.n * p.groups * per_group,
+      [&](int task, int part) {
+        Scratch<T> s{};
+        carve(plan, base, threads, part, s);
+        const long long which = task / per_group;  // image * groups + group
+        const int block = task % per_group / plan.pieces, piece = task % plan.pieces;
+        const T* in = static_cast<const T*>(l.in[0]) + which * in_image;
+        if (g.copied) {
+          if (s.copied[part] != which) copy_planes(g, in, s.in);
+          s.copied[part] = which;
+          in = s.in;
+        }
+        run_block(plan, s, static_cast<int>(which % p.groups), block, piece, in,
+                  static_cast<T*>(l.out[0]) + which * out_image);
+      },
+      share);
+}
+
+template <bool DGRAD>
+void run_any(const Launch& l) {
+  if (params_as<ConvParams>(l).itemsize == 4)
+    run<float>(l, DGRAD);
+  else
+    run<double>(l, DGRAD);
+}
+
+template <bool DGRAD>
+size_t workspace(const Sizes& s) {
+  const ConvParams& p = params_as<ConvParams>(s, "direct_channels");
+  if (p.itemsize == 4) {
+    Scratch<float> scratch;
+    return carve(make_plan<float>(p, DGRAD, s.threads, nullptr, nullptr), nullptr, s.threads, 0, scratch);
+  }
+  Scratch<double> scratch;
+  return carve(make_plan<double>(p, DGRAD, s.threads, nullptr, nullptr), nullptr, s.threads, 0, scratch);
+}
+
+void check_fprop(const Sizes& s) {
+  require_counts(s, "direct_channels_fprop", 2, 1);
+  check_conv(s, "direct_channels_fprop", params_as<ConvParams>(s, "direct_channels_fprop"), s.in_bytes[0],
+             s.in_bytes[1], s.out_bytes[0]);
+}
+void check_dgrad(const Sizes& s) {  // dy, w, and the two dimensions of x
+  require_counts(s, "direct_channels_dgrad", 4, 1);
+  check_conv(s, "direct_channels_dgrad", params_as<ConvParams>(s, "direct_channels_dgrad"), s.out_bytes[0],
+             s.in_bytes[1], s.in_bytes[0]);
+}
+
+}  // namespace
+
+void register_conv_channels(Registrar& r) {
+  r.add({"direct_channels_fprop", run_any<false>, check_fprop, workspace<false>});
+  r.add({"direct_channels_dgrad", run_any<true>, check_dgrad, workspace<true>});
+}
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv

@@ -1,0 +1,170 @@
+// conv2d and its input gradient as one computation, the gather
+//
+//   out[k, i * out_step + a, j * out_step + b] = sum over c, t of weight(k, c, t) in[c, i * in_step + dh[t], j * in_step + dw[t]]
+//
+// over taps t, with zeros outside `in`. Forward: one phase, every (r, s) a tap. Input gradient with stride
+// s: s x s phases (a, b), each with the taps that reach it, and in_step 1.
+#pragma once
+#include "conv_common.h"
+#include "params.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+
+struct Phase {
+  int a, b;         // place of the phase's first output
+  int rows, cols;   // its outputs
+  int first, taps;  // its taps
+};
+
+struct Tap {
+  int dh, dw;
+  int offset;  // in a padded plane
+  int weight;  // r * S + s
+};
+
+struct Gather {
+  int groups, in_channels, out_channels;  // per group
+  int in_h, in_w, in_step_h, in_step_w;
+  int out_h, out_w, out_step_h, out_step_w;
+  int top, bottom, left, right;  // zeros around `in`
+  int hp, wp;                    // the padded plane
+  int columns;                   // in a split row: wp / in_step_w; else 0
+  long long plane;               // from one padded plane to the next
+  bool copied;                   // the padded plane differs from `in`
+  int n_phases, n_taps;
+  long long weight_out, weight_in;  // strides of weight(k, c, .) in w
+};
+
+static inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+// The gather of a convolution; phases and taps may be null to ask for their numbers alone. With split_rows,
+// rows are stored as in_step_w runs of every in_step_w-th column, so that outputs step by 1.
+static inline Gather make_gather(const ConvParams& p, bool dgrad, bool split_rows, Phase* phases, Tap* taps) {
+  Gather g{};
+  const int c = p.c / p.groups, k = p.k / p.groups, window = p.r * p.s;
+  g.groups = p.groups;
+  g.in_channels = dgrad ? k : c;
+  g.out_channels = dgrad ? c : k;
+  g.in_h = dgrad ? p.p : p.h;
+  g.in_w = dgrad ? p.q : p.w;
+  g.out_h = dgrad ? p.h : p.p;
+  g.out_w = dgrad ? p.w : p.q;
+  g.in_step_h = dgrad ? 1 : p.stride_h;
+  g.in_step_w = dgrad ? 1 : p.stride_w;
+  g.out_step_h = dgrad ? p.stride_h : 1;
+  g.out_step_w = dgrad ? p.stride_w : 1;
+  g.weight_out = dgrad ? window : static_cast<long long>(c) * window;
+  g.weight_in = dgrad ? static_cast<long long>(c) * window : window;
+  for (int a = 0; a < g.out_step_h; a++)
+    for (int b = 0; b < g.out_step_w; b++) {
+      Phase f{a, b, ceil_div(g.out_h - a, g.out_step_h), ceil_div(g.out_w - b, g.out_step_w), g.n_taps, 0};
+      if (f.rows <= 0 || f.cols <= 0) continue;
+      for (int r = 0; r < p.r; r++)
+        for (int s = 0; s < p.s; s++) {
+          int dh = r * p.dilation_h - p.top, dw = s * p.dilation_w - p.left;
+          if (dgrad) {
+            dh = a - dh, dw = b - dw;
+            if (dh % p.stride_h || dw % p.stride_w) continue;
+            dh /= p.stride_h, dw /= p.stride_w;
+          }
+          const int bottom = (f.rows - 1) * g.in_step_h + dh - g.in_h + 1,
+                    right = (f.cols - 1) * g.in_step_w + dw - g.in_w + 1;
+          if (g.top < -dh) g.top = -dh;
+          if (g.left < -dw) g.left = -dw;
+          if (g.bottom < bottom) g.bottom = bottom;
+          if (g.right < right) g.right = right;
+          if (taps) taps[g.n_taps] = {dh, dw, 0, r * p.s + s};
+          g.n_taps++;
+          f.taps++;
+        }
+      if (phases) phases[g.n_phases] = f;
+      g.n_phases++;
+    }
+  g.hp = g.in_h + g.top + g.bottom;
+  g.wp = g.in_w + g.left + g.right;
+  if (split_rows && g.in_step_w > 1) {
+    g.columns = ceil_div(g.wp, g.in_step_w);
+    g.wp = g.columns * g.in_step_w;
+  }
+  g.plane = static_cast<long long>(g.hp) * g.wp;
+  g.copied = g.columns || g.hp != g.in_h || g.wp != g.in_w;
+  // Planes a multiple of 1 KB apart would fall into a few cache sets: skew them by one line.
+  if (g.plane % 256 == 0 && g.in_channels > 4) g.plane += 16, g.copied = true;
+  if (taps)
+    for (int t = 0; t < g.n_taps; t++) {
+      const int column = taps[t].dw + g.left;
+      taps[t].offset = (taps[t].dh + g.top) * g.wp +
+                       (g.columns ? column % g.in_step_w * g.columns + column / g.in_step_w : column);
+    }
+  return g;
+}
+
+// The taps [first, last) of a phase that can meet an input row in the output rows [row, last_row]: the others
+// would read padding alone. Taps are in order of dh, up or down.
+struct TapRange {
+  int first, last;
+};
+static inline TapRange taps_of_rows(const Gather& g, const Phase& f, const Tap* taps, int row, int last_row) {
+  const int low = -last_row * g.in_step_h, high = g.in_h - 1 - row * g.in_step_h;
+  int first = 0, last = f.taps;
+  while (first < last && (taps[first].dh < low || taps[first].dh > high)) first++;
+  while (first < last && (taps[last - 1].dh < low || taps[last - 1].dh > high)) last--;
+  return {first, last};
+}
+
+// The planes of one group of one image with the zeros around them, g.plane apart.
+template <class T>
+static inline void copy_planes(const Gather& g, const T* in, T* out) {
+  const long long in_plane = static_cast<long long>(g.in_h) * g.in_w;
+  for (int c = 0; c < g.in_channels; c++, in += in_plane, out += g.plane) {
+    if (!g.columns) {
+      pad_planes(in, out, 1, g.in_h, g.in_w, g.top, g.bottom, g.left, g.right);
+      continue;
+    }
+    memset(out, 0, static_cast<size_t>(g.hp) * static_cast<size_t>(g.wp) * sizeof(T));
+    for (int y = 0; y < g.in_h; y++) {
+      const T* from = in + static_cast<long long>(y) * g.in_w;
+      T* row = out + static_cast<long long>(y + g.top) * g.wp;
+      for (int f = 0; f < g.in_step_w; f++) {
+        // input columns x with (x + left) % step == f
+        int first = ((f - g.left) % g.in_step_w + g.in_step_w) % g.in_step_w;
+        T* to = row + f * g.columns + (first + g.left) / g.in_step_w;
+        for (int x = first; x < g.in_w; x += g.in_step_w) *to++ = from[x];
+      }
+    }
+  }
+}
+
+// Throws unless the numbers are those of a convolution and the buffers hold the tensors.
+static inline void check_conv(const Sizes& s, const char* name, const ConvParams& p, size_t x, size_t w,
+                              size_t y) {
+  if (p.itemsize != 4 && p.itemsize != 8) fail("%s: itemsize is %d, expected 4 or 8", name, p.itemsize);
+  const bool positive = p.c > 0 && p.h > 0 && p.w > 0 && p.k > 0 && p.r > 0 && p.s > 0 && p.p > 0 &&
+                        p.q > 0 && p.stride_h > 0 && p.stride_w > 0 && p.dilation_h > 0 && p.dilation_w > 0 &&
+                        p.groups > 0;
+  if (!positive || p.n < 0 || p.top < 0 || p.left < 0 || p.c % p.groups || p.k % p.groups)
+    fail("%s: x [%d, %d, %d, %d], w [%d, .., %d, %d], y [.., %d, %d], groups %d", name, p.n, p.c, p.h, p.w,
+         p.k, p.r, p.s, p.p, p.q, p.groups);
+  const long long limit = 1LL << 30;
+  const long long rows = p.h + 2LL * p.dilation_h * p.r + p.top + static_cast<long long>(p.stride_h) * p.p,
+                  cols = p.w + 2LL * p.dilation_w * p.s + p.left + static_cast<long long>(p.stride_w) * p.q;
+  if (rows > limit / cols || static_cast<long long>(p.r) * p.s > limit)
+    fail("%s: an image of %d x %d with a window of %d x %d is too large", name, p.h, p.w, p.r, p.s);
+  const size_t item = static_cast<size_t>(p.itemsize), n = static_cast<size_t>(p.n),
+               c = static_cast<size_t>(p.c), k = static_cast<size_t>(p.k);
+  const size_t window = static_cast<size_t>(p.r) * static_cast<size_t>(p.s);
+  require_bytes(name, "x", x, n * c * static_cast<size_t>(p.h) * static_cast<size_t>(p.w) * item);
+  require_bytes(name, "w", w, k * (c / static_cast<size_t>(p.groups)) * window * item);
+  require_bytes(name, "y", y, n * k * static_cast<size_t>(p.p) * static_cast<size_t>(p.q) * item);
+  (void)s;
+}
+
+static inline double conv_flops(const ConvParams& p) {
+  return 2.0 * p.n * p.k * p.p * p.q * (p.c / p.groups) * p.r * p.s;
+}
+
+constexpr double kConvShareFlops = 1e6;  // below this one thread does it all
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv

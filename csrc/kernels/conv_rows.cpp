@@ -1,0 +1,237 @@
+// conv2d and its input gradient with the outputs of a row in the lanes: for few output channels per group,
+// depthwise among them.
+//
+// direct_rows: images are padded once (with a horizontal step of s, as s runs of every s-th column), so that
+// neighbouring outputs read neighbouring values. A tile of 4 channels x 3 vectors of a row, or of 4 rows x 3
+// vectors of one channel, stays in registers over all input channels and taps; each tap costs one load per
+// vector and one broadcast per channel. Weights are read as they are.
+#include "conv_geometry.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+constexpr int kMaxVectors = 3;
+
+struct Plan {
+  Gather g;
+  const ConvParams* p;
+  bool dgrad;
+  int pieces;  // of the rows of an image, to have work for all threads
+};
+
+Plan make_plan(const ConvParams& p, bool dgrad, int threads, Phase* phases, Tap* taps) {
+  Plan plan{};
+  plan.g = make_gather(p, dgrad, true, phases, taps);
+  plan.p = &p;
+  plan.dgrad = dgrad;
+  const long long tasks = static_cast<long long>(p.n) * p.groups;
+  plan.pieces = tasks < 2 * threads && threads > 1 ? 2 * threads : 1;
+  return plan;
+}
+
+template <class T>
+struct Scratch {
+  Phase* phases;
+  Tap* taps;
+  long long* copied;  // which (image, group) each part's `in` holds
+  T* in;
+};
+
+template <class T>
+size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& out) {
+  Carver c{base};
+  const Gather& g = plan.g;
+  Scratch<T> s{};
+  s.phases = c.take<Phase>(static_cast<long long>(g.out_step_h) * g.out_step_w);
+  s.taps = c.take<Tap>(static_cast<long long>(plan.p->r) * plan.p->s);
+  s.copied = c.take<long long>(threads);
+  for (int t = 0; t < threads; t++) {
+    s.in = c.take<T>(g.plane * g.in_channels + kMaxVectors * Lanes<T>::W);  // vectors may reach over the end
+    if (t == part) out = s;
+  }
+  return c.used;
+}
+
+// One tile: sums over channels and taps of x[row m, vector v] weight(m). ROWS: m counts rows, row_step apart,
+// under one weight; else output channels, weight_step apart, over one row.
+template <class T, int M, int V, bool ROWS>
+struct Tile {
+  using Vec = typename Lanes<T>::V;
+  static constexpr int W = Lanes<T>::W;
+  Vec acc[M][V];
+
+  void run(const Gather& g, const T* x, long long row_step, const T* w, const Tap* taps, TapRange live) {
+    for (int m = 0; m < M; m++)
+      for (int v = 0; v < V; v++) acc[m][v] = Vec{};
+    for (int c = 0; c < g.in_channels; c++, x += g.plane, w += g.weight_in) {
+      for (int t = live.first; t < live.last; t++) {
+        const T* from = x + taps[t].offset;
+        const T* weight = w + taps[t].weight;
+        if (ROWS) {
+          const Vec wv = set1(*weight);
+          for (int m = 0; m < M; m++)
+            for (int v = 0; v < V; v++) acc[m][v] = fma(wv, load(from + m * row_step + v * W), acc[m][v]);
+        } else {
+          Vec xv[V];
+          for (int v = 0; v < V; v++) {
+            xv[v] = load(from + v * W);
+            pin(xv[v]);
+          }
+          for (int m = 0; m < M; m++) {
+            const Vec wv = set1(weight[m * g.weight_out]);
+            for (int v = 0; v < V; v++) acc[m][v] = fma(wv, xv[v], acc[m][v]);
+          }
+        }
+      }
+    }
+  }
+
+  // The first n values of line m, `step` apart.
+  void put(int m, T* out, int step, int n) const {
+    if (step == 1) {
+      for (int v = 0; v < V; v++) store_part(out + v * W, acc[m][v], n - v * W);
+      return;
+    }
+    T line[V * W];
+    for (int v = 0; v < V; v++) store(line + v * W, acc[m][v]);
+    for (int i = 0; i < n && i < V * W; i++) out[static_cast<long long>(i) * step] = line[i];
+  }
+};
+
+// The outputs (channel k.., row.., col..) of one tile.
+template <class T, int M, int V, bool ROWS>
+void one_tile(const Plan& plan, const Phase& f, const Tap* taps, const T* in, const T* w, int row, int col,
+              T* out) {
+  const Gather& g = plan.g;
+  const long long row_step = static_cast<long long>(g.in_step_h) * g.wp,
+                  plane = static_cast<long long>(g.out_h) * g.out_w;
+  Tile<T, M, V, ROWS> tile;
+  tile.run(g, in + row * row_step + col, row_step, w, taps,
+           taps_of_rows(g, f, taps, row, ROWS ? row + M - 1 : row));
+  T* to = out + (static_cast<long long>(row) * g.out_step_h + f.a) * g.out_w +
+          static_cast<long long>(col) * g.out_step_w + f.b;
+  for (int m = 0; m < M; m++)
+    tile.put(m, to + m * (ROWS ? static_cast<long long>(g.out_step_h) * g.out_w : plane), g.out_step_w,
+             f.cols - col);
+}
+
+template <class T, int M, bool ROWS>
+void row_tiles(const Plan& plan, const Phase& f, const Tap* taps, const T* in, const T* w, int row, T* out) {
+  constexpr int W = Lanes<T>::W;
+  const int vectors = ceil_div(f.cols, W), chunks = ceil_div(vectors, kMaxVectors);
+  for (int i = 0; i < chunks; i++) {
+    const int v = vectors * i / chunks, n = vectors * (i + 1) / chunks - v;
+    if (n == 3)
+      one_tile<T, M, 3, ROWS>(plan, f, taps, in, w, row, v * W, out);
+    else if (n == 2)
+      one_tile<T, M, 2, ROWS>(plan, f, taps, in, w, row, v * W, out);
+    else
+      one_tile<T, M, 1, ROWS>(plan, f, taps, in, w, row, v * W, out);
+  }
+}
+
+// The rows of one piece of one image and group.
+template <class T>
+void run_piece(const Plan& plan, const Scratch<T>& s, int piece, const T* in, const T* w, T* out) {
+  const Gather& g = plan.g;
+  const long long plane = static_cast<long long>(g.out_h) * g.out_w;
+  for (int i = 0; i < g.n_phases; i++) {
+    const Phase& f = s.phases[i];
+    const Tap* taps = s.taps + f.first;
+    const int begin = static_cast<int>(static_cast<long long>(f.rows) * piece / plan.pieces),
+              end = static_cast<int>(static_cast<long long>(f.rows) * (piece + 1) / plan.pieces);
+    int k = 0;
+    for (; k + 4 <= g.out_channels; k += 4) {
+      for (int row = begin; row < end; row++)
+        row_tiles<T, 4, false>(plan, f, taps, in, w + k * g.weight_out, row, out + k * plane);
+    }
+    if (k + 2 <= g.out_channels) {
+      for (int row = begin; row < end; row++)
+        row_tiles<T, 2, false>(plan, f, taps, in, w + k * g.weight_out, row, out + k * plane);
+      k += 2;
+    }
+    if (k < g.out_channels) {
+      int row = begin;
+      for (; row + 4 <= end; row += 4)
+        row_tiles<T, 4, true>(plan, f, taps, in, w + k * g.weight_out, row, out + k * plane);
+      for (; row < end; row++)
+        row_tiles<T, 1, true>(plan, f, taps, in, w + k * g.weight_out, row, out + k * plane);
+    }
+  }
+}
+
+template <class T>
+void run(const Launch& l, bool dgrad) {
+  const ConvParams& p = params_as<ConvParams>(l);
+  const int threads = l.pool->size();
+  char* base = static_cast<char*>(l.workspace);
+  const Plan plan = make_plan(p, dgrad, threads, nullptr, nullptr);
+  Scratch<T> shared{};
+  carve(plan, base, threads, 0, shared);
+  make_gather(p, dgrad, true, shared.phases, shared.taps);
+  for (int t = 0; t < threads; t++) {
+    Scratch<T> s{};
+    carve(plan, base, threads, t, s);
+    shared.copied[t] = -1;
+    memset(s.in + plan.g.plane * plan.g.in_channels, 0, kMaxVectors * sizeof(typename Lanes<T>::V));
+  }
+  const Gather& g = plan.g;
+  const long long in_image = static_cast<long long>(g.in_channels) * g.in_h * g.in_w,
+                  out_image = static_cast<long long>(g.out_channels) * g.out_h * g.out_w,
+                  weights = static_cast<long long>(p.k / p.groups) * (p.c / p.groups) * p.r * p.s;
+  parallel_for(
+      l.pool, p.n * p.groups * plan.pieces,
+      [&](int task, int part) {
+        Scratch<T> s{};
+        carve(plan, base, threads, part, s);
+        const long long which = task / plan.pieces;  // image * groups + group
+        if (s.copied[part] != which) copy_planes(g, static_cast<const T*>(l.in[0]) + which * in_image, s.in);
+        s.copied[part] = which;
+        run_piece(plan, s, task % plan.pieces, s.in,
+                  static_cast<const T*>(l.in[1]) + which % p.groups * weights,
+                  static_cast<T*>(l.out[0]) + which * out_image);
+      },
+      conv_flops(p) > kConvShareFlops);
+}
+
+template <bool DGRAD>
+void run_any(const Launch& l) {
+  if (params_as<ConvParams>(l).itemsize == 4)
+    run<float>(l, DGRAD);
+  else
+    run<double>(l, DGRAD);
+}
+
+template <bool DGRAD>
+size_t workspace(const Sizes& s) {
+  const ConvParams& p = params_as<ConvParams>(s, "direct_rows");
+  const Plan plan = make_plan(p, DGRAD, s.threads, nullptr, nullptr);
+  if (p.itemsize == 4) {
+    Scratch<float> scratch;
+    return carve(plan, nullptr, s.threads, 0, scratch);
+  }
+  Scratch<double> scratch;
+  return carve(plan, nullptr, s.threads, 0, scratch);
+}
+
+void check_fprop(const Sizes& s) {
+  require_counts(s, "direct_rows_fprop", 2, 1);
+  check_conv(s, "direct_rows_fprop", params_as<ConvParams>(s, "direct_rows_fprop"), s.in_bytes[0],
+             s.in_bytes[1], s.out_bytes[0]);
+}
+void check_dgrad(const Sizes& s) {  // dy, w, and the two dimensions of x
+  require_counts(s, "direct_rows_dgrad", 4, 1);
+  check_conv(s, "direct_rows_dgrad", params_as<ConvParams>(s, "direct_rows_dgrad"), s.out_bytes[0],
+             s.in_bytes[1], s.in_bytes[0]);
+}
+
+}  // namespace
+
+void register_conv_rows(Registrar& r) {
+  r.add({"direct_rows_fprop", run_any<false>, check_fprop, workspace<false>});
+  r.add({"direct_rows_dgrad", run_any<true>, check_dgrad, workspace<true>});
+}
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv

@@ -1,0 +1,407 @@
+// The weight gradient of conv2d: dw[k][c][t] = sum over images and outputs of dy[k][out] x[c][out + offset(t)].
+//
+// direct_channels_wgrad: lanes are the channels of dy, for any stride, padding, dilation, groups. x is padded
+// (see conv_geometry.h), dy transposed band by band to [outputs][lanes]; a tile of M pairs (c, t) x V vectors
+// of channels stays in registers over a band of outputs: V loads and M broadcasts each. Bands are as long as
+// dy fits into half of an L1 cache. Threads share the input channels, or, where these are few, the images:
+// then each has its own dw, and these are added in order.
+//
+// direct_rows_wgrad: lanes are the outputs of a row, for few output channels per group, depthwise among them.
+// Up to 12 taps of one (k, c) pair are summed at once, lane by lane over all images, and at last across the
+// lanes. Threads share the groups and their input channels.
+#include "conv_geometry.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+constexpr long long kBandBytes = 16 << 10;
+constexpr int kMaxTaps = 12;
+
+template <class T>
+struct Plan {
+  Gather g;
+  const ConvParams* p;
+  int units, blocks;  // vectors of output channels, and blocks of 1 to 3 of them
+  int parts;
+  bool by_image;  // parts share the images, else the input channels
+  int band_rows;
+  long long pairs;  // C T of a group
+  long long lanes;  // of all units
+};
+
+// As in conv_channels.cpp: tiles of 6 x 2 vectors, of 4 x 3 where the number is odd, 8 x 1 for a single one.
+template <class T>
+int block_begin(const Plan<T>& plan, int block) {
+  return block == plan.blocks ? plan.units : 2 * block;
+}
+
+template <class T>
+Plan<T> make_plan(const ConvParams& p, int threads, Phase* phases, Tap* taps) {
+  Plan<T> plan{};
+  plan.g = make_gather(p, false, false, phases, taps);
+  plan.p = &p;
+  plan.units = ceil_div(plan.g.out_channels, Lanes<T>::W);
+  plan.blocks = plan.units < 2 ? 1 : plan.units / 2;
+  plan.lanes = static_cast<long long>(plan.units) * Lanes<T>::W;
+  plan.pairs = static_cast<long long>(plan.g.in_channels) * p.r * p.s;
+  plan.parts = conv_flops(p) > kConvShareFlops ? threads : 1;
+  plan.by_image = plan.pairs < 48LL * plan.parts && plan.parts > 1;
+  const int most = plan.by_image ? p.n : plan.g.in_channels;
+  if (plan.parts > most) plan.parts = most < 1 ? 1 : most;
+  long long rows = kBandBytes / (2LL * Lanes<T>::W * p.q * static_cast<int>(sizeof(T)));
+  plan.band_rows = static_cast<int>(rows < 1 ? 1 : rows > p.p ? p.p : rows);
+  return plan;
+}
+
+template <class T>
+struct Scratch {
+  Phase* phase;
+  Tap* taps;
+  T* dw;  // [group][block][pairs][lanes]
+  T* x;
+  T* dy;  // [block][band outputs][lanes]
+};
+
+template <class T>
+size_t carve(const Plan<T>& plan, char* base, int part, Scratch<T>& out) {
+  Carver c{base};
+  const Gather& g = plan.g;
+  const ConvParams& p = *plan.p;
+  Scratch<T> s{};
+  s.phase = c.take<Phase>(1);
+  s.taps = c.take<Tap>(static_cast<long long>(p.r) * p.s);
+  const long long kernel = p.groups * plan.pairs * plan.lanes;
+  if (!plan.by_image) s.dw = c.take<T>(kernel);
+  const int channels = plan.by_image ? g.in_channels : ceil_div(g.in_channels, plan.parts);
+  for (int t = 0; t < plan.parts; t++) {
+    if (plan.by_image) s.dw = c.take<T>(kernel);
+    s.x = c.take<T>(g.copied ? g.plane * channels : 0);
+    s.dy = c.take<T>(static_cast<long long>(plan.band_rows) * p.q * plan.lanes);
+    if (t == part) out = s;
+  }
+  return c.used;
+}
+
+// dw[m][v] += sum over rows x cols outputs of x[m][output] dy[output][v].
+template <class T, int M, int V>
+inline void tile(const Gather& g, const T* const* pair, const T* dy, int rows, int cols, T* dw) {
+  using Vec = typename Lanes<T>::V;
+  constexpr int W = Lanes<T>::W;
+  Vec acc[M][V];
+  const T* x[M];
+  for (int m = 0; m < M; m++) {
+    x[m] = pair[m];
+    for (int v = 0; v < V; v++) acc[m][v] = load(dw + (m * V + v) * W);
+  }
+  for (int row = 0; row < rows; row++) {
+    long long i = static_cast<long long>(row) * g.in_step_h * g.wp;
+    for (int col = 0; col < cols; col++, i += g.in_step_w, dy += V * W) {
+      Vec d[V];
+      for (int v = 0; v < V; v++) {
+        d[v] = load(dy + v * W);
+        pin(d[v]);
+      }
+      for (int m = 0; m < M; m++) {
+        const Vec a = set1(x[m][i]);
+        for (int v = 0; v < V; v++) acc[m][v] = fma(a, d[v], acc[m][v]);
+      }
+    }
+  }
+  for (int m = 0; m < M; m++)
+    for (int v = 0; v < V; v++) store(dw + (m * V + v) * W, acc[m][v]);
+}
+
+// The pairs of channels [0, channels) of x over one band of dy.
+template <class T, int V>
+void add_band(const Plan<T>& plan, const Tap* taps, const T* x, int channels, const T* dy, int rows, T* dw) {
+  constexpr int W = Lanes<T>::W, M = V == 3 ? 4 : V == 2 ? 6 : 8;
+  const Gather& g = plan.g;
+  const int n = channels * g.n_taps;
+  int c = 0, t = 0;
+  for (int i = 0; i < n;) {
+    const T* pair[M];
+    const int count = n - i < M ? n - i : M;
+    for (int m = 0; m < count; m++) {
+      pair[m] = x + c * g.plane + taps[t].offset;
+      if (++t == g.n_taps) t = 0, c++;
+    }
+    auto run = [&]<int N>(int first) {
+      tile<T, N, V>(g, pair + first, dy, rows, plan.p->q, dw);
+      dw += N * V * W;
+    };
+    if (count == M) {
+      run.template operator()<M>(0);
+    } else {
+      int m = 0;
+      if (M > 4 && count >= 4) run.template operator()<4>(m), m += 4;
+      if (count - m >= 2) run.template operator()<2>(m), m += 2;
+      if (count - m >= 1) run.template operator()<1>(m);
+    }
+    i += count;
+  }
+}
+
+// One image and group: channels [first, last) of x.
+template <class T>
+void add_image(const Plan<T>& plan, const Scratch<T>& s, int group, const T* x, const T* dy, int first,
+               int last) {
+  const ConvParams& p = *plan.p;
+  constexpr int W = Lanes<T>::W;
+  Gather g = plan.g;
+  g.in_channels = last - first;
+  x += static_cast<long long>(first) * p.h * p.w;
+  if (g.copied) {
+    copy_planes(g, x, s.x);
+    x = s.x;
+  }
+  const long long outputs = static_cast<long long>(p.p) * p.q;
+  for (int row = 0; row < p.p; row += plan.band_rows) {
+    const int rows = p.p - row < plan.band_rows ? p.p - row : plan.band_rows;
+    const long long n = static_cast<long long>(rows) * p.q;
+    const T* from = x + static_cast<long long>(row) * g.in_step_h * g.wp;
+    for (int b = 0; b < plan.blocks; b++) {
+      const int begin = block_begin(plan, b), vectors = block_begin(plan, b + 1) - begin;
+      const int channels =
+          g.out_channels - begin * W < vectors * W ? g.out_channels - begin * W : vectors * W;
+      transpose(dy + begin * W * outputs + static_cast<long long>(row) * p.q, outputs, s.dy,
+                static_cast<long long>(vectors) * W, channels, n);
+      T* dw = s.dw + (group * plan.lanes + begin * W) * plan.pairs +
+              static_cast<long long>(first) * g.n_taps * vectors * W;
+      if (vectors == 3)
+        add_band<T, 3>(plan, s.taps, from, last - first, s.dy, rows, dw);
+      else if (vectors == 2)
+        add_band<T, 2>(plan, s.taps, from, last - first, s.dy, rows, dw);
+      else
+        add_band<T, 1>(plan, s.taps, from, last - first, s.dy, rows, dw);
+    }
+  }
+}
+
+int part_begin(int n, int part, int parts) {
+  return static_cast<int>(static_cast<long long>(n) * part / parts);
+}
+
+template <class T>
+void run_part(const Plan<T>& plan, const Scratch<T>& s, const T* x, const T* dy, int part) {
+  const ConvParams& p = *plan.p;
+  const Gather& g = plan.g;
+  constexpr int W = Lanes<T>::W;
+  const int from = plan.by_image ? part_begin(p.n, part, plan.parts) : 0,
+            to = plan.by_image ? part_begin(p.n, part + 1, plan.parts) : p.n;
+  const int first = plan.by_image ? 0 : part_begin(g.in_channels, part, plan.parts),
+            last = plan.by_image ? g.in_channels : part_begin(g.in_channels, part + 1, plan.parts);
+  memset(s.dy, 0, static_cast<size_t>(plan.band_rows * static_cast<long long>(p.q) * plan.lanes) * sizeof(T));
+  for (int group = 0; group < p.groups; group++) {
+    for (int b = 0; b < plan.blocks; b++) {
+      const int begin = block_begin(plan, b), vectors = block_begin(plan, b + 1) - begin;
+      memset(s.dw + (group * plan.lanes + begin * W) * plan.pairs +
+                 static_cast<long long>(first) * g.n_taps * vectors * W,
+             0,
+             static_cast<size_t>(static_cast<long long>(last - first) * g.n_taps * vectors) *
+                 sizeof(typename Lanes<T>::V));
+    }
+    for (int i = from; i < to; i++) {
+      const long long which = static_cast<long long>(i) * p.groups + group;
+      add_image(plan, s, group, x + which * g.in_channels * p.h * p.w,
+                dy + which * g.out_channels * p.p * p.q, first, last);
+    }
+  }
+}
+
+// dw of one block of channels: the parts' sums added in order, then [pairs][lanes] -> [channels][pairs].
+template <class T>
+void finish_block(const Plan<T>& plan, char* workspace, int group, int block, T* dw) {
+  const Gather& g = plan.g;
+  constexpr int W = Lanes<T>::W;
+  const int begin = block_begin(plan, block), vectors = block_begin(plan, block + 1) - begin;
+  const int channels = g.out_channels - begin * W < vectors * W ? g.out_channels - begin * W : vectors * W;
+  const long long at = (group * plan.lanes + begin * W) * plan.pairs, count = plan.pairs * vectors * W;
+  Scratch<T> sum{};
+  carve(plan, workspace, 0, sum);
+  for (int part = 1; plan.by_image && part < plan.parts; part++) {
+    Scratch<T> s{};
+    carve(plan, workspace, part, s);
+    for (long long i = 0; i < count; i++) sum.dw[at + i] += s.dw[at + i];
+  }
+  transpose(sum.dw + at, static_cast<long long>(vectors) * W,
+            dw + (static_cast<long long>(group) * g.out_channels + begin * W) * plan.pairs, plan.pairs,
+            plan.pairs, channels);
+}
+
+template <class T>
+void run_channels(const Launch& l) {
+  const ConvParams& p = params_as<ConvParams>(l);
+  char* workspace = static_cast<char*>(l.workspace);
+  Plan<T> plan = make_plan<T>(p, l.pool->size(), nullptr, nullptr);
+  Scratch<T> shared{};
+  carve(plan, workspace, 0, shared);
+  make_gather(p, false, false, shared.phase, shared.taps);
+  parallel_for(
+      l.pool, plan.parts,
+      [&](int part, int) {
+        Scratch<T> s{};
+        carve(plan, workspace, part, s);
+        run_part(plan, s, static_cast<const T*>(l.in[0]), static_cast<const T*>(l.in[1]), part);
+      },
+      plan.parts > 1);
+  parallel_for(
+      l.pool, p.groups * plan.blocks,
+      [&](int i, int) {
+        finish_block(plan, workspace, i / plan.blocks, i % plan.blocks, static_cast<T*>(l.out[0]));
+      },
+      plan.parts > 1);
+}
+
+// ---- direct_rows_wgrad ----------------------------------------------------------------------------------
+
+struct RowsPlan {
+  Gather g;
+  const ConvParams* p;
+  int pieces;  // of the input channels of a group, to have work for all threads
+};
+
+RowsPlan make_rows_plan(const ConvParams& p, int threads, Phase* phases, Tap* taps) {
+  RowsPlan plan{make_gather(p, false, true, phases, taps), &p, 1};
+  if (p.groups < 2 * threads && threads > 1) plan.pieces = 2 * threads;
+  if (plan.pieces > plan.g.in_channels) plan.pieces = plan.g.in_channels;
+  return plan;
+}
+
+template <class T>
+struct RowsScratch {
+  Phase* phase;
+  Tap* taps;
+  T* x;
+  T* sums;  // [k][c][t][W]
+};
+
+template <class T>
+size_t carve_rows(const RowsPlan& plan, char* base, int threads, int part, RowsScratch<T>& out) {
+  Carver c{base};
+  const Gather& g = plan.g;
+  RowsScratch<T> s{};
+  const int channels = ceil_div(g.in_channels, plan.pieces);
+  s.phase = c.take<Phase>(1);
+  s.taps = c.take<Tap>(g.n_taps);
+  for (int t = 0; t < threads; t++) {
+    s.x = c.take<T>(g.plane * channels);
+    s.sums = c.take<T>(static_cast<long long>(g.out_channels) * channels * g.n_taps * Lanes<T>::W);
+    if (t == part) out = s;
+  }
+  return c.used;
+}
+
+// sums[t] += dy . x[offset(t)] lane by lane, over all rows of one image.
+template <class T, int N>
+void add_taps(const Gather& g, const T* x, const T* dy, const Tap* taps, T* sums) {
+  using Vec = typename Lanes<T>::V;
+  constexpr int W = Lanes<T>::W;
+  Vec acc[N];
+  for (int t = 0; t < N; t++) acc[t] = load(sums + t * W);
+  for (int row = 0; row < g.out_h; row++, dy += g.out_w, x += static_cast<long long>(g.in_step_h) * g.wp) {
+    int col = 0;
+    for (; col + W <= g.out_w; col += W) {
+      const Vec d = load(dy + col);
+      for (int t = 0; t < N; t++) acc[t] = fma(d, load(x + taps[t].offset + col), acc[t]);
+    }
+    if (const int left = g.out_w - col; left > 0) {
+      const Vec d = load_part(dy + col, left);
+      for (int t = 0; t < N; t++) acc[t] = fma(d, load_part(x + taps[t].offset + col, left), acc[t]);
+    }
+  }
+  for (int t = 0; t < N; t++) store(sums + t * W, acc[t]);
+}
+
+template <class T, int N = kMaxTaps>
+void add_some_taps(int n, const Gather& g, const T* x, const T* dy, const Tap* taps, T* sums) {
+  if constexpr (N > 0) {
+    if (n == N) return add_taps<T, N>(g, x, dy, taps, sums);
+    add_some_taps<T, N - 1>(n, g, x, dy, taps, sums);
+  }
+}
+
+template <class T>
+void run_rows(const Launch& l) {
+  const ConvParams& p = params_as<ConvParams>(l);
+  const int threads = l.pool->size();
+  char* workspace = static_cast<char*>(l.workspace);
+  const RowsPlan plan = make_rows_plan(p, threads, nullptr, nullptr);
+  RowsScratch<T> shared{};
+  carve_rows(plan, workspace, threads, 0, shared);
+  make_gather(p, false, true, shared.phase, shared.taps);
+  constexpr int W = Lanes<T>::W;
+  const T *x = static_cast<const T*>(l.in[0]), *dy = static_cast<const T*>(l.in[1]);
+  parallel_for(
+      l.pool, p.groups * plan.pieces,
+      [&](int task, int part) {
+        RowsScratch<T> s{};
+        carve_rows(plan, workspace, threads, part, s);
+        Gather g = plan.g;
+        const int group = task / plan.pieces, all = g.in_channels;
+        const int first = part_begin(all, task % plan.pieces, plan.pieces),
+                  last = part_begin(all, task % plan.pieces + 1, plan.pieces);
+        g.in_channels = last - first;
+        const long long pairs = static_cast<long long>(g.in_channels) * g.n_taps;
+        memset(s.sums, 0, static_cast<size_t>(g.out_channels * pairs) * sizeof(typename Lanes<T>::V));
+        const int chunks = ceil_div(g.n_taps, kMaxTaps);
+        for (int image = 0; image < p.n; image++) {
+          const long long which = static_cast<long long>(image) * p.groups + group;
+          copy_planes(g, x + (which * all + first) * p.h * p.w, s.x);
+          for (int k = 0; k < g.out_channels; k++)
+            for (int c = 0; c < g.in_channels; c++)
+              for (int i = 0; i < chunks; i++) {
+                const int t = part_begin(g.n_taps, i, chunks), n = part_begin(g.n_taps, i + 1, chunks) - t;
+                add_some_taps<T>(n, g, s.x + c * g.plane, dy + (which * g.out_channels + k) * p.p * p.q,
+                                 s.taps + t,
+                                 s.sums + (k * pairs + static_cast<long long>(c) * g.n_taps + t) * W);
+              }
+        }
+        T* dw = static_cast<T*>(l.out[0]);
+        for (int k = 0; k < g.out_channels; k++)
+          for (long long i = 0; i < pairs; i++)
+            dw[(static_cast<long long>(group) * g.out_channels + k) * all * g.n_taps +
+               static_cast<long long>(first) * g.n_taps + i] = hsum(load(s.sums + (k * pairs + i) * W));
+      },
+      conv_flops(p) > kConvShareFlops);
+}
+
+void run_channels_any(const Launch& l) {
+  params_as<ConvParams>(l).itemsize == 4 ? run_channels<float>(l) : run_channels<double>(l);
+}
+void run_rows_any(const Launch& l) {
+  params_as<ConvParams>(l).itemsize == 4 ? run_rows<float>(l) : run_rows<double>(l);
+}
+
+size_t workspace_channels(const Sizes& s) {
+  const ConvParams& p = params_as<ConvParams>(s, "direct_channels_wgrad");
+  Scratch<float> f{};
+  Scratch<double> d{};
+  return p.itemsize == 4 ? carve(make_plan<float>(p, s.threads, nullptr, nullptr), nullptr, 0, f)
+                         : carve(make_plan<double>(p, s.threads, nullptr, nullptr), nullptr, 0, d);
+}
+size_t workspace_rows(const Sizes& s) {
+  const ConvParams& p = params_as<ConvParams>(s, "direct_rows_wgrad");
+  const RowsPlan plan = make_rows_plan(p, s.threads, nullptr, nullptr);
+  RowsScratch<float> f{};
+  RowsScratch<double> d{};
+  return p.itemsize == 4 ? carve_rows(plan, nullptr, s.threads, 0, f)
+                         : carve_rows(plan, nullptr, s.threads, 0, d);
+}
+
+void check_named(const Sizes& s, const char* name) {  // x, dy, and the two dimensions of the window
+  require_counts(s, name, 4, 1);
+  check_conv(s, name, params_as<ConvParams>(s, name), s.in_bytes[0], s.out_bytes[0], s.in_bytes[1]);
+}
+void check_channels(const Sizes& s) { check_named(s, "direct_channels_wgrad"); }
+void check_rows(const Sizes& s) { check_named(s, "direct_rows_wgrad"); }
+
+}  // namespace
+
+void register_conv_wgrad(Registrar& r) {
+  r.add({"direct_channels_wgrad", run_channels_any, check_channels, workspace_channels});
+  r.add({"direct_rows_wgrad", run_rows_any, check_rows, workspace_rows});
+}
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv
