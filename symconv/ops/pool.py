@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symconv.errors import DTypeError, ShapeError
-from symconv.graph import Apply, Op, TensorType, Variable, op_error
+from symconv.graph import Apply, Kernel, Launch, Op, TensorType, Variable, op_error
+from symconv.graph.params import pack
 from symconv.ops import elementwise as ew
 from symconv.ops.operands import as_operands, as_variable, static_dim
 from symconv.ops.shape import shape_of
@@ -190,7 +191,7 @@ class _Select(_Pool):
         lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
         n, c, p, q, *window = (view := self.windows(x, lowest)).shape
         inside = self.windows(np.ones(x.shape[2:], dtype=bool)[None, None], False)  # padding is never picked
-        flat = view.reshape(n, c, p, q, -1)
+        flat = view.reshape(n, c, p, q, window[0] * window[1])
         top = flat.max(-1, keepdims=True)  # NaN where the window holds one
         best = inside.reshape(1, 1, p, q, -1) & ((flat == top) | np.isnan(flat))
         i, j = np.divmod(best.argmax(-1), window[1])
@@ -363,10 +364,10 @@ class LpPool2d(_Pool):
         # dy/dx = sign(x) |x|^(p-1) y^(1-p); a window of zeros sends nothing back
         empty = ew.eq(y, 0)
         safe = ew.where(empty, 1, y)
-        scaled = dy / safe if self.p == 2 else dy * ew.pow(safe, 1 - self.p)
+        scaled = dy / safe if self.p == 2 else dy * ew.power(safe, 1 - self.p)
         share = ew.where(empty, 0, scaled)
         spread = AvgPool2dGrad(*_shared(self), "sum")(share, shape_of(x, 2), shape_of(x, 3))
-        return [spread * (x if self.p == 2 else ew.sign(x) * ew.pow(ew.abs(x), self.p - 1))]
+        return [spread * (x if self.p == 2 else ew.sign(x) * ew.power(ew.abs(x), self.p - 1))]
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         p = x.dtype.type(self.p)
@@ -378,3 +379,43 @@ def _float_type(op: _Pool, inputs: tuple[Variable, ...], type: TensorType) -> Te
         message = f"{op.operands[0]} is {type.dtype}, expected float32 or float64"
         raise op_error(op, inputs, message, "sc.cast(x, 'float32')", DTypeError)
     return type
+
+
+# ---- kernels --------------------------------------------------------------------------------------------
+
+
+def _launch(node: Apply) -> Launch:
+    op = node.op
+    assert isinstance(op, _Pool)
+    # The larger of the tensors is the image: of the gradients it is the output.
+    grad = isinstance(op, (MaxPool2dGrad, AvgPool2dGrad))
+    image = node.out.type.shape if grad else node.inputs[0].type.shape
+    n, c, h, w = image
+    pooled = op.output_size((), (h, w))
+    window, stride = op.geometry((h, w))
+    top, bottom, left, right = op.padding
+    mode = ("padded", "mean", "sum").index(op.mode) if isinstance(op, _Average) else 0
+    return Launch(
+        pack(
+            "PoolParams", itemsize=node.out.type.itemsize, h=h, w=w, p=pooled[0], q=pooled[1],
+            window_h=window[0], window_w=window[1], stride_h=stride[0], stride_w=stride[1],
+            top=top, bottom=bottom, left=left, right=right, mode=mode, planes=(n or 0) * (c or 0),
+            exponent=getattr(op, "p", 0.0),
+        )
+    )  # fmt: skip
+
+
+def _supports(node: Apply) -> str | None:
+    dtype = node.inputs[0].dtype
+    return None if node.inputs[0].type.is_float else f"dtype {dtype}, needs float32 or float64"
+
+
+for _op, _file, _entry in (
+    (MaxPool2d, "pool", "separable_max_pool"),
+    (MaxPool2dGrad, "pool_argmax", "max_pool_grad"),
+    (MaxPool2dPick, "pool_argmax", "max_pool_pick"),
+    (AvgPool2d, "pool", "separable_avg_pool"),
+    (AvgPool2dGrad, "pool", "avg_pool_grad"),
+    (LpPool2d, "pool", "separable_lp_pool"),
+):
+    _op.kernels.append(Kernel(_entry, "cpu", f"csrc/kernels/{_file}.cpp", _entry, _supports, _launch))

@@ -1,0 +1,122 @@
+// Max-pooling by the place of each maximum: its gradient, and the adjoint of that.
+//
+//   max_pool_grad: dx[place(i, j)] += dy[i, j]        max_pool_pick: y[i, j] = v[place(i, j)]
+//
+// place(i, j) is the first maximum of x in the window, in row-major order; a NaN is larger than all, padding is
+// never picked. argmax_of_lanes: a plane of x is laid out once so that the windows of neighbouring outputs are
+// neighbours (pool_common.h); a vector of outputs then walks the window together.
+#include "pool_common.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+template <class T>
+using Places = decltype(typename Lanes<T>::V{} == typename Lanes<T>::V{});  // integers as wide as T
+
+template <class T>
+struct Scratch {
+  T* plane;  // [h][row layout]
+};
+
+template <class T>
+size_t carve(const PoolParams& p, char* base, int threads, int part, Scratch<T>& out) {
+  Carver c{base};
+  const RowLayout r = row_layout<T>(p.q, p.window_w, p.stride_w);
+  for (int t = 0; t < threads; t++) {
+    Scratch<T> s{};
+    s.plane = c.take<T>(r.size * p.h);
+    if (t == part) out = s;
+  }
+  return c.used;
+}
+
+// f(output, place) for every output of one plane.
+template <class T, class F>
+void for_places(const PoolParams& p, const RowLayout& layout, const T* x, T* plane, const F& f) {
+  using V = typename Lanes<T>::V;
+  using P = Places<T>;
+  constexpr int W = Lanes<T>::W;
+  for (int h = 0; h < p.h; h++)
+    lay_row(layout, x + static_cast<long long>(h) * p.w, p.w, p.left, plane + h * layout.size);
+  P lane{};
+  for (int i = 0; i < W; i++) lane[i] = i * p.stride_w;
+  for (int i = 0; i < p.p; i++) {
+    const Span rows = window_span(i, p.window_h, p.stride_h, p.top, p.h);
+    for (int j = 0; j < p.q; j += W) {
+      const P corner = lane + (j * p.stride_w - p.left);  // column of the window's first element
+      V best = V{} - __builtin_inff();
+      P place = (corner < 0 ? P{} : corner) + rows.begin * p.w;
+      for (int h = rows.begin; h < rows.end; h++) {
+        const T* row = plane + h * layout.size + j;
+        for (int k = 0; k < p.window_w; k++) {
+          const V value = load(row + element_offset(layout, k));
+          const P wins = (value > best) | ((value != value) & (best == best));
+          best = wins ? value : best;
+          place = wins ? corner + (h * p.w + k) : place;
+        }
+      }
+      const int n = p.q - j < W ? p.q - j : W;
+      for (int m = 0; m < n; m++) f(i * p.q + j + m, place[m]);
+    }
+  }
+}
+
+template <class T, bool GRAD>
+void run_typed(const Launch& l) {
+  const PoolParams& p = params_as<PoolParams>(l);
+  const RowLayout layout = row_layout<T>(p.q, p.window_w, p.stride_w);
+  const long long image = static_cast<long long>(p.h) * p.w, pooled = static_cast<long long>(p.p) * p.q;
+  for_planes(p, l.pool, [&](long long first, long long last, int part) {
+    Scratch<T> s{};
+    carve(p, static_cast<char*>(l.workspace), l.pool->size(), part, s);
+    for (long long i = 0; i < layout.size * p.h; i++) s.plane[i] = -__builtin_inff();
+    for (long long i = first; i < last; i++) {
+      const T* x = static_cast<const T*>(l.in[0]) + i * image;
+      const T* from = static_cast<const T*>(l.in[1]) + i * (GRAD ? pooled : image);
+      T* to = static_cast<T*>(l.out[0]) + i * (GRAD ? image : pooled);
+      if (GRAD) {
+        memset(to, 0, static_cast<size_t>(image) * sizeof(T));
+        for_places(p, layout, x, s.plane, [&](int output, long long place) { to[place] += from[output]; });
+      } else {
+        for_places(p, layout, x, s.plane, [&](int output, long long place) { to[output] = from[place]; });
+      }
+    }
+  });
+}
+
+template <bool GRAD>
+void run(const Launch& l) {
+  if (params_as<PoolParams>(l).itemsize == 4)
+    run_typed<float, GRAD>(l);
+  else
+    run_typed<double, GRAD>(l);
+}
+
+size_t workspace(const Sizes& s) {
+  const PoolParams& p = params_as<PoolParams>(s, "max_pool");
+  Scratch<float> f{};
+  Scratch<double> d{};
+  return p.itemsize == 4 ? carve(p, nullptr, s.threads, 0, f) : carve(p, nullptr, s.threads, 0, d);
+}
+
+void check_grad(const Sizes& s) {
+  const PoolParams& p = params_as<PoolParams>(s, "max_pool_grad");
+  check_pool(s, "max_pool_grad", p, 2, s.in_bytes[0], s.in_bytes[1]);
+  require_bytes("max_pool_grad", "dx", s.out_bytes[0], s.in_bytes[0]);
+}
+void check_pick(const Sizes& s) {
+  const PoolParams& p = params_as<PoolParams>(s, "max_pool_pick");
+  check_pool(s, "max_pool_pick", p, 2, s.in_bytes[0], s.out_bytes[0]);
+  require_bytes("max_pool_pick", "v", s.in_bytes[1], s.in_bytes[0]);
+}
+
+}  // namespace
+
+void register_pool_argmax(Registrar& r) {
+  r.add({"max_pool_grad", run<true>, check_grad, workspace});
+  r.add({"max_pool_pick", run<false>, check_pick, workspace});
+}
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv

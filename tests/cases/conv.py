@@ -1,0 +1,192 @@
+"""Cases of conv2d, its gradient ops, the transposed convolution, and the fused conv-pool ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import symconv as sc
+from symconv.graph import constant
+from symconv.ops.conv import Conv2dDgrad, Conv2dWgrad
+from symconv.ops.conv_pool import ACTIVATIONS, ConvPool, ConvPoolGrad
+from symconv.testing import OpCase, Spec
+
+# name: x, w, attributes. Pairwise different primes, one image and none, 1x1, stride > window, dilation, a
+# window as large as the padded image, every padding, groups, depthwise, the layers of the book.
+LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+    "primes": ((2, 3, 11, 13), (7, 3, 5, 2), {}),
+    "one_value": ((1, 1, 1, 1), (1, 1, 1, 1), {}),
+    "no_images": ((0, 3, 7, 5), (2, 3, 3, 3), {}),
+    "pointwise": ((2, 5, 7, 3), (17, 5, 1, 1), {}),
+    "pointwise_stride": ((1, 5, 7, 8), (16, 5, 1, 1), {"stride": (3, 2)}),
+    "whole_window": ((2, 3, 5, 7), (3, 3, 5, 7), {}),
+    "stride_over_window": ((2, 2, 11, 13), (5, 2, 2, 3), {"stride": (3, 5)}),
+    "stride": ((2, 3, 11, 17), (9, 3, 3, 5), {"stride": 2}),
+    "stride_padding": ((1, 3, 13, 11), (17, 3, 7, 7), {"stride": 2, "padding": 3}),
+    "dilation": ((2, 3, 11, 13), (7, 3, 3, 2), {"dilation": (2, 3)}),
+    "four_paddings": ((2, 3, 7, 5), (11, 3, 3, 2), {"padding": (0, 2, 1, 3)}),
+    "same": ((2, 3, 7, 5), (11, 3, 4, 3), {"padding": "same"}),
+    "same_stride": ((1, 2, 7, 8), (3, 2, 3, 4), {"padding": "same", "stride": 2}),
+    "full": ((1, 2, 3, 4), (9, 2, 3, 2), {"padding": "full"}),
+    "half": ((1, 2, 5, 7), (16, 2, 3, 5), {"padding": "half"}),
+    "all_at_once": ((2, 4, 9, 23), (6, 2, 2, 3), {"stride": (3, 2), "padding": (1, 2), "dilation": (2, 1), "groups": 2}),
+    "groups": ((2, 6, 7, 9), (15, 2, 3, 2), {"groups": 3}),
+    "wide_groups": ((1, 34, 5, 6), (34, 17, 3, 3), {"groups": 2, "padding": 1}),
+    "depthwise": ((2, 5, 11, 13), (5, 1, 3, 3), {"groups": 5, "padding": 1}),
+    "depthwise_stride": ((1, 3, 11, 19), (6, 1, 3, 3), {"groups": 3, "stride": 2, "padding": 1}),
+    "skewed_planes": ((1, 9, 16, 16), (19, 9, 3, 3), {"padding": 1}),
+    "many_channels": ((1, 71, 6, 7), (33, 71, 3, 3), {"padding": 1}),
+    "book_first": ((1, 1, 9, 28), (20, 1, 5, 5), {}),
+    "book_second": ((2, 20, 12, 12), (40, 20, 5, 5), {}),
+}  # fmt: skip
+# Which kernel runs the forward pass, the input gradient and the weight gradient.
+KERNELS = {
+    "book_second": ("channels", "channels", "channels"),
+    "book_first": ("rows", "rows", "channels"),
+    "depthwise": ("rows", "rows", "rows"),
+    "many_channels": ("channels", "channels", "channels"),
+    "pointwise": ("channels", "channels", "channels"),
+}
+
+
+def _numbers(padding: Any, w: tuple[int, ...], dilation: Any = 1) -> tuple[int, ...]:
+    """padding as (left, right, top, bottom), the order of torch's pad."""
+    if isinstance(padding, str):
+        d = dilation if isinstance(dilation, tuple) else (dilation, dilation)
+        sides = []
+        for k, step in zip(w[3:1:-1], d[::-1]):
+            e = step * (k - 1) + 1
+            sides += {"same": [(e - 1) // 2, e // 2], "full": [e - 1] * 2, "half": [e // 2] * 2}[padding]
+        return tuple(sides)
+    if isinstance(padding, int):
+        return (padding,) * 4
+    if len(padding) == 2:
+        return (padding[1], padding[1], padding[0], padding[0])
+    top, bottom, left, right = padding
+    return (left, right, top, bottom)
+
+
+def _torch_conv(attributes: dict[str, Any], w_shape: tuple[int, ...]) -> Callable[..., Any]:
+    rest = {k: v for k, v in attributes.items() if k != "padding"}
+    pads = _numbers(attributes.get("padding", 0), w_shape, attributes.get("dilation", 1))
+
+    def run(t: Any, x: Any, w: Any) -> Any:
+        return t.nn.functional.conv2d(t.nn.functional.pad(x, pads), w, **rest)
+
+    return run
+
+
+def layers() -> list[OpCase]:
+    cases = []
+    for name, (x, w, attributes) in LAYERS.items():
+        y = sc.conv2d(sc.tensor("float32", x), sc.tensor("float32", w), **attributes)
+        op, shape = y.owner.op, y.type.shape
+        fields = tuple(op.attributes().values())
+        forms = KERNELS.get(name, (None, None, None))
+        kernels = [f and f"direct_{f}_{kind}" for f, kind in zip(forms, ("fprop", "dgrad", "wgrad"))]
+        outputs = int(np.prod([shape[0] or 1, *shape[2:]]))
+        for dtype in ("float32", "float64") if name in ("primes", "all_at_once") else ("float32",):
+            end = "" if dtype == "float32" else "_f64"
+            sx, sw, sdy = Spec(x, dtype), Spec(w, dtype), Spec(shape, dtype)
+            cases += [
+                OpCase(
+                    f"conv2d_{name}{end}", lambda x, w, a=attributes: sc.conv2d(x, w, **a), (sx, sw),
+                    exact=True, bilinear=True, reduction=outputs * w[0] * w[2] * w[3], kernel=kernels[0],
+                    torch=None if x[0] == 0 else _torch_conv(attributes, w), second="book" not in name and name != "many_channels",
+                ),
+                OpCase(
+                    f"dgrad_{name}{end}",
+                    lambda dy, w, f=fields, s=x: Conv2dDgrad(*f)(dy, w, constant(s[2], "int64"), constant(s[3], "int64")),
+                    (sdy, sw), exact=True, grad=False, reduction=w[0] * w[2] * w[3], kernel=kernels[1],
+                ),
+                OpCase(
+                    f"wgrad_{name}{end}",
+                    lambda x, dy, f=fields, s=w: Conv2dWgrad(*f)(x, dy, constant(s[2], "int64"), constant(s[3], "int64")),
+                    (sx, sdy), exact=True, grad=False, reduction=outputs, kernel=kernels[2],
+                ),
+            ]  # fmt: skip
+    return cases
+
+
+def transposed() -> list[OpCase]:
+    rows: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+        "plain": ((2, 3, 5, 4), (3, 2, 3, 5), {}),
+        "stride": ((2, 3, 5, 4), (3, 7, 3, 2), {"stride": (2, 3), "padding": (1, 0), "output_padding": (1, 2)}),
+        "dilation": ((1, 2, 3, 5), (2, 3, 2, 3), {"dilation": (2, 1), "padding": 1}),
+        "groups": ((1, 4, 5, 3), (4, 3, 3, 3), {"groups": 2, "stride": 2}),
+    }  # fmt: skip
+    return [
+        OpCase(
+            f"conv_transpose2d_{name}", lambda x, w, a=a: sc.conv_transpose2d(x, w, **a), (Spec(x), Spec(w)),
+            exact=True, bilinear=True, reduction=w[0] * w[2] * w[3],
+            torch=lambda t, x, w, a=a: t.nn.functional.conv_transpose2d(x, w, **a),
+        )
+        for name, (x, w, a) in rows.items()
+    ] + [
+        OpCase(
+            "conv2d_unknown_shapes", lambda x, w: sc.conv2d(x, w, stride=2, padding=1),
+            (Spec((2, 3, 7, 5)), Spec((5, 3, 3, 3))), exact=True, bilinear=True, reduction=90, unknown_shapes=True,
+        ),
+        OpCase(
+            "conv_transpose2d_unknown_shapes", lambda x, w: sc.conv_transpose2d(x, w, stride=2, output_padding=1),
+            (Spec((2, 3, 4, 5)), Spec((3, 2, 3, 3))), exact=True, bilinear=True, reduction=90, unknown_shapes=True,
+        ),
+    ]  # fmt: skip
+
+
+# name: x, w, window, padding
+POOLED: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, int], tuple[int, int, int, int]]] = {
+    "book_first": ((3, 1, 28, 28), (20, 1, 5, 5), (2, 2), (0, 0, 0, 0)),
+    "book_second": ((2, 20, 12, 12), (40, 20, 5, 5), (2, 2), (0, 0, 0, 0)),
+    "primes": ((2, 3, 11, 13), (7, 3, 3, 2), (2, 3), (1, 0, 2, 1)),
+    "no_images": ((0, 3, 11, 13), (7, 3, 3, 2), (2, 3), (1, 0, 2, 1)),
+    "no_pooling": ((1, 2, 5, 7), (1, 2, 1, 1), (1, 1), (0, 0, 0, 0)),
+    "large_window": ((2, 5, 17, 7), (13, 5, 2, 3), (5, 2), (0, 0, 0, 0)),
+    "long_rows": ((1, 37, 7, 6), (9, 37, 3, 4), (2, 2), (1, 1, 1, 1)),
+}  # fmt: skip
+
+
+def fused() -> list[OpCase]:
+    """y, argmax; and from given y, argmax and dy the gradients, half of dy zero."""
+    cases = []
+    rng = np.random.default_rng(3)
+    for name, (x, w, window, padding) in POOLED.items():
+        for activation in ACTIVATIONS if name == "primes" else ("relu",):
+            op = ConvPool(window, padding, activation)
+            y, _ = op(*(sc.tensor("float32", s) for s in (x, w, w[:1])))
+            shape = tuple(d or 0 for d in y.type.shape)
+            exact = activation in ("linear", "relu")
+            reduction = int(np.prod(w[1:]))
+            places = rng.integers(0, window[0] * window[1], shape)
+            dy = rng.integers(-3, 4, shape) * rng.integers(0, 2, shape)
+            given = (Spec(x), Spec(w), Spec(shape), Spec(shape, "uint8", "values", values=places))
+            total = max(int(np.prod(shape)) // max(shape[1], 1), 1)
+            for dtype in ("float32", "float64") if name == "primes" else ("float32",):
+                short = "" if dtype == "float32" else "_f64"
+
+                def typed(s: Spec, dtype: str = dtype) -> Spec:
+                    return Spec(s.shape, dtype, s.kind, values=s.values) if s.is_float else s
+
+                cases.append(
+                    OpCase(
+                        f"conv_pool_{name}_{activation}{short}", lambda *v, op=op: op(*v)[0],
+                        tuple(map(typed, (Spec(x), Spec(w), Spec(w[:1])))), exact=exact, reduction=reduction,
+                        grad=name in ("primes", "no_pooling", "large_window"), second=False, kernel="direct_conv_pool",
+                    )
+                )  # fmt: skip
+                for need_dx in (True, False):
+                    back = ConvPoolGrad(window, padding, activation, need_dx=need_dx)
+                    cases.append(
+                        OpCase(
+                            f"conv_pool_grad_{name}_{activation}{short}{'' if need_dx else '_no_dx'}",
+                            lambda *v, op=back: op(*v),
+                            (*map(typed, given), Spec(shape, dtype, "values", values=dy)),
+                            exact=exact, grad=False, reduction=max(reduction, total), kernel="argmax_walk",
+                        )
+                    )  # fmt: skip
+    return cases
+
+
+CASES = layers() + transposed() + fused()

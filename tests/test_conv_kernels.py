@@ -1,0 +1,235 @@
+"""The convolution and pooling kernels of every instruction set by themselves: exact on whole numbers, nothing
+written beside the outputs, NaN kept, the same bits on every run, each sharing of the work among threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from cases.conv import LAYERS, POOLED
+from cases.pool import ROWS
+from kernels import guarded, oracle
+
+import symconv as sc
+from symconv.graph import Apply, Kernel, Op, constant
+from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
+from symconv.ops.conv_pool import ACTIVATIONS, ConvPool, ConvPoolGrad
+from symconv.ops.pool import AvgPool2d, AvgPool2dGrad, LpPool2d, MaxPool2d, MaxPool2dGrad, MaxPool2dPick
+
+core = pytest.importorskip("symconv._core")
+
+
+@pytest.fixture(params=core.isas())
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    before = core.isa()
+    core.set_isa(request.param)
+    yield request.param
+    core.set_isa(before)
+
+
+@pytest.fixture(params=[1, 3])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = core.num_threads()
+    core.set_num_threads(request.param)
+    yield request.param
+    core.set_num_threads(before)
+
+
+def node_of(op: Op, arrays: tuple[np.ndarray, ...]) -> Apply:
+    return op.make(*(constant(a) if a.ndim == 0 else sc.tensor(str(a.dtype), a.shape) for a in arrays))
+
+
+def run(node: Apply, kernel: Kernel, arrays: tuple[np.ndarray, ...]) -> list[np.ndarray]:
+    """One launch into outputs full of NaN between sentinels; inputs have sentinels too, and are not written."""
+    views, wholes = zip(*(guarded(v.type.shape, v.dtype) for v in node.outputs))
+    inputs = []
+    for a in arrays:
+        view, _ = guarded(a.shape, str(a.dtype))
+        view[...] = a
+        inputs.append(view)
+    core.call_kernel(kernel.entry, kernel.launch(node).params, inputs, views)
+    for whole in wholes:
+        assert whole[0] == whole[-1] == 77, f"{kernel.name} wrote beside its output"
+    for a, b in zip(arrays, inputs):
+        assert np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+    return list(views)
+
+
+def check(op: Op, *arrays: np.ndarray, exact: bool = True) -> None:
+    node = node_of(op, arrays)
+    desired = oracle(op, *arrays)
+    for kernel in node.op.kernels:
+        if "no channels" in (kernel.supports(node) or ""):
+            continue
+        for got, want in zip(run(node, kernel, arrays), desired):
+            if exact or got.dtype.kind != "f":
+                assert np.array_equal(got, want, equal_nan=True), kernel.name
+            else:
+                eps = float(np.finfo(got.dtype).eps)
+                np.testing.assert_allclose(got, want, rtol=64 * eps, atol=64 * eps * max(1, np.abs(want).max(initial=0)))
+
+
+def whole(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    return rng.integers(-3, 4, shape).astype(dtype)
+
+
+def dims(*sizes: int) -> tuple[np.ndarray, ...]:
+    return tuple(np.asarray(s, "int64") for s in sizes)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_convolution_kernels_exact(name: str, dtype: str, isa: str, threads: int) -> None:
+    x_shape, w_shape, attributes = LAYERS[name]
+    rng = np.random.default_rng(1)
+    x, w = whole(rng, x_shape, dtype), whole(rng, w_shape, dtype)
+    y = sc.conv2d(sc.tensor(dtype, x_shape), sc.tensor(dtype, w_shape), **attributes)
+    fields = tuple(y.owner.op.attributes().values())
+    dy = whole(rng, y.type.shape, dtype)
+    check(Conv2d(*fields), x, w)
+    check(Conv2dDgrad(*fields), dy, w, *dims(*x_shape[2:]))
+    check(Conv2dWgrad(*fields), x, dy, *dims(*w_shape[2:]))
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_convolution_kernels_share_large_work(groups: int, isa: str, threads: int) -> None:
+    """More than 1 MFLOP, few images: the pieces and parts that only then exist."""
+    rng = np.random.default_rng(2)
+    op = Conv2d((1, 1), (1, 1, 1, 1), (1, 1), groups)
+    x, w = whole(rng, (2, 28, 19, 17), "float32"), whole(rng, (36, 28 // groups, 3, 3), "float32")
+    dy = whole(rng, (2, 36, 19, 17), "float32")
+    check(op, x, w)
+    check(Conv2dDgrad(*op.attributes().values()), dy, w, *dims(19, 17))
+    check(Conv2dWgrad(*op.attributes().values()), x, dy, *dims(3, 3))
+
+
+def test_wgrad_shares_images(isa: str, threads: int) -> None:
+    rng = np.random.default_rng(2)
+    check(Conv2dWgrad(), whole(rng, (7, 1, 28, 28), "float32"), whole(rng, (7, 20, 24, 24), "float32"), *dims(5, 5))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", POOLED)
+def test_conv_pool_kernels_exact(name: str, dtype: str, isa: str, threads: int) -> None:
+    x_shape, w_shape, window, padding = POOLED[name]
+    rng = np.random.default_rng(3)
+    x, w, b = (whole(rng, s, dtype) for s in (x_shape, w_shape, w_shape[:1]))
+    for activation in ACTIVATIONS:
+        op = ConvPool(window, padding, activation)
+        exact = activation in ("linear", "relu")
+        check(op, x, w, b, exact=exact)
+        y, argmax = op.reference(x, w, b)
+        for kept in (0.0, 0.3, 1.0):
+            dy = whole(rng, y.shape, dtype) * (rng.random(y.shape) < kept).astype(dtype)
+            for need_dx in (True, False):
+                check(ConvPoolGrad(window, padding, activation, need_dx=need_dx), x, w, y, argmax, dy, exact=exact)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ROWS)
+def test_pooling_kernels(name: str, dtype: str, isa: str, threads: int) -> None:
+    shape, window, attributes = ROWS[name]
+    rng = np.random.default_rng(4)
+    x, v = whole(rng, shape, dtype), whole(rng, shape, dtype)
+    pooled = sc.max_pool2d(sc.tensor(dtype, shape), window, **attributes)
+    fields = tuple(pooled.owner.op.attributes().values())
+    dy = whole(rng, pooled.type.shape, dtype)
+    check(MaxPool2d(*fields), x)
+    check(MaxPool2dGrad(*fields), x, dy)
+    check(MaxPool2dPick(*fields), x, v)
+    check(AvgPool2d(*fields, "sum"), x)
+    check(AvgPool2dGrad(*fields, "sum"), dy, *dims(*shape[2:]))
+    for mode in ("padded", "mean"):
+        check(AvgPool2d(*fields, mode), x, exact=False)
+        check(AvgPool2dGrad(*fields, mode), dy, *dims(*shape[2:]), exact=False)
+    for p in (1.0, 2.0, 3.5):
+        check(LpPool2d(*fields, p), x, exact=False)
+
+
+def test_max_pooling_of_nan_and_inf(isa: str) -> None:
+    rng = np.random.default_rng(5)
+    for window, stride, padding in (((2, 2), (2, 2), (0,) * 4), ((3, 3), (1, 2), (1, 2, 0, 1))):
+        x = rng.choice([np.nan, -np.inf, np.inf, 1, 2], p=[0.1, 0.5, 0.1, 0.2, 0.1], size=(2, 3, 9, 11)).astype("float32")
+        fields = (window, stride, padding)
+        pooled = MaxPool2d(*fields).reference(x)
+        assert np.isnan(pooled).any() and np.isneginf(pooled).any()
+        check(MaxPool2d(*fields), x)
+        check(MaxPool2dGrad(*fields), x, whole(rng, pooled.shape, "float32"))
+
+
+def test_conv_pool_keeps_nan(isa: str) -> None:
+    rng = np.random.default_rng(6)
+    x = whole(rng, (2, 3, 12, 12), "float32")
+    x[0, 1, 4, 5] = np.nan
+    w, b = whole(rng, (20, 3, 3, 3), "float32"), whole(rng, (20,), "float32")
+    for activation in ("linear", "relu", "sigmoid", "tanh"):
+        op = ConvPool((2, 2), activation=activation)
+        (got, _), (want, _) = run(node_of(op, (x, w, b)), op.kernels[0], (x, w, b)), op.reference(x, w, b)
+        assert np.isnan(want).any() and np.array_equal(np.isnan(got), np.isnan(want))
+
+
+def test_zero_gradients_leave_nan_pixels_alone(isa: str) -> None:
+    """What has no gradient is not visited: a NaN in such an image does not reach dw."""
+    rng = np.random.default_rng(7)
+    x, w, b = whole(rng, (2, 3, 8, 8), "float32"), whole(rng, (5, 3, 3, 3), "float32"), whole(rng, (5,), "float32")
+    y, argmax = ConvPool((2, 2)).reference(x, w, b)
+    dy = whole(rng, y.shape, "float32")
+    dy[1] = 0
+    op = ConvPoolGrad((2, 2))
+    want = oracle(op, x, w, y, argmax, dy)[1]
+    x[1] = np.nan
+    arrays = (x, w, y, argmax, dy)
+    assert np.array_equal(run(node_of(op, arrays), op.kernels[0], arrays)[1], want)
+
+
+@pytest.mark.parametrize("threads_", [1, 2, 3])
+def test_kernels_repeat_their_bits(threads_: int) -> None:
+    before = core.num_threads()
+    core.set_num_threads(threads_)
+    try:
+        rng = np.random.default_rng(8)
+        x, w, b = (rng.standard_normal(s).astype("float32") for s in ((9, 1, 28, 28), (20, 1, 5, 5), (20,)))
+        y, argmax = ConvPool((2, 2)).reference(x, w, b)
+        dy = rng.standard_normal(y.shape).astype("float32")
+        full = rng.standard_normal((9, 20, 24, 24)).astype("float32")
+        for op, arrays in (
+            (ConvPool((2, 2)), (x, w, b)),
+            (ConvPoolGrad((2, 2)), (x, w, y, argmax, dy)),
+            (Conv2dWgrad(), (x, full, *dims(5, 5))),
+        ):
+            node = node_of(op, arrays)
+            for kernel in op.kernels:
+                first = [a.tobytes() for a in run(node, kernel, arrays)]
+                for _ in range(3):
+                    assert [a.tobytes() for a in run(node, kernel, arrays)] == first
+    finally:
+        core.set_num_threads(before)
+
+
+def test_selection_by_filled_lanes() -> None:
+    def chosen(x: tuple[int, ...], w: tuple[int, ...], **attributes: int) -> str:
+        node = sc.conv2d(sc.tensor("float32", x), sc.tensor("float32", w), **attributes).owner
+        return next(k.name for k in node.op.kernels if k.supports(node) is None)
+
+    assert chosen((8, 64, 56, 56), (64, 64, 3, 3), padding=1) == "direct_channels_fprop"
+    assert chosen((8, 64, 56, 56), (64, 1, 3, 3), padding=1, groups=64) == "direct_rows_fprop"
+    assert chosen((8, 3, 56, 56), (1, 3, 3, 3)) == "direct_rows_fprop"
+    refusal = Conv2d.kernels[0].supports(sc.conv2d(sc.tensor("float32", (8, 3, 56, 56)), sc.tensor("float32", (1, 3, 3, 3))).owner)
+    assert refusal == "rows of 54 outputs fill the lanes better than 1 channels per group"
+
+
+def test_no_channels_runs_on_the_reference() -> None:
+    node = sc.conv2d(sc.tensor("float32", (2, 0, 5, 5)), sc.tensor("float32", (3, 0, 3, 3))).owner
+    assert all(k.supports(node) == "no channels" for k in node.op.kernels)
+    assert not sc.conv2d(np.zeros((2, 0, 5, 5), "float32"), np.zeros((3, 0, 3, 3), "float32")).eval().any()
+
+
+def test_wrong_sizes_are_refused() -> None:
+    x, w = np.zeros((1, 2, 5, 5), "float32"), np.zeros((3, 2, 3, 3), "float32")
+    node = node_of(Conv2d(), (x, w))
+    for kernel in Conv2d.kernels:
+        with pytest.raises(ValueError, match=f"{kernel.name}: y has 104 bytes, the params need 108"):
+            core.call_kernel(kernel.entry, kernel.launch(node).params, [x, w], [np.zeros(26, "float32")])
+        with pytest.raises(ValueError, match="got 1 inputs"):
+            core.call_kernel(kernel.entry, kernel.launch(node).params, [x], [np.zeros(27, "float32")])
