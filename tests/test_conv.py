@@ -33,10 +33,16 @@ def test_conv_output_size_counts_windows(size: int, window: int, stride: int, di
 @pytest.mark.parametrize(
     "padding, expected",
     [
-        (0, (0, 0, 0, 0)), (2, (2, 2, 2, 2)), ((1, 2), (1, 1, 2, 2)), ((1, 2, 3, 4), (1, 2, 3, 4)),
-        ("valid", (0, 0, 0, 0)), ("full", (4, 4, 3, 3)), ("half", (2, 2, 2, 2)), ("same", (2, 2, 1, 2)),
+        (0, (0, 0, 0, 0)),
+        (2, (2, 2, 2, 2)),
+        ((1, 2), (1, 1, 2, 2)),
+        ((1, 2, 3, 4), (1, 2, 3, 4)),
+        ("valid", (0, 0, 0, 0)),
+        ("full", (4, 4, 3, 3)),
+        ("half", (2, 2, 2, 2)),
+        ("same", (2, 2, 1, 2)),
     ],
-)  # fmt: skip
+)
 def test_padding_forms(padding: object, expected: tuple[int, ...]) -> None:
     assert normalize_padding(padding, (5, 4), "padding") == expected
 
@@ -73,9 +79,13 @@ def test_gradient_shapes() -> None:
 ERRORS = {
     "rank_of_x": (lambda: sc.conv2d(f32(3, 5, 5), f32(4, 3, 3, 3)), "conv2d: x has 3 dimensions, expected 4"),
     "rank_of_w": (lambda: sc.conv2d(f32(1, 3, 5, 5), f32(3, 3)), "conv2d: w has 2 dimensions, expected 4"),
-    "channels": (lambda: sc.conv2d(f32(8, 3, 32, 32), f32(16, 4, 3, 3)), "conv2d: x has 3 channels, w expects 4"),
+    "channels": (
+        lambda: sc.conv2d(f32(8, 3, 32, 32), f32(16, 4, 3, 3)),
+        "conv2d: x has 3 channels, w expects 4",
+    ),
     "grouped_channels": (
-        lambda: sc.conv2d(f32(1, 6, 5, 5), f32(4, 2, 3, 3), groups=2), "x has 6 channels, w expects 4"
+        lambda: sc.conv2d(f32(1, 6, 5, 5), f32(4, 2, 3, 3), groups=2),
+        "x has 6 channels, w expects 4",
     ),
     "groups_of_inputs": (
         lambda: sc.conv2d(f32(1, 5, 5, 5), f32(4, 2, 3, 3), groups=2),
@@ -94,20 +104,41 @@ ERRORS = {
         "a window of width 7 does not fit into the padded input of width 6",
     ),
     "empty_window": (lambda: sc.conv2d(f32(1, 1, 5, 5), f32(1, 1, 0, 3)), "the window 0x3 has no elements"),
-    "stride": (lambda: sc.conv2d(f32(1, 1, 5, 5), f32(1, 1, 3, 3), stride=-1), "conv2d: stride must be a positive"),
-    "stride_zero": (lambda: sc.conv2d(f32(1, 1, 5, 5), f32(1, 1, 3, 3), stride=(1, 0)), "stride must be a positive"),
-    "dilation": (lambda: sc.conv2d(f32(1, 1, 5, 5), f32(1, 1, 3, 3), dilation=0), "dilation must be a positive"),
-    "groups": (lambda: sc.conv2d(f32(1, 1, 5, 5), f32(1, 1, 3, 3), groups=0), "groups must be a positive integer"),
-    "padding": (lambda: sc.conv2d(f32(1, 1, 5, 5), f32(1, 1, 3, 3), padding=-1), "padding must be a non-negative"),
-    "padding_word": (lambda: sc.conv2d(f32(1, 1, 5, 5), f32(1, 1, 3, 3), padding="whole"), "valid, same, full, half"),
+    "stride": (
+        lambda: sc.conv2d(f32(1, 1, 5, 5), f32(1, 1, 3, 3), stride=-1),
+        "conv2d: stride must be a positive",
+    ),
+    "stride_zero": (
+        lambda: sc.conv2d(f32(1, 1, 5, 5), f32(1, 1, 3, 3), stride=(1, 0)),
+        "stride must be a positive",
+    ),
+    "dilation": (
+        lambda: sc.conv2d(f32(1, 1, 5, 5), f32(1, 1, 3, 3), dilation=0),
+        "dilation must be a positive",
+    ),
+    "groups": (
+        lambda: sc.conv2d(f32(1, 1, 5, 5), f32(1, 1, 3, 3), groups=0),
+        "groups must be a positive integer",
+    ),
+    "padding": (
+        lambda: sc.conv2d(f32(1, 1, 5, 5), f32(1, 1, 3, 3), padding=-1),
+        "padding must be a non-negative",
+    ),
+    "padding_word": (
+        lambda: sc.conv2d(f32(1, 1, 5, 5), f32(1, 1, 3, 3), padding="whole"),
+        "valid, same, full, half",
+    ),
     "padding_of_unknown": (
-        lambda: sc.conv2d(f32(1, 1, 5, 5), f32(1, 1, None, 3), padding="same"), "needs a window of known height"
+        lambda: sc.conv2d(f32(1, 1, 5, 5), f32(1, 1, None, 3), padding="same"),
+        "needs a window of known height",
     ),
     "transpose_channels": (
-        lambda: sc.conv_transpose2d(f32(1, 3, 5, 5), f32(4, 2, 3, 3)), "conv2d_dgrad: dy has 3 channels, w expects 4"
+        lambda: sc.conv_transpose2d(f32(1, 3, 5, 5), f32(4, 2, 3, 3)),
+        "conv2d_dgrad: dy has 3 channels, w expects 4",
     ),
     "transpose_padding": (
-        lambda: sc.conv_transpose2d(f32(1, 3, 1, 1), f32(3, 2, 3, 3), padding=2), "the output size"
+        lambda: sc.conv_transpose2d(f32(1, 3, 1, 1), f32(3, 2, 3, 3), padding=2),
+        "the output size",
     ),
     "transpose_output_padding": (
         lambda: sc.conv_transpose2d(f32(1, 3, 5, 5), f32(3, 2, 3, 3), stride=2, output_padding=2),
@@ -115,15 +146,20 @@ ERRORS = {
     ),
     "pool_rank": (lambda: sc.max_pool2d(f32(5, 5), 2), "max_pool2d: x has 2 dimensions, expected 4"),
     "pool_window": (
-        lambda: sc.max_pool2d(f32(1, 1, 3, 5), 4), "a window of height 4 does not fit into the padded input of height 3"
+        lambda: sc.max_pool2d(f32(1, 1, 3, 5), 4),
+        "a window of height 4 does not fit into the padded input of height 3",
     ),
     "pool_zero_window": (lambda: sc.avg_pool2d(f32(1, 1, 3, 5), 0), "avg_pool2d: window must be a positive"),
-    "pool_stride": (lambda: sc.l2_pool2d(f32(1, 1, 3, 5), 2, stride=0), "l2_pool2d: stride must be a positive"),
+    "pool_stride": (
+        lambda: sc.l2_pool2d(f32(1, 1, 3, 5), 2, stride=0),
+        "l2_pool2d: stride must be a positive",
+    ),
     "pool_padding": (lambda: sc.max_pool2d(f32(1, 1, 3, 5), 2, padding=2), "must be smaller than the window"),
     "pool_empty": (lambda: sc.global_max_pool2d(f32(1, 1, 0, 5)), "nothing to pool in an image of 0x5"),
     "lp": (lambda: sc.lp_pool2d(f32(1, 1, 4, 4), 0.5, 2), "p must be a finite number of at least 1"),
     "conv_pool_window": (
-        lambda: ConvPool((16, 16))(f32(1, 1, 40, 40), f32(2, 1, 3, 3), f32(2)), "more than 255 elements"
+        lambda: ConvPool((16, 16))(f32(1, 1, 40, 40), f32(2, 1, 3, 3), f32(2)),
+        "more than 255 elements",
     ),
     "conv_pool_bias": (lambda: ConvPool((2, 2))(f32(1, 1, 9, 9), f32(2, 1, 3, 3), f32(3)), "b must be [2]"),
     "conv_pool_activation": (
@@ -131,15 +167,20 @@ ERRORS = {
         "activation must be one of linear, relu, sigmoid, tanh",
     ),
     "conv_pool_small": (
-        lambda: ConvPool((4, 2))(f32(1, 1, 5, 9), f32(2, 1, 3, 3), f32(2)), "a pooling window (4, 2) does not fit"
+        lambda: ConvPool((4, 2))(f32(1, 1, 5, 9), f32(2, 1, 3, 3), f32(2)),
+        "a pooling window (4, 2) does not fit",
     ),
     "conv_pool_grad_argmax": (
         lambda: ConvPoolGrad((2, 2))(
-            f32(1, 1, 9, 9), f32(2, 1, 3, 3), f32(1, 2, 3, 3), sc.tensor("int32", (1, 2, 3, 3)), f32(1, 2, 3, 3)
+            f32(1, 1, 9, 9),
+            f32(2, 1, 3, 3),
+            f32(1, 2, 3, 3),
+            sc.tensor("int32", (1, 2, 3, 3)),
+            f32(1, 2, 3, 3),
         ),
         "argmax must be uint8[1, 2, 3, 3]",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ERRORS)
@@ -155,7 +196,9 @@ def test_error_names_operands_and_lines() -> None:
         sc.conv2d(x, w)
     text = str(caught.value)
     assert "x float32[8, 3, 32, 32]" in text and "w float32[16, 4, 3, 3]" in text
-    assert text.count("test_conv.py:") >= 3 and "groups=1" in text and "hint: w is [K, C/groups, R, S]" in text
+    assert (
+        text.count("test_conv.py:") >= 3 and "groups=1" in text and "hint: w is [K, C/groups, R, S]" in text
+    )
 
 
 def test_conv2d_of_integers_raises() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from cases.conv import LAYERS, POOLED
 from cases.pool import ROWS
-from kernels import guarded, oracle
 
 import symconv as sc
+from kernels import guarded, oracle
 from symconv.graph import Apply, Kernel, Op, constant
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
 from symconv.ops.conv_pool import ACTIVATIONS, ConvPool, ConvPoolGrad
@@ -41,7 +41,7 @@ def node_of(op: Op, arrays: tuple[np.ndarray, ...]) -> Apply:
 
 
 def run(node: Apply, kernel: Kernel, arrays: tuple[np.ndarray, ...]) -> list[np.ndarray]:
-    """One launch into outputs full of NaN between sentinels; inputs have sentinels too, and are not written."""
+    """One launch into outputs full of NaN between sentinels; inputs have sentinels too, and stay."""
     views, wholes = zip(*(guarded(v.type.shape, v.dtype) for v in node.outputs))
     inputs = []
     for a in arrays:
@@ -67,7 +67,9 @@ def check(op: Op, *arrays: np.ndarray, exact: bool = True) -> None:
                 assert np.array_equal(got, want, equal_nan=True), kernel.name
             else:
                 eps = float(np.finfo(got.dtype).eps)
-                np.testing.assert_allclose(got, want, rtol=64 * eps, atol=64 * eps * max(1, np.abs(want).max(initial=0)))
+                np.testing.assert_allclose(
+                    got, want, rtol=64 * eps, atol=64 * eps * max(1, np.abs(want).max(initial=0))
+                )
 
 
 def whole(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
@@ -106,7 +108,12 @@ def test_convolution_kernels_share_large_work(groups: int, isa: str, threads: in
 
 def test_wgrad_shares_images(isa: str, threads: int) -> None:
     rng = np.random.default_rng(2)
-    check(Conv2dWgrad(), whole(rng, (7, 1, 28, 28), "float32"), whole(rng, (7, 20, 24, 24), "float32"), *dims(5, 5))
+    check(
+        Conv2dWgrad(),
+        whole(rng, (7, 1, 28, 28), "float32"),
+        whole(rng, (7, 20, 24, 24), "float32"),
+        *dims(5, 5),
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -123,7 +130,15 @@ def test_conv_pool_kernels_exact(name: str, dtype: str, isa: str, threads: int) 
         for kept in (0.0, 0.3, 1.0):
             dy = whole(rng, y.shape, dtype) * (rng.random(y.shape) < kept).astype(dtype)
             for need_dx in (True, False):
-                check(ConvPoolGrad(window, padding, activation, need_dx=need_dx), x, w, y, argmax, dy, exact=exact)
+                check(
+                    ConvPoolGrad(window, padding, activation, need_dx=need_dx),
+                    x,
+                    w,
+                    y,
+                    argmax,
+                    dy,
+                    exact=exact,
+                )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -150,7 +165,9 @@ def test_pooling_kernels(name: str, dtype: str, isa: str, threads: int) -> None:
 def test_max_pooling_of_nan_and_inf(isa: str) -> None:
     rng = np.random.default_rng(5)
     for window, stride, padding in (((2, 2), (2, 2), (0,) * 4), ((3, 3), (1, 2), (1, 2, 0, 1))):
-        x = rng.choice([np.nan, -np.inf, np.inf, 1, 2], p=[0.1, 0.5, 0.1, 0.2, 0.1], size=(2, 3, 9, 11)).astype("float32")
+        x = rng.choice(
+            [np.nan, -np.inf, np.inf, 1, 2], p=[0.1, 0.5, 0.1, 0.2, 0.1], size=(2, 3, 9, 11)
+        ).astype("float32")
         fields = (window, stride, padding)
         pooled = MaxPool2d(*fields).reference(x)
         assert np.isnan(pooled).any() and np.isneginf(pooled).any()
@@ -172,7 +189,11 @@ def test_conv_pool_keeps_nan(isa: str) -> None:
 def test_zero_gradients_leave_nan_pixels_alone(isa: str) -> None:
     """What has no gradient is not visited: a NaN in such an image does not reach dw."""
     rng = np.random.default_rng(7)
-    x, w, b = whole(rng, (2, 3, 8, 8), "float32"), whole(rng, (5, 3, 3, 3), "float32"), whole(rng, (5,), "float32")
+    x, w, b = (
+        whole(rng, (2, 3, 8, 8), "float32"),
+        whole(rng, (5, 3, 3, 3), "float32"),
+        whole(rng, (5,), "float32"),
+    )
     y, argmax = ConvPool((2, 2)).reference(x, w, b)
     dy = whole(rng, y.shape, "float32")
     dy[1] = 0
@@ -215,7 +236,8 @@ def test_selection_by_filled_lanes() -> None:
     assert chosen((8, 64, 56, 56), (64, 64, 3, 3), padding=1) == "direct_channels_fprop"
     assert chosen((8, 64, 56, 56), (64, 1, 3, 3), padding=1, groups=64) == "direct_rows_fprop"
     assert chosen((8, 3, 56, 56), (1, 3, 3, 3)) == "direct_rows_fprop"
-    refusal = Conv2d.kernels[0].supports(sc.conv2d(sc.tensor("float32", (8, 3, 56, 56)), sc.tensor("float32", (1, 3, 3, 3))).owner)
+    node = sc.conv2d(sc.tensor("float32", (8, 3, 56, 56)), sc.tensor("float32", (1, 3, 3, 3))).owner
+    refusal = Conv2d.kernels[0].supports(node)
     assert refusal == "rows of 54 outputs fill the lanes better than 1 channels per group"
 
 

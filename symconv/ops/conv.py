@@ -25,7 +25,7 @@ def conv2d(
     x: Any, w: Any, *, stride: int | Sequence[int] = 1, padding: int | str | Sequence[int] = 0,
     dilation: int | Sequence[int] = 1, groups: int = 1,
 ) -> Variable:  # fmt: skip
-    """y[n, k, p, q] = sum_crs x[n, c, p*stride + r*dilation - top, q*stride + s*dilation - left] w[k, c, r, s].
+    """y[n, k, p, q] = sum x[n, c, p*stride + r*dilation - top, q*stride + s*dilation - left] w[k, c, r, s]
 
     Cross-correlation of x [N, C, H, W] with w [K, C/groups, R, S], giving [N, K, P, Q]; x counts as zero
     outside. `stride` and `dilation` are an int or (vertical, horizontal). `padding` is an int,
@@ -85,7 +85,7 @@ def _attributes(
 
 @dataclass(frozen=True)
 class _Convolution(Op):
-    """What the three ops share: x [N, C, H, W], w [K, C/groups, R, S], y [N, K, P, Q] and their attributes."""
+    """What the three ops share: x [N, C, H, W], w [K, C/groups, R, S], y [N, K, P, Q], attributes."""
 
     stride: Pair = (1, 1)
     padding: Padding = (0, 0, 0, 0)
@@ -121,7 +121,9 @@ class _Convolution(Op):
             message = f"{self.operands[0]} has {c} channels, w expects {w_c * self.groups}"
             raise op_error(self, inputs, message, "w is [K, C/groups, R, S]")
 
-    def output_size(self, inputs: tuple[Variable, ...], size: Sequence[Dim], window: Sequence[Dim]) -> list[Dim]:
+    def output_size(
+        self, inputs: tuple[Variable, ...], size: Sequence[Dim], window: Sequence[Dim]
+    ) -> list[Dim]:
         """[P, Q]; raises ShapeError where the window does not fit into the padded input."""
         out = []
         for i in (0, 1):
@@ -135,7 +137,9 @@ class _Convolution(Op):
             out.append(n)
         return out
 
-    def check_output(self, inputs: tuple[Variable, ...], y: Sequence[Dim], size: Sequence[Dim], window: Sequence[Dim]) -> None:
+    def check_output(
+        self, inputs: tuple[Variable, ...], y: Sequence[Dim], size: Sequence[Dim], window: Sequence[Dim]
+    ) -> None:
         """dy [.., P, Q] is what x of that size gives."""
         for have, want in zip(y, self.output_size(inputs, size, window)):
             if have is not None and want is not None and have != want:
@@ -235,7 +239,7 @@ class Conv2dDgrad(_Convolution):
 
 @dataclass(frozen=True)
 class Conv2dWgrad(_Convolution):
-    """dw[k, c, r, s] = sum_npq x[n, c, p*stride + r*dilation - top, ...] dy[n, k, p, q]; inputs x, dy, R, S."""
+    """dw[k, c, r, s] = sum x[n, c, p*stride + r*dilation - top, ...] dy[n, k, p, q]; inputs x, dy, R, S"""
 
     name = "conv2d_wgrad"
     operands = ("x", "dy", "window_height", "window_width")
@@ -288,7 +292,7 @@ def conv2d_wgrad(op: _Convolution, x: Variable, dy: Variable, like: Variable) ->
 LANES = 8  # of an AVX2 vector; the rule below need not be exact for others
 
 
-def _geometry(node: Apply) -> dict[str, int]:
+def _geometry(node: Apply) -> dict[str, Any]:
     """The fields of ConvParams, whichever of the three ops the node is."""
     op = node.op
     assert isinstance(op, _Convolution)
@@ -306,7 +310,7 @@ def _geometry(node: Apply) -> dict[str, int]:
         itemsize=node.out.type.itemsize, n=n, c=c, h=h, w=w_, k=k, r=r, s=s, p=p, q=q,
         stride_h=op.stride[0], stride_w=op.stride[1], top=top, left=left,
         dilation_h=op.dilation[0], dilation_w=op.dilation[1], groups=op.groups,
-    )  # type: ignore[return-value]  # fmt: skip
+    )  # fmt: skip
 
 
 def _launch(node: Apply) -> Launch:

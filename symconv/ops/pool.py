@@ -141,7 +141,8 @@ class _Pool(Op):
             n = out[i]
             if n is not None and n < 1:
                 side, padded = ("height", "width")[i], (size[i] or 0) + before + after
-                message = f"a window of {side} {window[i]} does not fit into the padded input of {side} {padded}"
+                what = f"a window of {side} {window[i]}"
+                message = f"{what} does not fit into the padded input of {side} {padded}"
                 raise op_error(self, inputs, message, "a smaller window, or more padding")
         return out[0], out[1]
 

@@ -36,7 +36,8 @@ def conv_output_size(
 
 def pair(value: Any, what: str, least: int = 1) -> Pair:
     """`value` as (vertical, horizontal): one integer for both, or two. Raises ShapeError."""
-    given = tuple(value) if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else (value,)
+    several = isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str)
+    given = tuple(value) if several else (value,)
     if len(given) == 1:
         given *= 2
     if len(given) != 2 or not all(_is_int(v) and v >= least for v in given):

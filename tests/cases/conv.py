@@ -31,7 +31,11 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "same_stride": ((1, 2, 7, 8), (3, 2, 3, 4), {"padding": "same", "stride": 2}),
     "full": ((1, 2, 3, 4), (9, 2, 3, 2), {"padding": "full"}),
     "half": ((1, 2, 5, 7), (16, 2, 3, 5), {"padding": "half"}),
-    "all_at_once": ((2, 4, 9, 23), (6, 2, 2, 3), {"stride": (3, 2), "padding": (1, 2), "dilation": (2, 1), "groups": 2}),
+    "all_at_once": (
+        (2, 4, 9, 23),
+        (6, 2, 2, 3),
+        {"stride": (3, 2), "padding": (1, 2), "dilation": (2, 1), "groups": 2},
+    ),
     "groups": ((2, 6, 7, 9), (15, 2, 3, 2), {"groups": 3}),
     "wide_groups": ((1, 34, 5, 6), (34, 17, 3, 3), {"groups": 2, "padding": 1}),
     "depthwise": ((2, 5, 11, 13), (5, 1, 3, 3), {"groups": 5, "padding": 1}),
@@ -40,7 +44,7 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "many_channels": ((1, 71, 6, 7), (33, 71, 3, 3), {"padding": 1}),
     "book_first": ((1, 1, 9, 28), (20, 1, 5, 5), {}),
     "book_second": ((2, 20, 12, 12), (40, 20, 5, 5), {}),
-}  # fmt: skip
+}
 # Which kernel runs the forward pass, the input gradient and the weight gradient.
 KERNELS = {
     "book_second": ("channels", "channels", "channels"),
@@ -92,48 +96,84 @@ def layers() -> list[OpCase]:
             sx, sw, sdy = Spec(x, dtype), Spec(w, dtype), Spec(shape, dtype)
             cases += [
                 OpCase(
-                    f"conv2d_{name}{end}", lambda x, w, a=attributes: sc.conv2d(x, w, **a), (sx, sw),
-                    exact=True, bilinear=True, reduction=outputs * w[0] * w[2] * w[3], kernel=kernels[0],
-                    torch=None if x[0] == 0 else _torch_conv(attributes, w), second="book" not in name and name != "many_channels",
+                    f"conv2d_{name}{end}",
+                    lambda x, w, a=attributes: sc.conv2d(x, w, **a),
+                    (sx, sw),
+                    exact=True,
+                    bilinear=True,
+                    reduction=outputs * w[0] * w[2] * w[3],
+                    kernel=kernels[0],
+                    torch=None if x[0] == 0 else _torch_conv(attributes, w),
+                    second="book" not in name and name != "many_channels",
                 ),
                 OpCase(
                     f"dgrad_{name}{end}",
-                    lambda dy, w, f=fields, s=x: Conv2dDgrad(*f)(dy, w, constant(s[2], "int64"), constant(s[3], "int64")),
-                    (sdy, sw), exact=True, grad=False, reduction=w[0] * w[2] * w[3], kernel=kernels[1],
+                    lambda dy, w, f=fields, s=x: Conv2dDgrad(*f)(
+                        dy, w, constant(s[2], "int64"), constant(s[3], "int64")
+                    ),
+                    (sdy, sw),
+                    exact=True,
+                    grad=False,
+                    reduction=w[0] * w[2] * w[3],
+                    kernel=kernels[1],
                 ),
                 OpCase(
                     f"wgrad_{name}{end}",
-                    lambda x, dy, f=fields, s=w: Conv2dWgrad(*f)(x, dy, constant(s[2], "int64"), constant(s[3], "int64")),
-                    (sx, sdy), exact=True, grad=False, reduction=outputs, kernel=kernels[2],
+                    lambda x, dy, f=fields, s=w: Conv2dWgrad(*f)(
+                        x, dy, constant(s[2], "int64"), constant(s[3], "int64")
+                    ),
+                    (sx, sdy),
+                    exact=True,
+                    grad=False,
+                    reduction=outputs,
+                    kernel=kernels[2],
                 ),
-            ]  # fmt: skip
+            ]
     return cases
 
 
 def transposed() -> list[OpCase]:
     rows: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
         "plain": ((2, 3, 5, 4), (3, 2, 3, 5), {}),
-        "stride": ((2, 3, 5, 4), (3, 7, 3, 2), {"stride": (2, 3), "padding": (1, 0), "output_padding": (1, 2)}),
+        "stride": (
+            (2, 3, 5, 4),
+            (3, 7, 3, 2),
+            {"stride": (2, 3), "padding": (1, 0), "output_padding": (1, 2)},
+        ),
         "dilation": ((1, 2, 3, 5), (2, 3, 2, 3), {"dilation": (2, 1), "padding": 1}),
         "groups": ((1, 4, 5, 3), (4, 3, 3, 3), {"groups": 2, "stride": 2}),
-    }  # fmt: skip
+    }
     return [
         OpCase(
-            f"conv_transpose2d_{name}", lambda x, w, a=a: sc.conv_transpose2d(x, w, **a), (Spec(x), Spec(w)),
-            exact=True, bilinear=True, reduction=w[0] * w[2] * w[3],
+            f"conv_transpose2d_{name}",
+            lambda x, w, a=a: sc.conv_transpose2d(x, w, **a),
+            (Spec(x), Spec(w)),
+            exact=True,
+            bilinear=True,
+            reduction=w[0] * w[2] * w[3],
             torch=lambda t, x, w, a=a: t.nn.functional.conv_transpose2d(x, w, **a),
         )
         for name, (x, w, a) in rows.items()
     ] + [
         OpCase(
-            "conv2d_unknown_shapes", lambda x, w: sc.conv2d(x, w, stride=2, padding=1),
-            (Spec((2, 3, 7, 5)), Spec((5, 3, 3, 3))), exact=True, bilinear=True, reduction=90, unknown_shapes=True,
+            "conv2d_unknown_shapes",
+            lambda x, w: sc.conv2d(x, w, stride=2, padding=1),
+            (Spec((2, 3, 7, 5)), Spec((5, 3, 3, 3))),
+            exact=True,
+            bilinear=True,
+            reduction=90,
+            unknown_shapes=True,
         ),
         OpCase(
-            "conv_transpose2d_unknown_shapes", lambda x, w: sc.conv_transpose2d(x, w, stride=2, output_padding=1),
-            (Spec((2, 3, 4, 5)), Spec((3, 2, 3, 3))), exact=True, bilinear=True, reduction=90, unknown_shapes=True,
+            "conv_transpose2d_unknown_shapes",
+            lambda x, w: sc.conv_transpose2d(x, w, stride=2, output_padding=1),
+            (Spec((2, 3, 4, 5)), Spec((3, 2, 3, 3))),
+            exact=True,
+            bilinear=True,
+            reduction=90,
+            unknown_shapes=True,
         ),
-    ]  # fmt: skip
+    ]
 
 
 # name: x, w, window, padding
@@ -145,7 +185,7 @@ POOLED: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, int], tuple
     "no_pooling": ((1, 2, 5, 7), (1, 2, 1, 1), (1, 1), (0, 0, 0, 0)),
     "large_window": ((2, 5, 17, 7), (13, 5, 2, 3), (5, 2), (0, 0, 0, 0)),
     "long_rows": ((1, 37, 7, 6), (9, 37, 3, 4), (2, 2), (1, 1, 1, 1)),
-}  # fmt: skip
+}
 
 
 def fused() -> list[OpCase]:
@@ -171,11 +211,16 @@ def fused() -> list[OpCase]:
 
                 cases.append(
                     OpCase(
-                        f"conv_pool_{name}_{activation}{short}", lambda *v, op=op: op(*v)[0],
-                        tuple(map(typed, (Spec(x), Spec(w), Spec(w[:1])))), exact=exact, reduction=reduction,
-                        grad=name in ("primes", "no_pooling", "large_window"), second=False, kernel="direct_conv_pool",
+                        f"conv_pool_{name}_{activation}{short}",
+                        lambda *v, op=op: op(*v)[0],
+                        tuple(map(typed, (Spec(x), Spec(w), Spec(w[:1])))),
+                        exact=exact,
+                        reduction=reduction,
+                        grad=name in ("primes", "no_pooling", "large_window"),
+                        second=False,
+                        kernel="direct_conv_pool",
                     )
-                )  # fmt: skip
+                )
                 for need_dx in (True, False):
                     back = ConvPoolGrad(window, padding, activation, need_dx=need_dx)
                     cases.append(
@@ -183,9 +228,12 @@ def fused() -> list[OpCase]:
                             f"conv_pool_grad_{name}_{activation}{short}{'' if need_dx else '_no_dx'}",
                             lambda *v, op=back: op(*v),
                             (*map(typed, given), Spec(shape, dtype, "values", values=dy)),
-                            exact=exact, grad=False, reduction=max(reduction, total), kernel="argmax_walk",
+                            exact=exact,
+                            grad=False,
+                            reduction=max(reduction, total),
+                            kernel="argmax_walk",
                         )
-                    )  # fmt: skip
+                    )
     return cases
 
 

@@ -41,37 +41,65 @@ def cases() -> list[OpCase]:
             size = int(np.prod(window)) if isinstance(window, tuple) else window**2
 
             def torch_of(function: str, window: Any = window, a: Any = a, **more: Any) -> Any:
-                return lambda t, x: getattr(t.nn.functional, function)(x, window, **a, **more)
+                return lambda t, v: getattr(t.nn.functional, function)(v, window, **a, **more)
 
             out += [
                 OpCase(
-                    f"max_pool2d_{name}{end}", lambda x, w=window, a=a: sc.max_pool2d(x, w, **a), (data,), exact=True,
-                    grad=grad, torch=torch_of("max_pool2d") if grad and plain else None, kernel="separable_max_pool",
+                    f"max_pool2d_{name}{end}",
+                    lambda x, w=window, a=a: sc.max_pool2d(x, w, **a),
+                    (data,),
+                    exact=True,
+                    grad=grad,
+                    torch=torch_of("max_pool2d") if grad and plain else None,
+                    kernel="separable_max_pool",
                 ),
                 OpCase(
-                    f"max_pool2d_grad_{name}{end}", lambda x, dy, f=fields: MaxPool2dGrad(*f)(x, dy), (data, y),
-                    exact=True, grad=(1,) if grad else False, reduction=size, kernel="max_pool_grad",
+                    f"max_pool2d_grad_{name}{end}",
+                    lambda x, dy, f=fields: MaxPool2dGrad(*f)(x, dy),
+                    (data, y),
+                    exact=True,
+                    grad=(1,) if grad else False,
+                    reduction=size,
+                    kernel="max_pool_grad",
                 ),
                 OpCase(
-                    f"max_pool2d_pick_{name}{end}", lambda x, v, f=fields: MaxPool2dPick(*f)(x, v), (data, Spec(x, dtype)),
-                    exact=True, grad=(1,) if grad else False, kernel="max_pool_pick",
+                    f"max_pool2d_pick_{name}{end}",
+                    lambda x, v, f=fields: MaxPool2dPick(*f)(x, v),
+                    (data, Spec(x, dtype)),
+                    exact=True,
+                    grad=(1,) if grad else False,
+                    kernel="max_pool_pick",
                 ),
                 OpCase(
-                    f"l2_pool2d_{name}{end}", lambda x, w=window, a=a: sc.l2_pool2d(x, w, **a), (data,), reduction=size,
-                    grad=grad, kernel="separable_lp_pool",
+                    f"l2_pool2d_{name}{end}",
+                    lambda x, w=window, a=a: sc.l2_pool2d(x, w, **a),
+                    (data,),
+                    reduction=size,
+                    grad=grad,
+                    kernel="separable_lp_pool",
                 ),
                 OpCase(
-                    f"sum_pool2d_{name}{end}", lambda x, w=window, a=a: sc.sum_pool2d(x, w, **a), (data,),
-                    exact=True, reduction=size, grad=grad, bilinear=True, kernel="separable_avg_pool",
+                    f"sum_pool2d_{name}{end}",
+                    lambda x, w=window, a=a: sc.sum_pool2d(x, w, **a),
+                    (data,),
+                    exact=True,
+                    reduction=size,
+                    grad=grad,
+                    bilinear=True,
+                    kernel="separable_avg_pool",
                 ),
-            ]  # fmt: skip
+            ]
             for padded in (True, False):
                 mode = "padded" if padded else "mean"
                 more = {"count_include_pad": padded}
                 out += [
                     OpCase(
-                        f"avg_pool2d_{name}_{mode}{end}", lambda x, w=window, a=a, m=more: sc.avg_pool2d(x, w, **a, **m),
-                        (data,), reduction=size, grad=grad, kernel="separable_avg_pool",
+                        f"avg_pool2d_{name}_{mode}{end}",
+                        lambda x, w=window, a=a, m=more: sc.avg_pool2d(x, w, **a, **m),
+                        (data,),
+                        reduction=size,
+                        grad=grad,
+                        kernel="separable_avg_pool",
                         torch=torch_of("avg_pool2d", **more) if grad and plain else None,
                     ),
                     OpCase(
@@ -79,9 +107,12 @@ def cases() -> list[OpCase]:
                         lambda dy, f=(*fields, mode), s=x: AvgPool2dGrad(*f)(
                             dy, sc.constant(s[2], "int64"), sc.constant(s[3], "int64")
                         ),
-                        (y,), reduction=size, grad=grad, kernel="avg_pool_grad",
+                        (y,),
+                        reduction=size,
+                        grad=grad,
+                        kernel="avg_pool_grad",
                     ),
-                ]  # fmt: skip
+                ]
     return out
 
 
@@ -90,17 +121,40 @@ def others() -> list[OpCase]:
     return [
         OpCase("global_max_pool2d", sc.global_max_pool2d, (x,), exact=True, kernel="separable_max_pool"),
         OpCase(
-            "global_avg_pool2d", sc.global_avg_pool2d, (x,), reduction=35, kernel="separable_avg_pool",
+            "global_avg_pool2d",
+            sc.global_avg_pool2d,
+            (x,),
+            reduction=35,
+            kernel="separable_avg_pool",
             torch=lambda t, x: t.nn.functional.adaptive_avg_pool2d(x, 1),
         ),
         OpCase("lp_pool2d_3", lambda x: sc.lp_pool2d(x, 3, 2), (x,), reduction=4, kernel="separable_lp_pool"),
         OpCase("lp_pool2d_1", lambda x: sc.lp_pool2d(x, 1, (2, 3)), (x,), reduction=6),
-        OpCase("max_pool2d_ties", lambda x: sc.max_pool2d(x, (3, 2), stride=1), (Spec((1, 2, 5, 6)),), exact=True, grad=False, gaussian=False),
-        OpCase("max_pool2d_integers", lambda x: sc.max_pool2d(x, 2), (Spec((1, 2, 5, 6), "int32"),), grad=False),
-        OpCase("avg_pool2d_integers", lambda x: sc.avg_pool2d(x, 2), (Spec((1, 2, 5, 6), "uint8"),), grad=False),
-        OpCase("max_pool2d_unknown_shapes", lambda x: sc.max_pool2d(x, 3, stride=2, padding=1), (x,), exact=True, unknown_shapes=True),
-        OpCase("global_avg_pool2d_unknown_shapes", sc.global_avg_pool2d, (x,), reduction=35, unknown_shapes=True),
-    ]  # fmt: skip
+        OpCase(
+            "max_pool2d_ties",
+            lambda x: sc.max_pool2d(x, (3, 2), stride=1),
+            (Spec((1, 2, 5, 6)),),
+            exact=True,
+            grad=False,
+            gaussian=False,
+        ),
+        OpCase(
+            "max_pool2d_integers", lambda x: sc.max_pool2d(x, 2), (Spec((1, 2, 5, 6), "int32"),), grad=False
+        ),
+        OpCase(
+            "avg_pool2d_integers", lambda x: sc.avg_pool2d(x, 2), (Spec((1, 2, 5, 6), "uint8"),), grad=False
+        ),
+        OpCase(
+            "max_pool2d_unknown_shapes",
+            lambda x: sc.max_pool2d(x, 3, stride=2, padding=1),
+            (x,),
+            exact=True,
+            unknown_shapes=True,
+        ),
+        OpCase(
+            "global_avg_pool2d_unknown_shapes", sc.global_avg_pool2d, (x,), reduction=35, unknown_shapes=True
+        ),
+    ]
 
 
 CASES = cases() + others()
