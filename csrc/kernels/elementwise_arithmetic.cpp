@@ -132,6 +132,13 @@ struct Mod {
   }
 };
 
+struct Div {
+  template <class T>
+  static T apply(T a, T b) {
+    return a / b;
+  }
+};
+
 // Python's divmod for floats: the remainder takes the sign of b and is exact.
 template <class T>
 T float_mod(T a, T b) {
@@ -244,7 +251,32 @@ Loop bools(int op) {
   return nullptr;
 }
 
+template <class T, int kSingle>
+Loop with_single(int op) {
+  switch (op) {
+    case op_add:
+      return single_loop<Add, T, kSingle>;
+    case op_sub:
+      return single_loop<Sub, T, kSingle>;
+    case op_mul:
+      return single_loop<Mul, T, kSingle>;
+    case op_div:
+      return single_loop<Div, T, kSingle>;
+    case op_maximum:
+      return single_loop<Maximum, T, kSingle>;
+    case op_minimum:
+      return single_loop<Minimum, T, kSingle>;
+  }
+  return nullptr;
+}
+
 }  // namespace
+
+Loop arithmetic_single_loop(int op, int dtype, int which) {
+  if (dtype == dtype_float32) return which ? with_single<float, 1>(op) : with_single<float, 0>(op);
+  if (dtype == dtype_float64) return which ? with_single<double, 1>(op) : with_single<double, 0>(op);
+  return nullptr;
+}
 
 Loop arithmetic_loop(int op, int dtype) {
   switch (dtype) {

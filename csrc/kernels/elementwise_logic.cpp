@@ -88,6 +88,36 @@ void where_loop(const void* const* in, void* out, long long n, double) {
   }
 }
 
+// b is a single element, as in where(c, dy, 0).
+template <class T>
+void where_single_loop(const void* const* in, void* out, long long n, double) {
+  const u8* c = static_cast<const u8*>(in[0]);
+  const T *a = static_cast<const T*>(in[1]), b = *static_cast<const T*>(in[2]);
+  T* y = static_cast<T*>(out);
+#pragma GCC ivdep
+  for (long long i = 0; i < n; i++) {
+    T x = a[i];
+    y[i] = c[i] ? x : b;
+  }
+}
+
+// Of float32 with a single second operand, as in x > 0.
+Loop with_single(int op) {
+  switch (op) {
+    case op_eq:
+      return single_loop<Eq, float, 1>;
+    case op_lt:
+      return single_loop<Lt, float, 1>;
+    case op_le:
+      return single_loop<Le, float, 1>;
+    case op_gt:
+      return single_loop<Gt, float, 1>;
+    case op_ge:
+      return single_loop<Ge, float, 1>;
+  }
+  return nullptr;
+}
+
 template <class T>
 Loop compare(int op) {
   switch (op) {
@@ -181,6 +211,12 @@ Loop cast_from(int to) {
 }
 
 }  // namespace
+
+Loop logic_single_loop(int op, int dtype, int which) {
+  if (dtype != dtype_float32) return nullptr;
+  if (op == op_where) return which == 2 ? where_single_loop<float> : nullptr;
+  return which == 1 ? with_single(op) : nullptr;
+}
 
 Loop logic_loop(int op, int dtype) {
   switch (dtype) {

@@ -35,6 +35,10 @@ Loop cast_loop(int from, int to);
 Loop float32_loop(int op);
 Loop float64_loop(int op);
 
+// The same with a single element for operand `which`; only for the commonest.
+Loop arithmetic_single_loop(int op, int dtype, int which);
+Loop logic_single_loop(int op, int dtype, int which);
+
 // F has `static R apply(T...)`; the compiler makes vectors of these loops.
 template <class F, class T>
 static void unary_loop(const void* const* in, void* out, long long n, double) {
@@ -50,6 +54,16 @@ static void binary_loop(const void* const* in, void* out, long long n, double) {
   auto* y = static_cast<decltype(F::apply(T(), T()))*>(out);
 #pragma GCC ivdep
   for (long long i = 0; i < n; i++) y[i] = F::apply(a[i], b[i]);
+}
+
+// One of the operands is a single element.
+template <class F, class T, int kSingle>
+static void single_loop(const void* const* in, void* out, long long n, double) {
+  const T* a = static_cast<const T*>(in[1 - kSingle]);
+  const T b = *static_cast<const T*>(in[kSingle]);
+  auto* y = static_cast<decltype(F::apply(T(), T()))*>(out);
+#pragma GCC ivdep
+  for (long long i = 0; i < n; i++) y[i] = kSingle ? F::apply(a[i], b) : F::apply(b, a[i]);
 }
 
 }  // namespace SYMCONV_ISA

@@ -24,7 +24,8 @@ typedef unsigned char u8;
 constexpr long long kTaskTerms = 32 << 10;    // input elements of one task
 constexpr long long kShareTerms = 128 << 10;  // below this one thread does all
 constexpr int kGroups = 64;
-constexpr int kTile = 64;  // columns of one accumulator tile
+constexpr int kLeastTile = 16;  // outputs of a task: whose terms, if short, share pages and cache lines
+constexpr int kTile = 64;       // columns of one accumulator tile
 
 // Tasks: groups of terms x tiles of outputs. Partial results lie in the workspace as [group][output].
 struct Cut {
@@ -41,6 +42,7 @@ Cut cut_of(const Reduction& r) {
     c.piece = r.inner < kTaskTerms ? r.inner : kTaskTerms;
     c.pieces = c.piece ? (r.inner + c.piece - 1) / c.piece : 1;
     c.tile = terms ? (kTaskTerms + terms - 1) / terms : outputs;
+    if (c.tile < kLeastTile) c.tile = kLeastTile;
     if (c.tile > outputs) c.tile = outputs;
     c.tiles = c.tile ? (outputs + c.tile - 1) / c.tile : 0;
   } else {
@@ -58,7 +60,7 @@ Cut cut_of(const Reduction& r) {
 struct Routine {
   int in_size, acc_size, out_size;
   void (*start)(void* acc, int n);
-  void (*contiguous)(const void* x, long long n, void* acc);
+  void (*neighbours)(const void* x, long long n, long long stride, int count, void* acc);
   void (*columns)(const void* x, long long rows, long long stride, int n, void* acc);
   void (*combine)(void* acc, const void* other);
   void (*finish)(const void* acc, int n, void* out);
@@ -71,9 +73,11 @@ struct Routines {
   static void start(void* acc, int n) {
     for (int k = 0; k < n; k++) static_cast<Acc*>(acc)[k] = K::identity();
   }
-  static void contiguous(const void* x, long long n, void* acc) {
+  // count rows of n neighbours, `stride` apart, each into its accumulator.
+  static void neighbours(const void* x, long long n, long long stride, int count, void* acc) {
+    const In* row = static_cast<const In*>(x);
     Acc* a = static_cast<Acc*>(acc);
-    *a = K::combine(*a, K::contiguous(static_cast<const In*>(x), n));
+    for (int k = 0; k < count; k++) a[k] = K::combine(a[k], K::contiguous(row + k * stride, n));
   }
   static void columns(const void* x, long long rows, long long stride, int n, void* acc) {
     K::columns(static_cast<const In*>(x), rows, stride, n, static_cast<Acc*>(acc));
@@ -86,7 +90,7 @@ struct Routines {
     for (int k = 0; k < n; k++) static_cast<Out*>(out)[k] = static_cast<Out>(static_cast<const Acc*>(acc)[k]);
   }
   static constexpr Routine routine = {sizeof(In), sizeof(Acc), sizeof(Out), start,
-                                      contiguous, columns,     combine,     finish};
+                                      neighbours, columns,     combine,     finish};
 };
 
 // One task: the terms of `group` for the outputs of `tile`, whose accumulators go to `put`.
@@ -109,15 +113,20 @@ struct Walker {
     long long count = r.reduced.count * c.pieces, last = (tile + 1) * c.tile;
     long long begin = count * group / c.groups, end = count * (group + 1) / c.groups;
     if (last > r.outputs()) last = r.outputs();
-    for (long long o = tile * c.tile; o < last; o++) {
+    for (long long o = tile * c.tile; o < last;) {
+      long long run = r.kept.run(o);  // outputs whose terms lie a constant step apart
+      int n = static_cast<int>(run < kTile ? run : kTile);
+      if (n > last - o) n = static_cast<int>(last - o);
       const char* base = x + r.kept.offset(o) * f.in_size;
-      alignas(8) unsigned char acc[8];
-      f.start(acc, 1);
+      alignas(64) unsigned char acc[8 * kTile];
+      f.start(acc, n);
       for (long long s = begin; s < end; s++) {
-        long long at = s % c.pieces * c.piece, n = r.inner - at < c.piece ? r.inner - at : c.piece;
-        f.contiguous(base + (r.reduced.offset(s / c.pieces) + at) * f.in_size, n, acc);
+        long long at = s % c.pieces * c.piece, length = r.inner - at < c.piece ? r.inner - at : c.piece;
+        const char* segment = base + (r.reduced.offset(s / c.pieces) + at) * f.in_size;
+        f.neighbours(segment, length, r.kept.step(), n, acc);
       }
-      put(group, o, acc, 1);
+      put(group, o, acc, n);
+      o += n;
     }
   }
 

@@ -36,18 +36,30 @@ struct SameType {
 
   static T contiguous(const T* x, long long n) {
     constexpr int kVectors = 4;
-    T result = identity();
-    long long i = 0;
+    if (n < kLanes) {
+      T result = identity();
+      for (long long i = 0; i < n; i++) result = Op::apply(result, x[i]);
+      return result;
+    }
+    V all = Vec::load(x);
+    long long i = kLanes;
     if (n >= kVectors * kLanes) {
-      V acc[kVectors];
-      for (int k = 0; k < kVectors; k++) acc[k] = Vec::load(x + k * kLanes);
+      V acc[kVectors] = {all, Vec::load(x + kLanes), Vec::load(x + 2 * kLanes), Vec::load(x + 3 * kLanes)};
       for (i = kVectors * kLanes; i + kVectors * kLanes <= n; i += kVectors * kLanes)
         for (int k = 0; k < kVectors; k++) acc[k] = Op::apply(acc[k], Vec::load(x + i + k * kLanes));
-      V all = Op::apply(Op::apply(acc[0], acc[1]), Op::apply(acc[2], acc[3]));
-      for (int lane = 0; lane < kLanes; lane++) result = Op::apply(result, static_cast<T>(all[lane]));
+      all = Op::apply(Op::apply(acc[0], acc[1]), Op::apply(acc[2], acc[3]));
     }
-    for (; i < n; i++) result = Op::apply(result, x[i]);
-    return result;
+    for (; i + kLanes <= n; i += kLanes) all = Op::apply(all, Vec::load(x + i));
+    T rest = identity();
+    if (i < n && Op::kTwiceIsOnce)
+      all = Op::apply(all, Vec::load(x + n - kLanes));
+    else
+      for (; i < n; i++) rest = Op::apply(rest, x[i]);
+    T lanes[kLanes];
+    Vec::store(lanes, all);
+    for (int half = kLanes / 2; half > 0; half /= 2)
+      for (int k = 0; k < half; k++) lanes[k] = Op::apply(lanes[k], lanes[k + half]);
+    return Op::apply(lanes[0], rest);
   }
 
   static void columns(const T* x, long long rows, long long stride, int n, T* acc) {
@@ -88,6 +100,7 @@ struct Widening {
 };
 
 struct Add {
+  static constexpr bool kTwiceIsOnce = false;  // op(op(a, b), b) = op(a, b)
   template <class A>
   static A identity() {
     return 0;
@@ -98,6 +111,7 @@ struct Add {
   }
 };
 struct Multiply {
+  static constexpr bool kTwiceIsOnce = false;  // op(op(a, b), b) = op(a, b)
   template <class A>
   static A identity() {
     return 1;
@@ -123,6 +137,7 @@ constexpr T highest() {
 
 // A NaN in either stays.
 struct Largest {
+  static constexpr bool kTwiceIsOnce = true;
   template <class T>
   static T identity() {
     return lowest<T>();
@@ -133,6 +148,7 @@ struct Largest {
   }
 };
 struct Smallest {
+  static constexpr bool kTwiceIsOnce = true;
   template <class T>
   static T identity() {
     return highest<T>();
@@ -165,15 +181,19 @@ struct FloatSum {
       vf acc[kVectors] = {};
       for (; i + kVectors * VF_WIDTH <= m; i += kVectors * VF_WIDTH)
         for (int k = 0; k < kVectors; k++) acc[k] += load(x + i + k * VF_WIDTH);
-      for (int k = 0; i + VF_WIDTH <= m; i += VF_WIDTH, k++) acc[k % kVectors] += load(x + i);
-      if (i < m) acc[7] += load_n(x + i, static_cast<int>(m - i));
+      vf rest = {}, other = {};
+      for (; i + 2 * VF_WIDTH <= m; i += 2 * VF_WIDTH) {
+        rest += load(x + i);
+        other += load(x + i + VF_WIDTH);
+      }
+      if (i + VF_WIDTH <= m) {
+        rest += load(x + i);
+        i += VF_WIDTH;
+      }
+      if (i < m) other += load_n(x + i, static_cast<int>(m - i));
       for (int half = kVectors / 2; half > 0; half /= 2)
         for (int k = 0; k < half; k++) acc[k] += acc[k + half];
-      float lanes[VF_WIDTH];
-      store(lanes, acc[0]);
-      double sum = 0;
-      for (int lane = 0; lane < VF_WIDTH; lane++) sum += lanes[lane];
-      total += sum;
+      total += hsum(acc[0] + (rest + other));
       x += m;
       n -= m;
     }
