@@ -18,7 +18,7 @@ most 255 elements. Activations: linear, relu, sigmoid, tanh; their derivative is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -28,23 +28,11 @@ from symconv.errors import DTypeError
 from symconv.graph import Apply, Kernel, Launch, Op, TensorType, Variable, op_error
 from symconv.graph.params import pack
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
+from symconv.ops.epilogue import ACTIVATIONS
 from symconv.ops.window import Padding, Pair
 
 Array = np.ndarray
 
-
-def _sigmoid(z: Array) -> Array:
-    e = np.exp(-np.abs(z))
-    return np.where(z >= 0, 1 / (1 + e), e / (1 + e)).astype(z.dtype)
-
-
-# name: (the function of z, its derivative as a function of y)
-ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
-    "linear": (lambda z: z, lambda y: np.ones_like(y)),
-    "relu": (lambda z: np.maximum(z, 0), lambda y: (y > 0).astype(y.dtype)),
-    "sigmoid": (_sigmoid, lambda y: y * (1 - y)),
-    "tanh": (np.tanh, lambda y: 1 - y * y),
-}
 
 MAX_WINDOW = 255  # elements that a uint8 argmax can tell apart
 

@@ -10,23 +10,12 @@ import numpy as np
 from symconv.errors import DTypeError
 from symconv.graph import Apply, Op, TensorType, Variable, op_error
 from symconv.ops.dense import check_same_dtype, contraction, transposed
+from symconv.ops.epilogue import ACTIVATIONS
 from symconv.ops.gemm_kernels import product_kernels
 
 Array = np.ndarray
 
 
-def _sigmoid(x: Array) -> Array:
-    e = np.exp(-np.abs(x))  # never overflows
-    return np.where(x >= 0, 1 / (1 + e), e / (1 + e)).astype(x.dtype)
-
-
-# name -> (y from x, dy/dx from y): the derivatives that need nothing but the output.
-ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
-    "linear": (lambda x: x, np.ones_like),
-    "relu": (lambda x: np.maximum(x, 0), lambda y: (y > 0).astype(y.dtype)),
-    "sigmoid": (_sigmoid, lambda y: y * (1 - y)),
-    "tanh": (np.tanh, lambda y: 1 - y * y),
-}
 # What DotMulActGrad may multiply with: a derivative from y, or y itself (a dropout mask, say).
 FACTORS: dict[str, Callable[[Array], Array]] = {
     **{name: derivative for name, (_, derivative) in ACTIVATIONS.items()},

@@ -5,11 +5,12 @@ from __future__ import annotations
 from symconv.graph import Apply, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.ops.activations import Relu
+from symconv.ops.epilogue import ACTIVATIONS
 from symconv.ops.logic import gt
 from symconv.rewrite.driver import Applied, Trace
 from symconv.rewrite.pattern import filled_value
 
-ACTIVATIONS = ("sigmoid", "tanh", "relu")
+FUSED = tuple(name for name in ACTIVATIONS if name != "linear")  # op names of fusible activations
 
 
 def owner(v: Variable, name: str) -> Apply | None:

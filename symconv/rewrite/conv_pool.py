@@ -16,7 +16,7 @@ from symconv.ops.pool import MaxPool2d, MaxPool2dGrad
 from symconv.ops.reduce import Sum
 from symconv.ops.shape import broadcast_to, reshape
 from symconv.ops.transcendental import Tanh
-from symconv.rewrite.activation import ACTIVATIONS, is_number, match_activation_grad, owner
+from symconv.rewrite.activation import FUSED, is_number, match_activation_grad, owner
 from symconv.rewrite.driver import Applied, RuleSet, Trace
 from symconv.rewrite.pattern import LocalRule
 
@@ -202,7 +202,7 @@ def _epilogue(pool: Apply, readers: Readers) -> tuple[Variable, Variable | None,
         if bias is not None:
             top = after.out
             after = _only_reader(top, readers)
-    if after is not None and after.op.name in ACTIVATIONS:
+    if after is not None and after.op.name in FUSED:
         top, activation = after.out, after.op.name
     return top, bias, activation
 

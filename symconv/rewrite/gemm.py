@@ -13,7 +13,7 @@ from symconv.ops.dense import Dot
 from symconv.ops.gemm import DenseAct, DotMulActGrad, Gemm
 from symconv.ops.operands import cast
 from symconv.ops.shape import reshape
-from symconv.rewrite.activation import ACTIVATIONS, match_activation_grad, owner
+from symconv.rewrite.activation import FUSED, match_activation_grad, owner
 from symconv.rewrite.driver import Applied, Trace
 
 MAX_TERMS = 16
@@ -167,7 +167,7 @@ def _row_bias(b: Variable, columns: int) -> Variable | None:
 def _dense_act(node: Apply, readers: Readers) -> Variable | None:
     """act(dot(x, w) + b) -> dense_act; for the node of the activation, or of the sum."""
     activation, total = "linear", node
-    if node.op.name in ACTIVATIONS:
+    if node.op.name in FUSED:
         activation = node.op.name
         inner = owner(node.inputs[0], "add")
         if inner is None or not _read_once(inner.out, readers):
