@@ -6,7 +6,7 @@
 // stays in L1, the block of a in L2, the block of b in L3. Threads own rectangles of out, so sums never depend
 // on their number, except where out is too small to share and k is long: then k is split.
 // An a of which less than kSparse is non-zero goes to gemm_rows if b is stored as [K, N].
-#include "gemm.h"
+#include "gemm_pack.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
@@ -20,7 +20,7 @@ constexpr int kMR = 6;  // 12 of 16
 constexpr int kMR = 4;  // 8 of 16, two-operand instructions need spare ones
 #endif
 constexpr int kVectors = 2;
-constexpr ll kKC = 256, kMC = 144, kNC = 2040;
+constexpr ll kKC = 256, kMC = 144;
 constexpr double kSparse = 0.5;
 constexpr double kFlopsPerThread = 5e5;
 
@@ -32,6 +32,9 @@ constexpr int tile_columns() {
 ll ceil_div(ll a, ll b) { return (a + b - 1) / b; }
 ll round_up(ll a, ll b) { return ceil_div(a, b) * b; }
 ll least(ll a, ll b) { return a < b ? a : b; }
+
+// Columns of b packed at a time. Where a is one block it stays packed, and b need only fill L2 beside it.
+ll block_columns(ll rows) { return rows <= kMC ? 256 : 2048; }
 
 // Where a tile goes: out = alpha acc + beta c.
 template <class T>
@@ -58,7 +61,7 @@ void tile(ll kc, const T* __restrict a, const T* __restrict b, const Target<T>& 
       V x = set1(a[i]);
       for (int v = 0; v < NV; v++) acc[i][v] = fma(x, y[v], acc[i][v]);
     }
-    a += MR;
+    a += kMR;
     b += NV * W;
   }
   for (int i = 0; i < MR; i++) {
@@ -87,54 +90,50 @@ Tile<T> pick_tile(int rows) {
   return tile<T, MR, NV>;
 }
 
-// to[p * width + i] = from[i * across + p * along] for i < width, p < count. One of the strides is 1.
+// Columns [nc, ne), terms [kc, kc + depth) of op(b), panel after panel; the last may be one vector wide.
 template <class T>
-void pack_panel(T* __restrict to, const T* __restrict from, ll across, ll along, int width, ll count) {
-  if (across == 1) {
-    for (ll p = 0; p < count; p++, from += along, to += width)
-      for (int i = 0; i < width; i++) to[i] = from[i];
-  } else {
-    for (int i = 0; i < width; i++) {
-      const T* row = from + i * across;
-      for (ll p = 0; p < count; p++) to[p * width + i] = row[p * along];
-    }
+void pack_b(const Product<T>& g, ll nc, ll ne, ll kc, ll depth, T* to) {
+  constexpr int W = Vec<T>::width, NR = tile_columns<T>();
+  const ll row = g.trans_b ? 1 : g.ldb, col = g.trans_b ? g.ldb : 1;
+  const T* from = g.b + kc * row + nc * col;
+  ll n = nc;
+  if (!g.trans_b) {
+    // Along the rows of b, as they lie in memory.
+    const ll panels = (ne - nc) / NR;
+    for (ll p = 0; p < depth; p++)
+      for (ll i = 0; i < panels; i++)
+        __builtin_memcpy(to + (i * depth + p) * NR, from + p * row + i * NR, NR * sizeof(T));
+    n += panels * NR;
   }
-}
-
-// As pack_panel, with zeros for i in [width, padded).
-template <class T>
-void pack_padded(T* to, const T* from, ll across, ll along, int width, int padded, ll count) {
-  for (ll p = 0; p < count; p++)
-    for (int i = 0; i < padded; i++) to[p * padded + i] = i < width ? from[i * across + p * along] : T(0);
+  for (; n < ne; n += NR) {
+    const int width = static_cast<int>(least(NR, ne - n));
+    T* panel = to + (n - nc) * depth;
+    if (width > W)
+      pack_panel<T, NR>(panel, from + (n - nc) * col, col, row, width, depth);
+    else
+      pack_panel<T, W>(panel, from + (n - nc) * col, col, row, width, depth);
+  }
 }
 
 // Rows [m0, m1), columns [n0, n1), terms [k0, k1). With `partial` (ld n) the sum goes there, from zero.
 template <class T>
 void rectangle(const Product<T>& g, ll m0, ll m1, ll n0, ll n1, ll k0, ll k1, T* partial, T* scratch) {
   constexpr int W = Vec<T>::width, NR = tile_columns<T>();
-  const ll a_row = g.a_row(), a_col = g.a_col();
-  const ll b_row = g.trans_b ? 1 : g.ldb, b_col = g.trans_b ? g.ldb : 1;
+  const ll a_row = g.a_row(), a_col = g.a_col(), columns = block_columns(m1 - m0);
   T* bp = scratch;
-  T* ap = scratch + least(kNC, round_up(n1 - n0, NR)) * least(kKC, k1 - k0);
-  for (ll nc = n0; nc < n1; nc += kNC) {
-    const ll ne = least(nc + kNC, n1);
-    for (ll kc = k0; kc < k1; kc += kKC) {
-      const ll depth = least(kKC, k1 - kc);
-      const bool first = kc == k0, last = kc + depth == k1;
-      for (ll n = nc; n < ne; n += NR) {
-        const int width = static_cast<int>(least(NR, ne - n)), padded = static_cast<int>(round_up(width, W));
-        T* to = bp + (n - nc) * depth;
-        const T* from = g.b + kc * b_row + n * b_col;
-        if (width == padded)
-          pack_panel(to, from, b_col, b_row, width, depth);
-        else
-          pack_padded(to, from, b_col, b_row, width, padded, depth);
-      }
+  T* ap = scratch + least(columns, round_up(n1 - n0, NR)) * least(kKC, k1 - k0);
+  for (ll kc = k0; kc < k1; kc += kKC) {
+    const ll depth = least(kKC, k1 - kc);
+    const bool first = kc == k0, last = kc + depth == k1;
+    for (ll nc = n0; nc < n1; nc += columns) {
+      const ll ne = least(nc + columns, n1);
+      pack_b(g, nc, ne, kc, depth, bp);
       for (ll mc = m0; mc < m1; mc += kMC) {
         const ll me = least(mc + kMC, m1);
-        for (ll m = mc; m < me; m += kMR)
-          pack_panel(ap + (m - mc) * depth, g.a + m * a_row + kc * a_col, a_row, a_col,
-                     static_cast<int>(least(kMR, me - m)), depth);
+        if (nc == n0 || m1 - m0 > kMC)  // else the one block of a is still there
+          for (ll m = mc; m < me; m += kMR)
+            pack_panel<T, kMR>(ap + (m - mc) * depth, g.a + m * a_row + kc * a_col, a_row, a_col,
+                               static_cast<int>(least(kMR, me - m)), depth);
         for (ll n = nc; n < ne; n += NR) {
           const int width = static_cast<int>(least(NR, ne - n)), nv = static_cast<int>(ceil_div(width, W));
           Target<T> t;
@@ -180,7 +179,8 @@ Shares share_out(ll m, ll n, ll k, int threads) {
 
 size_t rectangle_bytes(ll m, ll n, ll k, size_t itemsize) {
   const ll nr = kVectors * VF_WIDTH * 4 / static_cast<ll>(itemsize), depth = least(kKC, k);
-  return align64((least(kNC, round_up(n, nr)) * depth + least(kMC, round_up(m, kMR)) * depth) * itemsize);
+  return align64((least(block_columns(m), round_up(n, nr)) * depth + least(kMC, round_up(m, kMR)) * depth) *
+                 itemsize);
 }
 
 template <class T>

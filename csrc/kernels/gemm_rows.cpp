@@ -18,7 +18,7 @@ namespace {
 constexpr int kMaxVectors = 13;  // accumulators of one row; 13 vectors of 8 hold 100 columns
 constexpr int kBlock = 64;       // rows of b visited per pass: one bit each
 constexpr int kChunk = 32;       // rows whose bits are found at a time
-constexpr int kOuter = 32;       // rows of out kept in L1 while b streams by
+constexpr int kOuter = 128;      // rows of out visited before the next, while b streams by
 constexpr double kShareFlops = 1e6;
 
 // How the accumulators of a pass start.
