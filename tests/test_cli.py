@@ -176,6 +176,7 @@ def test_a_cost_that_explodes_names_step_and_node_and_keeps_good_weights(data, t
     assert "epoch 1, step " in text and "net dbl_conv_relu (" in text and "weights.safetensors" in text
     weights = checkpoint.load(tmp_path / "weights.safetensors").tensors
     assert all(np.isfinite(w).all() for w in weights.values())
+    assert "not finite" in json.loads((tmp_path / "result.json").read_text())["stopped"]
 
 
 def test_an_unwritable_directory_is_refused_before_the_training(data, tmp_path, capsys, monkeypatch):

@@ -127,6 +127,7 @@ def report(out: Path, model: Network, data: Dataset, history: History, facts: di
         "version": version,
         "best_epoch": history.best_epoch,
         "interrupted": history.interrupted,
+        "stopped": history.stopped,
         **{key: facts[key] for key in ("data", "mini_batch_size", "eta", "lmbda")},
         "history": history.epochs,
     }

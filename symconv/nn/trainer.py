@@ -91,6 +91,9 @@ class Trainer:
         except KeyboardInterrupt:
             self.history.interrupted = True
             run.recover()
+        except NonFiniteError as error:
+            self.history.stopped = str(error).partition("\n")[0]
+            raise
         finally:
             reporter.close()
             self.history.seconds = time.perf_counter() - started
