@@ -17,7 +17,7 @@ namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-constexpr double kShareCost = 60000;  // additions; below that one thread is sooner done
+constexpr double kShareCost = 150000;  // additions (some 10 us) that each thread must have at least
 
 constexpr int kOperands[kOpcodes] = {
 #define ELEMENTWISE_OP(name, operands, cost) operands,

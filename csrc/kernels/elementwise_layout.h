@@ -44,11 +44,14 @@ struct Source {
 
 // `dims` are the bits of the dimensions that the input spans; `rows`: blocks end with the last dimension.
 Source source_of(const ElementwiseParams& p, int dims, bool rows) {
-  Source s{};
+  Source s;
+  s.single = false;
+  s.period = 1;
   long long size = 1, total = 1;
   int outermost = p.ndim;
   for (int d = p.ndim - 1; d >= 0; d--) {
     total *= p.shape[d];
+    s.stride[d] = 0;
     if (!(dims >> d & 1)) continue;
     s.stride[d] = size;
     size *= p.shape[d];
@@ -80,7 +83,7 @@ struct Layout {
 
 Layout layout_of(const Program& program) {
   const ElementwiseParams& p = *program.params;
-  Layout l{};
+  Layout l;  // the sources are set one by one: there is room for many, and few are used
   bool partial = false;
   int widest = 1, buffers = p.n_slots + p.n_out;
   int all = (1 << p.ndim) - 1;

@@ -23,7 +23,13 @@ def as_variable(value: Any, dtype: str | None = None) -> Variable:
     if isinstance(value, Variable):
         return value if dtype is None or value.dtype == dtype else cast(value, dtype)
     if is_scalar(value):
-        return constant(value, dtype or scalar_dtype(value))
+        try:
+            return constant(value, dtype or scalar_dtype(value))
+        except OverflowError as error:
+            raise DTypeError(
+                f"{value} does not fit into {dtype or scalar_dtype(value)}, the dtype of the other operand\n"
+                "  hint: cast the other operand to a wider dtype"
+            ) from error
     if isinstance(value, (list, tuple)) and _holds_variable(value):
         from symconv.ops.join import stack
 
