@@ -23,8 +23,10 @@ inline typename Four<T>::type load_four(const T* p) {
 // Columns of the 4 x 4 matrix whose rows are r.
 template <class V>
 inline void transpose_four(V r[4]) {
-  V low0 = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5), high0 = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
-  V low1 = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5), high1 = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+  V low0 = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5),
+    high0 = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+  V low1 = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5),
+    high1 = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
   r[0] = __builtin_shufflevector(low0, low1, 0, 1, 4, 5);
   r[1] = __builtin_shufflevector(low0, low1, 2, 3, 6, 7);
   r[2] = __builtin_shufflevector(high0, high1, 0, 1, 4, 5);
