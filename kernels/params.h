@@ -269,3 +269,16 @@ struct PoolParams {
   long long planes;
   double exponent;
 };
+
+// The address of a view: `offset` bytes into its base, plus start * stride, start in 0..last, where has_start.
+struct ResolveParams {
+  long long offset;
+  long long stride;
+  long long last;
+  int has_start;
+};
+
+// n pointers that move from step to step of a loop.
+struct AdvanceParams {
+  int n;
+};

@@ -193,6 +193,18 @@ class Config:
         "True, False (1, 0, yes, no, on, off)",
         "Look for NaN and Inf in the data given to compiled functions and data sets.",
     )
+    emulator_checks = Setting(
+        True,
+        boolean,
+        "True, False (1, 0, yes, no, on, off)",
+        "Device emulated: look for races, divergent barriers and accesses out of bounds. Several times slower.",
+    )
+    emulator_order = Setting(
+        0,
+        natural(2**31),
+        "0 (forward), 1 (reverse), 2 to 2**31 - 1 (random, with this seed)",
+        "Device emulated: the order in which the threads of a block run.",
+    )
     memory_limit = Setting(
         0,
         byte_count,

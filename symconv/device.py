@@ -33,8 +33,30 @@ def _warn_once() -> None:
     )
 
 
+@lru_cache(maxsize=1)
+def cuda_error() -> str | None:
+    """Why there is no GPU to use, with what to do about it, or None if there is one."""
+    try:
+        import cupy
+    except ImportError as error:
+        return f"device 'cuda' needs CuPy: {error}\n  hint: pip install \"symconv[cuda]\""
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+        capability = int(cupy.cuda.Device(0).compute_capability) if count else 0
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return (
+            f"device 'cuda': CuPy finds no usable driver: {error}\n"
+            "  hint: install NVIDIA's driver, or use device 'emulated', which runs the same kernels on the CPU"
+        )
+    if count == 0:
+        return "device 'cuda': the driver reports no GPU\n  hint: device 'emulated' runs the same kernels on the CPU"
+    if capability < 75:
+        return f"device 'cuda': the GPU has compute capability {capability / 10}, the kernels need 7.5 (Turing) or newer"
+    return None
+
+
 def resolve_device(device: str | None = None) -> str:
-    """'cpu' or 'reference' for a request that may be None or 'auto'. Raises DeviceError."""
+    """The device for a request that may be None or 'auto'. Raises DeviceError."""
     device = device or config.device
     if device == "auto":
         if core_error() is None:
@@ -43,8 +65,8 @@ def resolve_device(device: str | None = None) -> str:
         return "reference"
     if device == "cpu" and core_error() is not None:
         raise DeviceError(f"device 'cpu' needs the C++ core: {core_error()}\n  hint: {BUILD_HINT}")
-    if device in ("cuda", "emulated"):
-        raise DeviceError(f"device {device!r} has no executor in this version; use 'cpu' or 'reference'")
-    if device not in ("cpu", "reference"):
-        raise DeviceError(f"unknown device {device!r}; there are auto, cpu and reference")
+    if device == "cuda" and (reason := cuda_error()) is not None:
+        raise DeviceError(reason)
+    if device not in ("cpu", "reference", "cuda", "emulated"):
+        raise DeviceError(f"unknown device {device!r}; there are auto, cpu, cuda, emulated and reference")
     return device

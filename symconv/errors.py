@@ -56,6 +56,11 @@ class ExecutionError(SymconvError, RuntimeError):
     Cure: the message names the step, its kernel and the line that made the node; look at its operands."""
 
 
+class KernelFault(ExecutionError):
+    """Cause: the emulated GPU caught a kernel at a race, a divergent barrier, or memory that is not its own.
+    Cure: the message names the kernel, its line, the block and the thread; docs/cuda.md shows how to go on."""
+
+
 class MemoryLimitError(SymconvError, MemoryError):
     """Cause: a plan or an array needs more memory than `config.memory_limit` or the machine allows.
     Cure: take a smaller batch, or raise memory_limit; nothing has been allocated yet."""

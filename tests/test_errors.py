@@ -20,6 +20,7 @@ BUILTIN = {
     "DisconnectedInputError": errors.GradientError,
     "CompileError": RuntimeError,
     "ExecutionError": RuntimeError,
+    "KernelFault": errors.ExecutionError,
     "MemoryLimitError": MemoryError,
     "DeviceError": RuntimeError,
     "DataError": ValueError,

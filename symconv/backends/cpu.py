@@ -81,8 +81,9 @@ class CpuExecutable:
 
     def _states(self) -> list[np.ndarray]:
         arrays = []
-        for s, v in zip(self.shared, self.graph.states):
-            array = s.get_value(borrow=True)
+        written = {i for i, _ in self.graph.updates}
+        for i, (s, v) in enumerate(zip(self.shared, self.graph.states)):
+            array = s.get_storage() if i in written else s.get_value(borrow=True)
             assert array.shape == v.type.shape, "the plan is chosen by the shapes of its states"
             arrays.append(array)
         return arrays
@@ -142,7 +143,7 @@ def _step(plan: Plan, step: Step) -> tuple[Any, ...]:
     if step.kind == "view":
         return ("resolve", step.label, step.outputs[0])
     if step.kernel is not None:
-        return ("kernel", step.label, step.kernel.entry, step.params, list(step.inputs), list(step.outputs))
+        return ("kernel", step.label, step.kernel.entry, step.launch.params, list(step.inputs), list(step.outputs))
 
     def array(number: int) -> tuple[int, str, tuple[int | None, ...]]:
         b = plan.buffers[number]

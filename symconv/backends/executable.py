@@ -42,6 +42,10 @@ def compile_graph(
         from symconv.backends.cpu import CpuExecutable
 
         return CpuExecutable(graph, shared, passes)
+    if device in ("cuda", "emulated"):
+        from symconv.backends.gpu.executable import GpuExecutable
+
+        return GpuExecutable(graph, shared, device, passes)
     from symconv.backends.reference import ReferenceExecutable
 
     return ReferenceExecutable(graph, shared)

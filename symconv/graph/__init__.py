@@ -9,7 +9,7 @@ from symconv.graph.core import (
     constant,
     op_error,
 )
-from symconv.graph.kernel import Kernel, Launch, View
+from symconv.graph.kernel import Kernel, Launch, View, blocks, on_cuda
 from symconv.graph.types import DTYPES, FLOATS, TensorType, broadcast_shapes, promote
 
 __all__ = [
@@ -24,8 +24,10 @@ __all__ = [
     "TensorType",
     "Variable",
     "View",
+    "blocks",
     "broadcast_shapes",
     "constant",
+    "on_cuda",
     "op_error",
     "promote",
 ]

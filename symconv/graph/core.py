@@ -6,7 +6,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -125,24 +125,49 @@ def constant(value: Any, dtype: str | None = None, name: str | None = None) -> C
         return found
 
 
+class Mirror(Protocol):
+    """The value of a shared variable in the memory of a device."""
+
+    def fetch(self, into: np.ndarray) -> None:
+        """Bring home the device's value if it is newer than the host's."""
+        ...
+
+    def forget(self) -> None:
+        """The host's value has changed: the device's is out of date."""
+        ...
+
+
 class SharedVariable(Variable):
     """A variable with a value of its own that compiled functions read and update.
 
     The dtype never changes; dimensions that the type knows never change; `shape=(None, ...)` at
-    creation allows values of other sizes later.
+    creation allows values of other sizes later. Functions on a GPU keep the value there (`mirror`) and
+    bring it home when it is asked for.
     """
 
-    __slots__ = ("_value", "default_update", "version")
+    __slots__ = ("_value", "default_update", "mirror")
 
     def __init__(self, value: np.ndarray, type: TensorType, name: str | None = None) -> None:
         super().__init__(type, None, 0, name)
         self.default_update: Variable | None = None
-        self.version = 0
+        self.mirror: Mirror | None = None
         self._value = value
 
     def get_value(self, borrow: bool = False) -> np.ndarray:
-        """The current value: a copy, or with borrow=True the very array that functions update."""
+        """The current value: a copy, or with borrow=True the very array that functions on the CPU update.
+
+        Who writes into a borrowed array must say so by set_value, or functions on a GPU will not see it.
+        """
+        if self.mirror is not None:
+            self.mirror.fetch(self._value)
         return self._value if borrow else self._value.copy()
+
+    def get_storage(self) -> np.ndarray:
+        """The array with the current value, for one who is about to write into it."""
+        value = self.get_value(borrow=True)
+        if self.mirror is not None:
+            self.mirror.forget()
+        return value
 
     def set_value(self, value: Any, borrow: bool = False) -> None:
         """Replace the value. Raises DTypeError or ShapeError, and then changes nothing."""
@@ -156,13 +181,14 @@ class SharedVariable(Variable):
                 f"shared {self}: value has shape {list(array.shape)}, the variable is {self.type} from "
                 f"{self.origin}\n  hint: sc.shared(value, shape=(None, ...)) allows other sizes"
             )
+        if self.mirror is not None:
+            self.mirror.forget()
         if array.shape == self._value.shape and not borrow:
             self._value[...] = array  # keeps the address that compiled plans hold
             return
         if not (borrow and array.flags.c_contiguous and array.flags.writeable):
             array = np.array(array, order="C")
         self._value = array
-        self.version += 1
 
 
 class Apply:

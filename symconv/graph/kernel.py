@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,17 @@ InplacePairs = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What one launch hands to the kernel: the packed parameter struct of kernels/params.h."""
+    """What one launch hands to the kernel: the packed parameter struct of kernels/params.h.
+
+    The rest is for CUDA kernels: the number of tiles (blocks), bytes of shared memory of each, and,
+    where the kernel is generated for the node, its entry and its text.
+    """
 
     params: bytes = b""
+    tiles: int = 1
+    shared: int = 0
+    entry: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +34,8 @@ class Kernel:
     `supports(node)` returns None to accept, else the reason of its refusal, which explain()
     prints. `launch(node)` packs the parameters. `inplace` lists (output, input) pairs that may
     share one buffer, or computes them from the node. Node shapes are concrete and inputs dense and
-    C-contiguous.
+    C-contiguous. `defines` are macros for the compiler of CUDA kernels: tile sizes and
+    the like; `tail`: a CUDA kernel whose params have a tail (KERNEL_TAIL).
     """
 
     name: str
@@ -36,9 +45,36 @@ class Kernel:
     supports: Callable[[Apply], str | None]
     launch: Callable[[Apply], Launch]
     inplace: InplacePairs | Callable[[Apply], InplacePairs] = ()
+    defines: tuple[tuple[str, int], ...] = ()
+    tail: bool = False
 
     def inplace_pairs(self, node: Apply) -> InplacePairs:
         return self.inplace(node) if callable(self.inplace) else self.inplace
+
+
+def on_cuda(
+    kernel: Kernel,
+    source: str,
+    tiles: Callable[[Apply], int],
+    *,
+    shared: int | Callable[[Apply], int] = 0,
+    defines: Mapping[str, int] | None = None,
+    tail: bool = False,
+) -> Kernel:
+    """The CUDA twin of a CPU kernel: same name, entry, params and refusals, in kernels/SOURCE.cu."""
+
+    def launch(node: Apply) -> Launch:
+        return Launch(kernel.launch(node).params, tiles(node), shared(node) if callable(shared) else shared)
+
+    return Kernel(
+        kernel.name, "cuda", f"kernels/{source}.cu", kernel.entry, kernel.supports, launch,
+        kernel.inplace, tuple((defines or {}).items()), tail,
+    )  # fmt: skip
+
+
+def blocks(count: int, per_tile: int = 256) -> int:
+    """Tiles for `count` elements of which one tile does `per_tile`."""
+    return -(-count // per_tile)
 
 
 @dataclass(frozen=True, slots=True)

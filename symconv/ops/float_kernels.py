@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from symconv.graph import Apply, Kernel, Launch
+from symconv.graph import Apply, Kernel, Launch, on_cuda
 from symconv.graph.kernel import InplacePairs
 
 SUFFIX = {"float32": "f32", "float64": "f64"}
@@ -16,8 +16,12 @@ def both_dtypes(
     launch: Callable[[Apply], Launch],
     inplace: InplacePairs = (),
     also: Callable[[Apply], str | None] = lambda node: None,
+    tiles: Callable[[Apply], int] | None = None,
 ) -> list[Kernel]:
-    """The entries NAME_f32 and NAME_f64 of csrc/kernels/SOURCE.cpp; `also` may refuse a node too."""
+    """The entries NAME_f32 and NAME_f64 of csrc/kernels/SOURCE.cpp; `also` may refuse a node too.
+
+    With `tiles` also those of kernels/SOURCE.cu, on CUDA.
+    """
 
     def kernel(dtype: str) -> Kernel:
         def supports(node: Apply) -> str | None:
@@ -28,4 +32,5 @@ def both_dtypes(
         entry = f"{name}_{SUFFIX[dtype]}"
         return Kernel(entry, "cpu", f"csrc/kernels/{source}.cpp", entry, supports, launch, inplace)
 
-    return [kernel(dtype) for dtype in SUFFIX]
+    kernels = [kernel(dtype) for dtype in SUFFIX]
+    return kernels + ([on_cuda(k, source, tiles) for k in kernels] if tiles else [])

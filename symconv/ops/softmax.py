@@ -176,7 +176,7 @@ class TakeLabel(Op):
 
     name = "take_label"
     operands = ("x", "labels")
-    kernels = by_label("take_label", lambda node: node.inputs[0], labels=1)
+    kernels = by_label("take_label", lambda node: node.inputs[0], labels=1, per_tile=256)
 
     def infer(self, x: Variable, labels: Variable) -> TensorType:
         _need(self, (x, labels), 0, 2, "[N, K]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symconv.graph import Apply, Constant, Variable
+from symconv.graph import Apply, Constant, Launch, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.plan.copy import Copy
 from symconv.plan.memory import Arena
@@ -69,7 +69,7 @@ class _Planner:
                     ),
                 )
                 if start >= 0:
-                    steps.append(Step("view", node, None, (), inputs, (self.number[v],), b""))
+                    steps.append(Step("view", node, None, (), inputs, (self.number[v],), Launch()))
                 continue
             reused = self._reusable(node, t, last_use, offsets)
             for k, out in enumerate(node.outputs):
@@ -91,10 +91,10 @@ class _Planner:
                 if v not in reused.values():
                     arena.release(offsets[v], v.type.nbytes)
             choice = self.choices[node]
-            params = choice.kernel.launch(node).params if choice.kernel is not None else b""
+            launch = choice.kernel.launch(node) if choice.kernel is not None else Launch()
             numbers = tuple(self.number[o] for o in node.outputs)
             kind = "reference" if choice.kernel is None else "kernel"
-            steps.append(Step(kind, node, choice.kernel, choice.refusals, inputs, numbers, params))
+            steps.append(Step(kind, node, choice.kernel, choice.refusals, inputs, numbers, launch))
         return Plan(
             self.device,
             tuple(self.buffers),

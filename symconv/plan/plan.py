@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symconv.graph import Apply, Kernel, TensorType
+from symconv.graph import Apply, Kernel, Launch, TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Step:
     refusals: tuple[tuple[str, str], ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    params: bytes
+    launch: Launch
 
     @property
     def label(self) -> str:

@@ -19,6 +19,7 @@ class Choice:
 def select(node: Apply, device: str, available: frozenset[str] | None = None) -> Choice:
     """The kernel for `node` on `device`; `available` are the entries that the core was built with."""
     refusals: list[tuple[str, str]] = []
+    device = "cuda" if device == "emulated" else device  # the same kernels
     for kernel in node.op.kernels:
         if kernel.device != device:
             continue

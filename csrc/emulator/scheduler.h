@@ -1,0 +1,112 @@
+// The emulated GPU: runs the threads of a launch as fibers, and knows who waits for whom.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "fiber.h"
+#include "launch.h"
+
+namespace emulator {
+
+struct Index3 {
+  unsigned x = 0, y = 0, z = 0;
+};
+
+struct Site {
+  const char* file = "";
+  int line = 0;
+};
+
+constexpr int kWarp = 32;
+constexpr int kPayload = 32;  // bytes that a lane can hand to its warp at once
+
+enum class State : uint8_t { kReady, kAtBarrier, kAtWarp, kAtGrid, kDone };
+
+struct Thread {
+  Index3 index;
+  int number = 0;  // within the block
+  State state = State::kReady;
+  Fiber* fiber = nullptr;  // null until started
+  Site site;               // where it waits
+  uint32_t mask = 0;       // of the warp operation it waits for
+  int exchange = 0;        // the buffer that its warp operation was given
+};
+
+// The values that the lanes of one warp operation handed over; free again when all have read them.
+struct Exchange {
+  alignas(16) char value[kWarp][kPayload];
+  uint32_t unread = 0;
+};
+
+struct Warp {
+  static constexpr int kExchanges = 32;
+  uint32_t epoch = 0;  // whole-warp operations so far: they order the accesses before and after
+  Exchange exchanges[kExchanges];
+  alignas(16) char posted[kWarp][kPayload];
+};
+
+// Who touched four bytes of shared memory last.
+struct Shadow {
+  uint32_t write_epoch = 0, read_epoch = 0;  // block epochs, from 1; 0: never
+  uint32_t write_warp_epoch = 0, read_warp_epoch = 0;
+  uint16_t writer = 0, reader = 0;
+  bool written = false, more_readers = false;
+};
+
+struct Block {
+  int number = 0;
+  std::vector<Thread> threads;
+  std::vector<Warp> warps;
+  std::unique_ptr<char[]> storage;
+  char* shared = nullptr;  // of a multiple of 16
+  std::vector<Shadow> shadow;
+  uint32_t epoch = 1;
+  int live = 0, arrived = 0, count = 0, at_grid = 0;
+  int barrier_count = 0;  // of the predicates of the last barrier
+};
+
+class Scheduler {
+ public:
+  explicit Scheduler(EmulatedLaunch* launch, const char* kernel, void (*thread)(const EmulatedLaunch&));
+  ~Scheduler();
+  void run();
+
+  EmulatedLaunch* const launch;
+  Block* block = nullptr;    // of the running thread
+  Thread* thread = nullptr;  // the running thread
+
+  // Called by the running thread. `predicate` counts to the result.
+  int barrier(Site site, bool predicate);
+  void grid_barrier(Site site);
+  // Hands `bytes` of `value` to the lanes of `mask`, waits for theirs; kWarp slots of kPayload bytes.
+  // release() says that they have been read.
+  const char (*exchange(uint32_t mask, const void* value, size_t bytes, Site site))[kPayload];
+  void release();
+  void reset_shared(Site site);
+  void touch_shared(const char* address, size_t bytes, bool write, Site site);
+  [[noreturn]] void fail(Site site, const char* format, ...) __attribute__((format(printf, 3, 4)));
+
+ private:
+  void start(Block& b, int number);
+  bool advance(Block& b);  // runs until no thread of the block can go on; false if none could
+  void resume(Thread& t);
+  void finish();
+  void park(State state, Site site);
+  void release_barrier();
+  void report_stuck(Block& b);
+  static void work();
+  uint32_t random();
+
+  const char* const kernel_;
+  void (*const thread_)(const EmulatedLaunch&);
+  std::vector<Block> blocks_;
+  std::vector<int> order_;
+  uint64_t seed_;
+};
+
+extern thread_local Scheduler* current;
+
+}  // namespace emulator

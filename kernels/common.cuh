@@ -1,0 +1,216 @@
+// What every kernel file starts from. A kernel is a tile function
+//
+//     __device__ void NAME(const PARAMS& p, const Args& args, int tile, Shared shared);
+//
+// which does tile number `tile` of the work with THREADS threads, and KERNEL(entry, PARAMS, NAME), which makes of it a
+// kernel to launch (one block a tile) and tile_of_entry() for the kernels that run whole plans. Barriers are met by all
+// threads of the block or by none; shared memory is free for use at the start of a tile, its contents are undefined.
+// The same text is compiled by NVRTC and by the host compiler for the emulator (csrc/emulator), so: no includes of
+// the system, global memory through Global<T>, shared memory through SharedArray<T>, elements read into typed
+// variables (not auto).
+#pragma once
+
+#define THREADS 256
+#define WARPS (THREADS / 32)
+#define MAX_ARGS 40
+#define FULL_MASK 0xffffffffu
+
+typedef long long ll;
+
+#if defined(SYMCONV_EMULATED)
+#include "cuda.h"
+#define DEVICE inline
+#else
+#define DEVICE __device__ __forceinline__
+#if defined(__CUDACC_RTC__)
+#define INFINITY __int_as_float(0x7f800000)
+#define NAN __int_as_float(0x7fffffff)
+#endif
+#endif
+
+#include "params.h"
+
+// ---- memory
+#if defined(SYMCONV_CHECKED)
+template <class T>
+using Global = emulator::Pointer<T, false>;
+template <class T>
+using SharedArray = emulator::Pointer<T, true>;
+#else
+template <class T>
+using Global = T*;
+template <class T>
+using SharedArray = T*;
+#endif
+
+// The first fault that a kernel met in its data, for the host to report: an index outside 0 to limit - 1, found at
+// element `at` of the array that held it.
+struct Fault {
+  int found;
+  int step;
+  ll index;
+  ll at;
+  ll limit;
+};
+
+// The arrays of a kernel: inputs in the op's order, then outputs. A view whose start is known only on the device
+// stands as the address, plus one, of the word that holds its address.
+struct Args {
+#if defined(SYMCONV_EMULATED)
+  const EmulatedArg* slot;
+  Fault* fault;
+  int step;
+  ll address(int i) const {
+    ll base = reinterpret_cast<ll>(slot[i].base);
+    return base & 1 ? *reinterpret_cast<ll*>(base - 1) : base;
+  }
+  template <class T>
+  Global<T> get(int i) const {
+    T* p = reinterpret_cast<T*>(address(i));
+#if defined(SYMCONV_CHECKED)
+    return Global<T>(p, p, p + slot[i].bytes / sizeof(T));
+#else
+    return p;
+#endif
+  }
+#else
+  void* slot[MAX_ARGS];
+  Fault* fault;
+  int step;
+  DEVICE ll address(int i) const {
+    ll base = reinterpret_cast<ll>(slot[i]);
+    return base & 1 ? *reinterpret_cast<const ll*>(base - 1) : base;
+  }
+  template <class T>
+  DEVICE Global<T> get(int i) const {
+    return reinterpret_cast<T*>(address(i));
+  }
+#endif
+};
+
+// True if 0 <= index < limit; else the fault is kept and the caller must not use the index.
+DEVICE bool check_index(const Args& args, ll index, ll at, ll limit) {
+  if (index >= 0 && index < limit) return true;
+  if (atomicCAS(&args.fault->found, 0, 1) == 0) {
+    args.fault->step = args.step;
+    args.fault->index = index;
+    args.fault->at = at;
+    args.fault->limit = limit;
+  }
+  return false;
+}
+
+// The shared memory of a tile: array<T>(offset, n) are n elements from byte `offset` on.
+struct Shared {
+  char* base;
+#if defined(SYMCONV_CHECKED)
+  ll bytes;
+  template <class T>
+  SharedArray<T> array(ll offset, ll n, std::source_location where = std::source_location::current()) const {
+    if (offset % alignof(T) || offset + n * static_cast<ll>(sizeof(T)) > bytes)
+      emulator::current->fail(emulator::site_of(where), "shared array of %lld elements at byte %lld: the tile has %lld bytes",
+                              n, offset, bytes);
+    T* p = reinterpret_cast<T*>(base + offset);
+    return SharedArray<T>(p, p, p + n);
+  }
+#else
+  template <class T>
+  DEVICE SharedArray<T> array(ll offset, ll n) const {
+    (void)n;
+    return reinterpret_cast<T*>(base + offset);
+  }
+#endif
+};
+
+// Vectors of 16 bytes: p must be aligned to them at i.
+#if defined(SYMCONV_CHECKED)
+template <class V, class T, bool kShared>
+V load_vector(emulator::Pointer<T, kShared> p, emulator::Index i) {
+  T* at = p.check(i.value, sizeof(V) / sizeof(T), i.where, sizeof(V));
+  if constexpr (kShared)
+    emulator::current->touch_shared(reinterpret_cast<const char*>(at), sizeof(V), false, emulator::site_of(i.where));
+  V v;
+  std::memcpy(&v, at, sizeof v);
+  return v;
+}
+template <class V, class T, bool kShared>
+void store_vector(emulator::Pointer<T, kShared> p, emulator::Index i, V v) {
+  T* at = p.check(i.value, sizeof(V) / sizeof(T), i.where, sizeof(V));
+  if constexpr (kShared)
+    emulator::current->touch_shared(reinterpret_cast<const char*>(at), sizeof(V), true, emulator::site_of(i.where));
+  std::memcpy(at, &v, sizeof v);
+}
+#else
+template <class V, class T>
+DEVICE V load_vector(T* p, ll i) {
+  return *reinterpret_cast<const V*>(p + i);
+}
+template <class V, class T>
+DEVICE void store_vector(T* p, ll i, V v) {
+  *reinterpret_cast<V*>(p + i) = v;
+}
+#endif
+
+// True if 16-byte vectors of T may be loaded at p.
+template <class P>
+DEVICE bool is_aligned(P p) {
+#if defined(SYMCONV_CHECKED)
+  return p.aligned(16);
+#else
+  return reinterpret_cast<unsigned long long>(p) % 16 == 0;
+#endif
+}
+
+// What stands behind the struct (params.pack(..., tail=...)).
+template <class T, class P>
+DEVICE const T* tail_of(const P& p) {
+  return reinterpret_cast<const T*>(&p + 1);
+}
+
+// ---- kernels
+#if defined(SYMCONV_WHOLE_PLAN)  // the plan's own kernel calls the tile functions
+#define SYMCONV_LAUNCH(entry, Params, Received, the_params)
+#elif defined(SYMCONV_EMULATED)
+#define SYMCONV_LAUNCH(entry, Params, Received, the_params)                                             \
+  static void entry##_thread(const EmulatedLaunch& l) {                                             \
+    Args args{l.args, static_cast<Fault*>(l.fault), l.step};                                                                              \
+    for (int tile = blockIdx.x; tile < l.tiles; tile += gridDim.x) {                                \
+      if (tile != static_cast<int>(blockIdx.x)) emulator::current->reset_shared(EMULATOR_SITE);     \
+      tile_of_##entry(*static_cast<const Params*>(l.params), args, tile, emulated_shared());           \
+    }                                                                                               \
+  }                                                                                                 \
+  extern "C" __attribute__((visibility("default"))) void entry(EmulatedLaunch* l) { emulator::Scheduler(l, #entry, entry##_thread).run(); }
+#else
+#define SYMCONV_LAUNCH(entry, Params, Received, the_params)                                              \
+  extern "C" __global__ void __launch_bounds__(THREADS)                                              \
+      entry(const Received p, const Args args, const int tiles) {                                    \
+    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {                                   \
+      if (tile != blockIdx.x) __syncthreads();                                                       \
+      tile_of_##entry(the_params, args, tile, Shared{symconv_shared});                                      \
+    }                                                                                                \
+  }
+#endif
+
+#if defined(SYMCONV_CHECKED)
+inline Shared emulated_shared() {
+  return Shared{emulator::current->block->shared, emulator::current->launch->shared_bytes};
+}
+#elif defined(SYMCONV_EMULATED)
+inline Shared emulated_shared() { return Shared{emulator::current->block->shared}; }
+#else
+extern __shared__ __align__(16) char symconv_shared[];
+#endif
+
+#define SYMCONV_TILE(entry, Params, ...)                                                  \
+  DEVICE void tile_of_##entry(const Params& p, const Args& args, int tile, Shared shared) {  \
+    __VA_ARGS__(p, args, tile, shared);                                                   \
+  }                                                                                       \
+  typedef Params entry##_params;
+
+// The params come with the launch; KERNEL_TAIL: they lie in global memory, with their tail behind them.
+#define KERNEL(entry, Params, ...)         \
+  SYMCONV_TILE(entry, Params, __VA_ARGS__) \
+  SYMCONV_LAUNCH(entry, Params, Params, p)
+#define KERNEL_TAIL(entry, Params, ...)    \
+  SYMCONV_TILE(entry, Params, __VA_ARGS__) \
+  SYMCONV_LAUNCH(entry, Params, Params*, *p)

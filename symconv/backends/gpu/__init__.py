@@ -1,0 +1,1 @@
+"""Plans on CUDA kernels: on a GPU through CuPy, or on the CPU through the emulator."""

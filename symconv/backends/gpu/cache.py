@@ -1,0 +1,51 @@
+"""Compiled kernels on disk, by the hash of all that goes into them; safe with several processes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from symconv.config import config
+from symconv.errors import OutputError
+
+
+def digest(parts: Iterable[str | bytes]) -> str:
+    """A name for what is made of `parts`."""
+    h = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        h.update(len(data).to_bytes(8, "little") + data)
+    return h.hexdigest()[:32]
+
+
+def cached(key: str, suffix: str, make: Callable[[Path], None]) -> Path:
+    """The file KEY+SUFFIX of the kernel cache; `make(path)` writes it where it is missing.
+
+    It is written under another name and then renamed: whoever finds the file finds all of it, and of two
+    processes that make it at once the last one wins, with the same contents. Raises OutputError if the
+    directory cannot be written.
+    """
+    folder = config.cache_dir / "kernels"
+    path = folder / f"{key}{suffix}"
+    if path.exists():
+        return path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=key, suffix=f".part{suffix}")
+    except OSError as error:
+        raise OutputError(
+            f"the kernel cache {folder} cannot be written: {error}\n  hint: set config.cache_dir"
+        ) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        make(temporary)
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    return path

@@ -1,0 +1,200 @@
+"""The emulated GPU: kernels/*.cu compiled by the host's C++ compiler on csrc/emulator, and run on the CPU.
+
+Threads are fibers. config.emulator_checks adds the checks of memory and races, config.emulator_order is the order
+in which the threads of a block run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symconv.backends.gpu.cache import cached, digest
+from symconv.backends.gpu.runtime import THREADS, Source, Work
+from symconv.config import config
+from symconv.errors import CompileError, DeviceError, KernelFault, MemoryLimitError
+from symconv.graph.params import kernel_dir
+from symconv.plan.limits import memory_limit
+
+
+class Arg(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("bytes", ctypes.c_ulonglong)]
+
+
+class Launch(ctypes.Structure):
+    """EmulatedLaunch of csrc/emulator/launch.h."""
+
+    _fields_ = [
+        ("params", ctypes.c_char_p),
+        ("args", ctypes.POINTER(Arg)),
+        ("step", ctypes.c_int),
+        ("fault", ctypes.c_void_p),
+        ("tiles", ctypes.c_int),
+        ("blocks", ctypes.c_int),
+        ("threads", ctypes.c_int),
+        ("shared_bytes", ctypes.c_longlong),
+        ("cooperative", ctypes.c_int),
+        ("order", ctypes.c_int),
+        ("failed", ctypes.c_int),
+        ("message", ctypes.c_char * 1024),
+    ]
+
+
+class HostMemory:
+    """Memory of the emulated device: all ones at first, which as floats are NaN."""
+
+    def __init__(self, nbytes: int) -> None:
+        self._array = np.full(nbytes + 256, 0xFF, np.uint8)
+        self.address = -(-self._array.ctypes.data // 256) * 256
+        self.nbytes = nbytes
+
+
+class EmulatedRuntime:
+    device = "emulated"
+
+    def allocate(self, nbytes: int, what: str) -> HostMemory:
+        if nbytes > memory_limit():
+            raise MemoryLimitError(
+                f"{what} needs {nbytes:,} bytes, the limit is {memory_limit():,} bytes\n"
+                "  hint: use smaller batches, or raise config.memory_limit"
+            )
+        return HostMemory(nbytes)
+
+    def upload(self, address: int, array: np.ndarray) -> None:
+        ctypes.memmove(address, array.ctypes.data, array.nbytes)
+
+    def download(self, address: int, array: np.ndarray) -> None:
+        ctypes.memmove(array.ctypes.data, address, array.nbytes)
+
+    def prepare(self, works: Sequence[Work], fault: int) -> list[tuple[Callable[..., None], Launch, Work]]:
+        compile_all({w.source for w in works})
+        prepared = []
+        for w in works:
+            args = (Arg * max(len(w.args), 1))(*((a.address | a.word, a.nbytes) for a in w.args))
+            launch = Launch(
+                w.params, args, w.step, fault, w.tiles, w.tiles, THREADS, w.shared, 0, 0, 0, b""
+            )  # fmt: skip
+            prepared.append((entry_of(w.source, w.entry), launch, w))
+        return prepared
+
+    def launch(self, prepared: Any) -> None:
+        order = config.emulator_order
+        for call, launch, _work in prepared:
+            launch.order = order
+            launch.failed = 0
+            call(ctypes.byref(launch))
+            if launch.failed:
+                raise KernelFault(f"emulated GPU: {launch.message.decode(errors='replace')}")
+
+
+# ---- building
+
+
+def emulator_dir() -> Path:
+    """Directory of the emulator's sources: symconv/emulator in a wheel, csrc/emulator in a checkout."""
+    package = Path(str(files("symconv")))
+    for candidate in (package / "emulator", package.parent / "csrc" / "emulator"):
+        if (candidate / "scheduler.cpp").is_file():
+            return candidate
+    raise DeviceError(f"the emulator's sources are neither in {package} nor beside it: reinstall symconv")
+
+
+@lru_cache(maxsize=1)
+def compiler() -> str:
+    for name in filter(None, (os.environ.get("CXX", "").split(" ")[0], "c++", "g++", "clang++")):
+        if path := shutil.which(name):
+            return path
+    raise DeviceError(
+        "device 'emulated' compiles kernels when they are first used and found no C++ compiler\n"
+        "  hint: install one that knows C++20, e.g. `apt install g++`, or set CXX"
+    )
+
+
+@lru_cache(maxsize=1)
+def _machine() -> str:
+    """What decides whether a compiled file from the cache runs here."""
+    version = subprocess.run([compiler(), "--version"], capture_output=True, text=True, check=False).stdout
+    cpu = Path("/proc/cpuinfo")
+    flags = next((s for s in cpu.read_text().splitlines() if s.startswith("flags")), "") if cpu.exists() else ""
+    return "\n".join([compiler(), version, platform.machine(), flags])
+
+
+@lru_cache(maxsize=1)
+def _headers() -> str:
+    """All text that a kernel file may include."""
+    folders = (kernel_dir(), emulator_dir())
+    paths = [p for f in folders for p in sorted(f.iterdir()) if p.suffix in (".h", ".cuh", ".cu")]
+    return "\n".join(p.read_text() for p in paths)
+
+
+def _flags(checked: bool) -> list[str]:
+    flags = ["-std=c++20", "-fPIC", "-ftls-model=initial-exec", "-fvisibility=hidden", "-DSYMCONV_EMULATED"]
+    flags += ["-march=native"] if platform.machine() in ("x86_64", "AMD64") else []
+    # Checked code is mostly calls into the scheduler: it gains little from more optimisation.
+    return flags + (["-O1", "-DSYMCONV_CHECKED"] if checked else ["-O2"])
+
+
+def _run(command: list[str], what: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CompileError(f"the host compiler refused {what}:\n{done.stderr[-4000:]}")
+
+
+def _object(path: Path, checked: bool) -> Path:
+    command = [compiler(), *_flags(checked), "-c"]
+    key = digest([*command, _machine(), path.read_text(), _headers()])
+    return cached(key, ".o", lambda out: _run([*command, str(path), "-o", str(out)], path.name))
+
+
+def _library(source: Source, checked: bool) -> Path:
+    command = [compiler(), *_flags(checked), "-shared", *(f"-D{k}={v}" for k, v in source.defines)]
+    includes = [f"-I{kernel_dir()}", f"-I{emulator_dir()}"]
+    runtime = [_object(p, checked) for p in sorted(emulator_dir().glob("*.cpp"))]
+    key = digest([*command, _machine(), source.text(), _headers(), *(p.stem for p in runtime)])
+
+    def make(out: Path) -> None:
+        text = out.with_suffix(".cpp")
+        try:
+            text.write_text(source.text())
+            objects = ["-x", "none", *map(str, runtime)]
+            _run([*command, *includes, "-x", "c++", str(text), *objects, "-o", str(out)], source.file or "generated code")
+        finally:
+            text.unlink(missing_ok=True)
+
+    return cached(key, ".so", make)
+
+
+@lru_cache(maxsize=1024)
+def _loaded(source: Source, checked: bool) -> ctypes.CDLL:
+    return ctypes.CDLL(str(_library(source, checked)))
+
+
+def compile_all(sources: set[Source]) -> None:
+    """Build what is missing, as many at once as there are CPUs."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    checked = config.emulator_checks
+    if len(sources) > 1:
+        _ = [_object(p, checked) for p in sorted(emulator_dir().glob("*.cpp"))]
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            list(pool.map(lambda s: _library(s, checked), sources))
+
+
+def entry_of(source: Source, entry: str) -> Callable[..., None]:
+    try:
+        function = getattr(_loaded(source, config.emulator_checks), entry)
+    except AttributeError:
+        raise CompileError(f"{source.file or 'generated code'} defines no KERNEL({entry}, ...)") from None
+    function.restype = None
+    result: Callable[..., None] = function
+    return result
