@@ -8,8 +8,8 @@ VENV ?= .venv
 TRAIN_ARGS ?= --net dbl_conv_relu --epochs 8 --seed 1 --out runs/train
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-SOURCES := setup.py pyproject.toml CMakeLists.txt $(shell find csrc kernels -name '*.cpp' -o -name '*.h' -o -name '*.def')
-CPP := $(shell find csrc tests/cpp -name '*.cpp' -o -name '*.h')
+SOURCES := setup.py pyproject.toml CMakeLists.txt $(shell find csrc kernels -name "*.cpp" -o -name "*.h" -o -name "*.def")
+CPP := $(shell find csrc kernels tests/cpp -name "*.cpp" -o -name "*.h" -o -name "*.cu" -o -name "*.cuh")
 
 .PHONY: train test check clean
 

@@ -107,7 +107,7 @@ def drop_cache_of_other_generator(build_dir: Path, generator: str) -> None:
 
 
 setup(
-    packages=[*find_packages(include=["symconv", "symconv.*"]), "symconv.kernels"],
+    packages=[*find_packages(include=["symconv", "symconv.*"]), "symconv.kernels", "symconv.emulator"],
     ext_modules=[] if NO_CORE else [Extension("symconv._core", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
 )

@@ -108,8 +108,9 @@ struct Shared {
   template <class T>
   SharedArray<T> array(ll offset, ll n, std::source_location where = std::source_location::current()) const {
     if (offset % alignof(T) || offset + n * static_cast<ll>(sizeof(T)) > bytes)
-      emulator::current->fail(emulator::site_of(where), "shared array of %lld elements at byte %lld: the tile has %lld bytes",
-                              n, offset, bytes);
+      emulator::current->fail(emulator::site_of(where),
+                              "shared array of %lld elements at byte %lld: the tile has %lld bytes", n,
+                              offset, bytes);
     T* p = reinterpret_cast<T*>(base + offset);
     return SharedArray<T>(p, p, p + n);
   }
@@ -128,7 +129,8 @@ template <class V, class T, bool kShared>
 V load_vector(emulator::Pointer<T, kShared> p, emulator::Index i) {
   T* at = p.check(i.value, sizeof(V) / sizeof(T), i.where, sizeof(V));
   if constexpr (kShared)
-    emulator::current->touch_shared(reinterpret_cast<const char*>(at), sizeof(V), false, emulator::site_of(i.where));
+    emulator::current->touch_shared(reinterpret_cast<const char*>(at), sizeof(V), false,
+                                    emulator::site_of(i.where));
   V v;
   std::memcpy(&v, at, sizeof v);
   return v;
@@ -137,7 +139,8 @@ template <class V, class T, bool kShared>
 void store_vector(emulator::Pointer<T, kShared> p, emulator::Index i, V v) {
   T* at = p.check(i.value, sizeof(V) / sizeof(T), i.where, sizeof(V));
   if constexpr (kShared)
-    emulator::current->touch_shared(reinterpret_cast<const char*>(at), sizeof(V), true, emulator::site_of(i.where));
+    emulator::current->touch_shared(reinterpret_cast<const char*>(at), sizeof(V), true,
+                                    emulator::site_of(i.where));
   std::memcpy(at, &v, sizeof v);
 }
 #else
@@ -171,23 +174,25 @@ DEVICE const T* tail_of(const P& p) {
 #if defined(SYMCONV_WHOLE_PLAN)  // the plan's own kernel calls the tile functions
 #define SYMCONV_LAUNCH(entry, Params, Received, the_params)
 #elif defined(SYMCONV_EMULATED)
-#define SYMCONV_LAUNCH(entry, Params, Received, the_params)                                             \
-  static void entry##_thread(const EmulatedLaunch& l) {                                             \
-    Args args{l.args, static_cast<Fault*>(l.fault), l.step};                                                                              \
-    for (int tile = blockIdx.x; tile < l.tiles; tile += gridDim.x) {                                \
-      if (tile != static_cast<int>(blockIdx.x)) emulator::current->reset_shared(EMULATOR_SITE);     \
-      tile_of_##entry(*static_cast<const Params*>(l.params), args, tile, emulated_shared());           \
-    }                                                                                               \
-  }                                                                                                 \
-  extern "C" __attribute__((visibility("default"))) void entry(EmulatedLaunch* l) { emulator::Scheduler(l, #entry, entry##_thread).run(); }
+#define SYMCONV_LAUNCH(entry, Params, Received, the_params)                                     \
+  static void entry##_thread(const EmulatedLaunch& l) {                                         \
+    Args args{l.args, static_cast<Fault*>(l.fault), l.step};                                    \
+    for (int tile = blockIdx.x; tile < l.tiles; tile += gridDim.x) {                            \
+      if (tile != static_cast<int>(blockIdx.x)) emulator::current->reset_shared(EMULATOR_SITE); \
+      tile_of_##entry(*static_cast<const Params*>(l.params), args, tile, emulated_shared());    \
+    }                                                                                           \
+  }                                                                                             \
+  extern "C" __attribute__((visibility("default"))) void entry(EmulatedLaunch* l) {             \
+    emulator::Scheduler(l, #entry, entry##_thread).run();                                       \
+  }
 #else
-#define SYMCONV_LAUNCH(entry, Params, Received, the_params)                                              \
-  extern "C" __global__ void __launch_bounds__(THREADS)                                              \
-      entry(const Received p, const Args args, const int tiles) {                                    \
-    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {                                   \
-      if (tile != blockIdx.x) __syncthreads();                                                       \
-      tile_of_##entry(the_params, args, tile, Shared{symconv_shared});                                      \
-    }                                                                                                \
+#define SYMCONV_LAUNCH(entry, Params, Received, the_params)            \
+  extern "C" __global__ void __launch_bounds__(THREADS)                \
+      entry(const Received p, const Args args, const int tiles) {      \
+    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {     \
+      if (tile != blockIdx.x) __syncthreads();                         \
+      tile_of_##entry(the_params, args, tile, Shared{symconv_shared}); \
+    }                                                                  \
   }
 #endif
 
@@ -201,10 +206,10 @@ inline Shared emulated_shared() { return Shared{emulator::current->block->shared
 extern __shared__ __align__(16) char symconv_shared[];
 #endif
 
-#define SYMCONV_TILE(entry, Params, ...)                                                  \
-  DEVICE void tile_of_##entry(const Params& p, const Args& args, int tile, Shared shared) {  \
-    __VA_ARGS__(p, args, tile, shared);                                                   \
-  }                                                                                       \
+#define SYMCONV_TILE(entry, Params, ...)                                                    \
+  DEVICE void tile_of_##entry(const Params& p, const Args& args, int tile, Shared shared) { \
+    __VA_ARGS__(p, args, tile, shared);                                                     \
+  }                                                                                         \
   typedef Params entry##_params;
 
 // The params come with the launch; KERNEL_TAIL: they lie in global memory, with their tail behind them.

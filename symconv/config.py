@@ -197,7 +197,7 @@ class Config:
         True,
         boolean,
         "True, False (1, 0, yes, no, on, off)",
-        "Device emulated: look for races, divergent barriers and accesses out of bounds. Several times slower.",
+        "Device emulated: look for races, divergent barriers, accesses out of bounds. Several times slower.",
     )
     emulator_order = Setting(
         0,

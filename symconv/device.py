@@ -46,12 +46,14 @@ def cuda_error() -> str | None:
     except cupy.cuda.runtime.CUDARuntimeError as error:
         return (
             f"device 'cuda': CuPy finds no usable driver: {error}\n"
-            "  hint: install NVIDIA's driver, or use device 'emulated', which runs the same kernels on the CPU"
+            "  hint: install NVIDIA's driver; device 'emulated' runs the same kernels on the CPU"
         )
     if count == 0:
-        return "device 'cuda': the driver reports no GPU\n  hint: device 'emulated' runs the same kernels on the CPU"
+        return "device 'cuda': the driver reports no GPU\n  hint: 'emulated' runs the same kernels on the CPU"
     if capability < 75:
-        return f"device 'cuda': the GPU has compute capability {capability / 10}, the kernels need 7.5 (Turing) or newer"
+        return (
+            f"device 'cuda': the GPU's compute capability is {capability / 10}, the kernels need 7.5 (Turing)"
+        )
     return None
 
 

@@ -57,8 +57,8 @@ class ExecutionError(SymconvError, RuntimeError):
 
 
 class KernelFault(ExecutionError):
-    """Cause: the emulated GPU caught a kernel at a race, a divergent barrier, or memory that is not its own.
-    Cure: the message names the kernel, its line, the block and the thread; docs/cuda.md shows how to go on."""
+    """Cause: the emulated GPU caught a kernel at a race, a divergent barrier, or memory not its own.
+    Cure: the message names the kernel, its line, the block and the thread; docs/cuda.md tells more."""
 
 
 class MemoryLimitError(SymconvError, MemoryError):

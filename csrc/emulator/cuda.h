@@ -32,7 +32,7 @@
 #define __ballot_sync(mask, p) (emulator::ballot(EMULATOR_SITE, mask, (p) != 0))
 #define __any_sync(mask, p) (emulator::ballot(EMULATOR_SITE, mask, (p) != 0) != 0)
 #define __all_sync(mask, p) (emulator::ballot(EMULATOR_SITE, mask, (p) == 0) == 0)
-#define __shfl_sync(mask, v, lane) (emulator::shuffle(EMULATOR_SITE, mask, v, (lane)&31))
+#define __shfl_sync(mask, v, lane) (emulator::shuffle(EMULATOR_SITE, mask, v, (lane) & 31))
 #define __shfl_xor_sync(mask, v, bits) (emulator::shuffle(EMULATOR_SITE, mask, v, emulator::lane() ^ (bits)))
 #define __shfl_down_sync(mask, v, n) (emulator::shuffle(EMULATOR_SITE, mask, v, emulator::lane() + (n)))
 #define __shfl_up_sync(mask, v, n) (emulator::shuffle(EMULATOR_SITE, mask, v, emulator::lane() - (n)))
@@ -46,7 +46,7 @@ inline uint32_t mask_of(uint32_t mask = ~0u) { return mask; }
 
 inline uint32_t ballot(Site site, uint32_t mask, bool p) {
   int mine = p;
-  const char(*values)[kPayload] = current->exchange(mask, &mine, sizeof mine, site);
+  const char (*values)[kPayload] = current->exchange(mask, &mine, sizeof mine, site);
   uint32_t result = 0;
   for (int i = 0; i < kWarp; i++)
     if (mask >> i & 1) {
@@ -62,10 +62,11 @@ inline uint32_t ballot(Site site, uint32_t mask, bool p) {
 template <class T>
 T shuffle(Site site, uint32_t mask, T mine, int from) {
   static_assert(sizeof(T) <= kPayload);
-  const char(*values)[kPayload] = current->exchange(mask, &mine, sizeof mine, site);
+  const char (*values)[kPayload] = current->exchange(mask, &mine, sizeof mine, site);
   T result = mine;
   if (from >= 0 && from < kWarp) {
-    if (!(mask >> from & 1)) current->fail(site, "shuffle from lane %d, which is not in mask %08x", from, mask);
+    if (!(mask >> from & 1))
+      current->fail(site, "shuffle from lane %d, which is not in mask %08x", from, mask);
     std::memcpy(&result, values[from], sizeof result);
   }
   current->release();

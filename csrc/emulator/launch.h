@@ -12,8 +12,8 @@ struct EmulatedArg {
 struct EmulatedLaunch {
   const void* params;
   const EmulatedArg* args;
-  int step;      // of the plan, for the fault
-  void* fault;   // kernels/common.cuh, Fault
+  int step;     // of the plan, for the fault
+  void* fault;  // kernels/common.cuh, Fault
   int tiles;
   int blocks;
   int threads;

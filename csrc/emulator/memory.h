@@ -50,7 +50,8 @@ class Pointer {
 
    private:
     void touch(bool write) const {
-      if constexpr (kShared) current->touch_shared(reinterpret_cast<const char*>(p_), sizeof(T), write, site_);
+      if constexpr (kShared)
+        current->touch_shared(reinterpret_cast<const char*>(p_), sizeof(T), write, site_);
     }
     T* p_;
     Site site_;
@@ -70,7 +71,8 @@ class Pointer {
   T* check(long long i, long long n, const std::source_location& where, size_t alignment = 1) const {
     T* p = at_ + i;
     if (p < begin_ || p + n > end_)
-      current->fail(site_of(where), "index %lld of %s memory is out of bounds: the array has %lld elements of %zu bytes",
+      current->fail(site_of(where),
+                    "index %lld of %s memory is out of bounds: the array has %lld elements of %zu bytes",
                     static_cast<long long>(p - begin_), kShared ? "shared" : "global",
                     static_cast<long long>(end_ - begin_), sizeof(T));
     if (reinterpret_cast<uintptr_t>(p) % alignment)

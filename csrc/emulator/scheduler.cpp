@@ -25,7 +25,10 @@ constexpr unsigned char kPoison = 0xff;  // four of them are a NaN
 }  // namespace
 
 Scheduler::Scheduler(EmulatedLaunch* l, const char* kernel, void (*thread)(const EmulatedLaunch&))
-    : launch(l), kernel_(kernel), thread_(thread), seed_(static_cast<uint64_t>(l->order) * 0x9E3779B97F4A7C15ull) {}
+    : launch(l),
+      kernel_(kernel),
+      thread_(thread),
+      seed_(static_cast<uint64_t>(l->order) * 0x9E3779B97F4A7C15ull) {}
 
 Scheduler::~Scheduler() {
   for (Block& b : blocks_)
@@ -159,7 +162,8 @@ void Scheduler::finish() {
     Site site;
     for (Thread& t : block->threads)
       if (t.state == State::kAtBarrier) site = t.site;
-    fail(site, "divergent barrier: %d threads wait here, thread %d has ended", block->arrived, thread->number);
+    fail(site, "divergent barrier: %d threads wait here, thread %d has ended", block->arrived,
+         thread->number);
   }
 }
 
@@ -181,13 +185,15 @@ int Scheduler::barrier(Site site, bool predicate) {
   for (Thread& t : block->threads)
     if (t.state == State::kAtBarrier) {
       if (t.site.line != site.line || std::strcmp(t.site.file, site.file))
-        fail(site, "divergent barrier: thread %d waits at another one, %s:%d", t.number, t.site.file, t.site.line);
+        fail(site, "divergent barrier: thread %d waits at another one, %s:%d", t.number, t.site.file,
+             t.site.line);
       break;
     }
   block->arrived++;
   block->count += predicate;
   if (block->live < launch->threads)
-    fail(site, "divergent barrier: %d threads of the block have ended before it", launch->threads - block->live);
+    fail(site, "divergent barrier: %d threads of the block have ended before it",
+         launch->threads - block->live);
   if (block->arrived == block->live)
     release_barrier();
   else
@@ -201,7 +207,7 @@ void Scheduler::grid_barrier(Site site) {
   park(State::kAtGrid, site);
 }
 
-const char (*Scheduler::exchange(uint32_t mask, const void* value, size_t bytes, Site site))[kPayload] {
+const char (*Scheduler::exchange(uint32_t mask, const void* value, size_t bytes, Site site)) [kPayload] {
   int lane = thread->number % kWarp, first = thread->number - lane;
   int lanes = launch->threads - first < kWarp ? launch->threads - first : kWarp;
   uint32_t existing = lanes == kWarp ? ~0u : (1u << lanes) - 1;
@@ -218,7 +224,8 @@ const char (*Scheduler::exchange(uint32_t mask, const void* value, size_t bytes,
     if (t.state == State::kDone) fail(site, "warp operation: lane %d of mask %08x has ended", i, mask);
     if (!waits) continue;
     if (t.mask != mask || t.site.line != site.line)
-      fail(site, "divergent warp operation: lane %d waits at %s:%d with mask %08x", i, t.site.file, t.site.line, t.mask);
+      fail(site, "divergent warp operation: lane %d waits at %s:%d with mask %08x", i, t.site.file,
+           t.site.line, t.mask);
     here |= 1u << i;
   }
   if (here != (mask & existing)) {
@@ -227,7 +234,8 @@ const char (*Scheduler::exchange(uint32_t mask, const void* value, size_t bytes,
   }
   int free = 0;
   while (free < Warp::kExchanges && warp.exchanges[free].unread) free++;
-  if (free == Warp::kExchanges) fail(site, "more than %d warp operations of one warp in flight", Warp::kExchanges);
+  if (free == Warp::kExchanges)
+    fail(site, "more than %d warp operations of one warp in flight", Warp::kExchanges);
   Exchange& e = warp.exchanges[free];
   e.unread = here;
   for (int i = 0; i < lanes; i++) {
@@ -266,14 +274,17 @@ void Scheduler::touch_shared(const char* address, size_t bytes, bool write, Site
   };
   for (size_t i = offset / 4; i <= (offset + bytes - 1) / 4; i++) {
     Shadow& s = block->shadow[i];
-    if (!write && !s.written) fail(site, "read of shared memory that nothing was written to, at byte %zu", offset);
+    if (!write && !s.written)
+      fail(site, "read of shared memory that nothing was written to, at byte %zu", offset);
     if (s.write_epoch && !ordered(s.write_epoch, s.write_warp_epoch, s.writer))
-      fail(site, "race on shared memory at byte %zu: thread %d wrote it since the last barrier", offset, s.writer);
+      fail(site, "race on shared memory at byte %zu: thread %d wrote it since the last barrier", offset,
+           s.writer);
     if (write) {
       if (s.read_epoch == epoch && s.more_readers)
         fail(site, "race on shared memory at byte %zu: other threads read it since the last barrier", offset);
       if (s.read_epoch && !ordered(s.read_epoch, s.read_warp_epoch, s.reader))
-        fail(site, "race on shared memory at byte %zu: thread %d read it since the last barrier", offset, s.reader);
+        fail(site, "race on shared memory at byte %zu: thread %d read it since the last barrier", offset,
+             s.reader);
       s.write_epoch = epoch;
       s.write_warp_epoch = warp_epoch;
       s.writer = me;
@@ -292,8 +303,9 @@ void Scheduler::fail(Site site, const char* format, ...) {
   if (!launch->failed) {
     launch->failed = 1;
     const char* name = std::strrchr(site.file, '/');
-    int n = std::snprintf(launch->message, sizeof launch->message, "kernel %s, block %d, thread %d, %s:%d: ", kernel_,
-                          block->number, thread->number, name ? name + 1 : site.file, site.line);
+    int n = std::snprintf(launch->message, sizeof launch->message,
+                          "kernel %s, block %d, thread %d, %s:%d: ", kernel_, block->number, thread->number,
+                          name ? name + 1 : site.file, site.line);
     if (n >= 0 && n < static_cast<int>(sizeof launch->message)) {
       va_list args;
       va_start(args, format);
@@ -313,14 +325,16 @@ void Scheduler::report_stuck(Block& b) {
                                                     : "a warp operation";
     launch->failed = 1;
     const char* name = std::strrchr(t.site.file, '/');
-    std::snprintf(launch->message, sizeof launch->message,
-                  "kernel %s, block %d, thread %d, %s:%d: deadlock: it waits at %s for threads that never come", kernel_,
-                  b.number, t.number, name ? name + 1 : t.site.file, t.site.line, what);
+    std::snprintf(
+        launch->message, sizeof launch->message,
+        "kernel %s, block %d, thread %d, %s:%d: deadlock: it waits at %s for threads that never come",
+        kernel_, b.number, t.number, name ? name + 1 : t.site.file, t.site.line, what);
     return;
   }
   launch->failed = 1;
   std::snprintf(launch->message, sizeof launch->message,
-                "kernel %s, block %d: it has ended while others wait at the grid's barrier", kernel_, b.number);
+                "kernel %s, block %d: it has ended while others wait at the grid's barrier", kernel_,
+                b.number);
 }
 
 }  // namespace emulator

@@ -143,7 +143,14 @@ def _step(plan: Plan, step: Step) -> tuple[Any, ...]:
     if step.kind == "view":
         return ("resolve", step.label, step.outputs[0])
     if step.kernel is not None:
-        return ("kernel", step.label, step.kernel.entry, step.launch.params, list(step.inputs), list(step.outputs))
+        return (
+            "kernel",
+            step.label,
+            step.kernel.entry,
+            step.launch.params,
+            list(step.inputs),
+            list(step.outputs),
+        )
 
     def array(number: int) -> tuple[int, str, tuple[int | None, ...]]:
         b = plan.buffers[number]

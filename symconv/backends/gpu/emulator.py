@@ -1,7 +1,7 @@
 """The emulated GPU: kernels/*.cu compiled by the host's C++ compiler on csrc/emulator, and run on the CPU.
 
-Threads are fibers. config.emulator_checks adds the checks of memory and races, config.emulator_order is the order
-in which the threads of a block run.
+Threads are fibers. config.emulator_checks adds the checks of memory and races, config.emulator_order is the
+order in which the threads of a block run.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class EmulatedRuntime:
         compile_all({w.source for w in works})
         prepared = []
         for w in works:
-            args = (Arg * max(len(w.args), 1))(*((a.address | a.word, a.nbytes) for a in w.args))
+            args = (Arg * max(len(w.args), 1))(*(Arg(a.address | a.word, a.nbytes) for a in w.args))
             launch = Launch(
                 w.params, args, w.step, fault, w.tiles, w.tiles, THREADS, w.shared, 0, 0, 0, b""
             )  # fmt: skip
@@ -125,7 +125,9 @@ def _machine() -> str:
     """What decides whether a compiled file from the cache runs here."""
     version = subprocess.run([compiler(), "--version"], capture_output=True, text=True, check=False).stdout
     cpu = Path("/proc/cpuinfo")
-    flags = next((s for s in cpu.read_text().splitlines() if s.startswith("flags")), "") if cpu.exists() else ""
+    flags = (
+        next((s for s in cpu.read_text().splitlines() if s.startswith("flags")), "") if cpu.exists() else ""
+    )
     return "\n".join([compiler(), version, platform.machine(), flags])
 
 
@@ -167,7 +169,10 @@ def _library(source: Source, checked: bool) -> Path:
         try:
             text.write_text(source.text())
             objects = ["-x", "none", *map(str, runtime)]
-            _run([*command, *includes, "-x", "c++", str(text), *objects, "-o", str(out)], source.file or "generated code")
+            _run(
+                [*command, *includes, "-x", "c++", str(text), *objects, "-o", str(out)],
+                source.file or "generated code",
+            )
         finally:
             text.unlink(missing_ok=True)
 

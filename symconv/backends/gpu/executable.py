@@ -1,4 +1,4 @@
-"""Runs a Plan on a GPU or its emulator: arrays in device memory, launches in order, states that stay there."""
+"""Runs a Plan on a GPU or its emulator: arrays in device memory, launches in order, states that stay."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class DeviceValue:
 class GpuExecutable:
     """A graph planned for CUDA kernels.
 
-    Inputs, outputs and the states' memory are reached through words in device memory, which `advance` moves from
-    step to step of a loop; all else has fixed addresses.
+    Inputs, outputs and the states' memory are reached through words in device memory, which `advance` moves
+    from step to step of a loop; all else has fixed addresses.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class GpuExecutable:
         self._io: dict[tuple[str, int], Memory] = {}
 
     def _dynamic_views(self) -> list[int]:
-        """Views whose address the device must work out: their start is computed, or their base's address moves."""
+        """Views whose address the device works out: their start is computed, or their base moves."""
         dynamic: list[int] = []
         for i, b in enumerate(self.plan.buffers):
             moving = b.kind == "view" and (b.base in dynamic or self._is_external(b.base))
@@ -118,9 +118,13 @@ class GpuExecutable:
     def _states(self) -> list[int]:
         """Addresses of the states, uploaded where the host's value is newer."""
         addresses = []
-        for i, (s, v) in enumerate(zip(self.shared, self.graph.states)):
+        for s, v in zip(self.shared, self.graph.states):
             value = s.mirror
-            if not (isinstance(value, DeviceValue) and value.runtime is self.runtime and value.shape == v.type.shape):
+            if not (
+                isinstance(value, DeviceValue)
+                and value.runtime is self.runtime
+                and value.shape == v.type.shape
+            ):
                 host = s.get_value(borrow=True)
                 value = DeviceValue(self.runtime, v.type.dims, max(host.nbytes, 1), f"shared {s}")
                 s.mirror = value

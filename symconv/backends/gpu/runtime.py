@@ -16,7 +16,7 @@ FAULT = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One translation unit: a file of kernels/ (`file`), or generated text (`code`) that includes such files."""
+    """One translation unit: a file of kernels/, or generated text (`code`) that includes such files."""
 
     file: str = ""
     code: str = ""
