@@ -17,7 +17,9 @@ class Launch:
     """What one launch hands to the kernel: the packed parameter struct of kernels/params.h.
 
     The rest is for CUDA kernels: the number of tiles (blocks), bytes of shared memory of each, and,
-    where the kernel is generated for the node, its entry and its text.
+    where the kernel is generated for the node, its entry and its text. A kernel with `workspace` gets
+    that many bytes of uninitialised memory as its last array. `then` is launched after it on the same
+    arrays, workspace included: a second stage that needs all of the first; it names its own entry.
     """
 
     params: bytes = b""
@@ -25,6 +27,8 @@ class Launch:
     shared: int = 0
     entry: str = ""
     code: str = ""
+    workspace: int = 0
+    then: Launch | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from symconv.backends.executable import Progress
 from symconv.backends.gpu.runtime import FAULT, Array, Memory, Runtime, Source, Work
 from symconv.backends.reference import run_reference
 from symconv.errors import ExecutionError, MemoryLimitError
-from symconv.graph import SharedVariable
+from symconv.graph import Launch, SharedVariable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.params import pack
 from symconv.plan.build import build_plan
@@ -68,6 +68,8 @@ class GpuExecutable:
             largest = sorted((b for b in plan.buffers if b.kind == "arena"), key=lambda b: -b.type.nbytes)[:3]
             rows = "".join(f"\n  {b.type} {b.type.nbytes:,} bytes: {b.label}" for b in largest)
             raise MemoryLimitError(f"{error}{rows}") from None
+        workspace = max((s.launch.workspace for s in plan.steps), default=0)
+        self._workspace = runtime.allocate(max(workspace, 1), "the workspace of the kernels")
         constants = [b for b in plan.buffers if b.kind == "constant"]
         places = np.cumsum([0] + [-(-b.type.nbytes // 256) * 256 for b in constants])
         self._constants = runtime.allocate(max(int(places[-1]), 1), "the constants")
@@ -167,7 +169,7 @@ class GpuExecutable:
                 follow(step.outputs[0], k)
             elif step.kernel is not None:
                 if all(self.plan.buffers[o].type.size for o in step.outputs) and step.launch.tiles:
-                    works.append(self._work(step, k))
+                    works.extend(self._launches(step, k))
             else:
                 flush()
                 units.append(self._reference_call(step))
@@ -180,16 +182,22 @@ class GpuExecutable:
         self._advance = self.runtime.prepare([advance], self._fault.address)
         return units
 
-    def _work(self, step: Step, number: int) -> Work:
+    def _launches(self, step: Step, number: int) -> Iterator[Work]:
+        """The stages of a step, in order."""
         assert step.kernel is not None
-        kernel, launch = step.kernel, step.launch
-        if launch.code:
-            source = Source(code=launch.code)
-        else:
-            source = Source(kernel.source.removeprefix("kernels/"), defines=kernel.defines)
+        kernel = step.kernel
         args = tuple(self.arrays[i] for i in (*step.inputs, *step.outputs))
-        entry = launch.entry or kernel.entry
-        return Work(source, entry, launch.params, kernel.tail, args, launch.tiles, launch.shared, number)
+        if step.launch.workspace:
+            args += (Array(self._workspace.address, step.launch.workspace),)
+        launch: Launch | None = step.launch
+        while launch is not None:
+            if launch.code:
+                source = Source(code=launch.code)
+            else:
+                source = Source(kernel.source.removeprefix("kernels/"), defines=kernel.defines)
+            entry = launch.entry or kernel.entry
+            yield Work(source, entry, launch.params, kernel.tail, args, launch.tiles, launch.shared, number)
+            launch = launch.then
 
     def _resolve(self, number: int, step: int) -> Work:
         b = self.plan.buffers[number]
