@@ -223,6 +223,7 @@ const char (*Scheduler::exchange(uint32_t mask, const void* value, size_t bytes,
     if (!(mask >> i & 1)) continue;
     if (t.state == State::kDone) fail(site, "warp operation: lane %d of mask %08x has ended", i, mask);
     if (!waits) continue;
+    if (t.mask != mask && !(t.mask >> lane & 1)) continue;  // it waits for others first
     if (t.mask != mask || t.site.line != site.line)
       fail(site, "divergent warp operation: lane %d waits at %s:%d with mask %08x", i, t.site.file,
            t.site.line, t.mask);

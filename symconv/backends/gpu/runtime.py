@@ -23,7 +23,8 @@ class Source:
     defines: tuple[tuple[str, int], ...] = ()
 
     def text(self) -> str:
-        return self.code or f'#include "{self.file}"\n'
+        """The text for a compiler; faults in generated code are reported by its own lines."""
+        return f'#line 1 "generated.cu"\n{self.code}' if self.code else f'#include "{self.file}"\n'
 
 
 @dataclass(frozen=True, slots=True)
