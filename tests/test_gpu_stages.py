@@ -13,7 +13,7 @@ from symconv.graph.params import pack
 CODE = """
 #include "common.cuh"
 DEVICE void halves_sum_tile(const FillParams& p, const Args& args, int tile, Shared) {
-  if (threadIdx.x) return;
+  if (threadIdx.x > 0) return;
   float sum = 0;
   ll half = p.count / 2;
   for (ll i = tile * half; i < (tile ? p.count : half); i++) sum += args.get<const float>(0)[i];
@@ -28,7 +28,7 @@ KERNEL(halves_add, FillParams, halves_add_tile)
 
 
 def _launch(node: object) -> Launch:
-    params = pack("FillParams", itemsize=4, count=node.inputs[0].type.size, value=0)  # type: ignore[attr-defined]
+    params = pack("FillParams", itemsize=4, count=node.inputs[0].type.size, value=1)  # type: ignore[attr-defined]
     add = Launch(params, 1, 0, "halves_add", CODE)
     return Launch(params, 2, 0, "halves_sum", CODE, workspace=8, then=add)
 

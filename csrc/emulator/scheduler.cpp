@@ -7,7 +7,7 @@
 
 namespace emulator {
 
-thread_local Scheduler* current = nullptr;
+constinit thread_local Scheduler* current = nullptr;
 
 namespace {
 

@@ -68,7 +68,7 @@ struct Block {
   int barrier_count = 0;  // of the predicates of the last barrier
 };
 
-class Scheduler {
+class __attribute__((visibility("default"))) Scheduler {  // kernels are libraries of their own
  public:
   explicit Scheduler(EmulatedLaunch* launch, const char* kernel, void (*thread)(const EmulatedLaunch&));
   ~Scheduler();
@@ -107,6 +107,6 @@ class Scheduler {
   uint64_t seed_;
 };
 
-extern thread_local Scheduler* current;
+extern __attribute__((visibility("default"))) constinit thread_local Scheduler* current;
 
 }  // namespace emulator

@@ -9,10 +9,11 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -131,12 +132,26 @@ def _machine() -> str:
     return "\n".join([compiler(), version, platform.machine(), flags])
 
 
-@lru_cache(maxsize=1)
-def _headers() -> str:
-    """All text that a kernel file may include."""
-    folders = (kernel_dir(), emulator_dir())
-    paths = [p for f in folders for p in sorted(f.iterdir()) if p.suffix in (".h", ".cuh", ".cu")]
-    return "\n".join(p.read_text() for p in paths)
+_INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
+
+
+@cache
+def _file(name: str) -> str:
+    """The text of a file of kernels/ or of the emulator; empty if there is none of that name."""
+    path = next((f / name for f in (kernel_dir(), emulator_dir()) if (f / name).is_file()), None)
+    return path.read_text() if path else ""
+
+
+def _included(text: str) -> str:
+    """All that `text` includes, and what that includes."""
+    found: dict[str, str] = {}
+    pending = _INCLUDE.findall(text)
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found[name] = _file(name)
+            pending += _INCLUDE.findall(found[name])
+    return "\n".join(found[name] for name in sorted(found))
 
 
 def _flags(checked: bool) -> list[str]:
@@ -152,34 +167,71 @@ def _run(command: list[str], what: str) -> None:
         raise CompileError(f"the host compiler refused {what}:\n{done.stderr[-4000:]}")
 
 
-def _object(path: Path, checked: bool) -> Path:
-    command = [compiler(), *_flags(checked), "-c"]
-    key = digest([*command, _machine(), path.read_text(), _headers()])
-    return cached(key, ".o", lambda out: _run([*command, str(path), "-o", str(out)], path.name))
+def _includes() -> list[str]:
+    return [f"-I{kernel_dir()}", f"-I{emulator_dir()}"]
+
+
+def _runtime_library(checked: bool) -> Path:
+    """The scheduler and its fibers, which all kernels share: thread-local memory is scarce."""
+    sources = sorted(emulator_dir().glob("*.cpp"))
+    command = [compiler(), *_flags(checked), "-shared"]
+    texts = [p.read_text() for p in sources]
+    key = digest([*command, _machine(), *texts, _included("\n".join(texts))])
+    return cached(
+        key, ".so", lambda out: _run([*command, *map(str, sources), "-o", str(out)], "the emulator")
+    )
+
+
+def _prefix(checked: bool) -> list[str]:
+    """Options that bring in common.cuh precompiled: most of what the compiler reads for a small kernel."""
+    if "Free Software Foundation" not in _machine():
+        return []  # other compilers have other ways
+    text = '#include "common.cuh"\n'
+    command = [compiler(), *_flags(checked), *_includes(), "-x", "c++-header"]
+    key = digest([*command, _machine(), _included(text)])
+    header = cached(key, ".h", lambda out: _write(out, text))
+    cached(key, ".h.gch", lambda out: _run([*command, str(header), "-o", str(out)], "common.cuh"))
+    return ["-include", str(header)]
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
 
 
 def _library(source: Source, checked: bool) -> Path:
     command = [compiler(), *_flags(checked), "-shared", *(f"-D{k}={v}" for k, v in source.defines)]
-    includes = [f"-I{kernel_dir()}", f"-I{emulator_dir()}"]
-    runtime = [_object(p, checked) for p in sorted(emulator_dir().glob("*.cpp"))]
-    key = digest([*command, _machine(), source.text(), _headers(), *(p.stem for p in runtime)])
+    text, runtime = source.text(), _runtime_library(checked)
+    # A text with macros of its own may mean them for common.cuh.
+    prefix = [] if source.defines or "#define" in text else _prefix(checked)
+    key = digest([*command, _machine(), text, _included(text), runtime.name])
 
     def make(out: Path) -> None:
-        text = out.with_suffix(".cpp")
+        file = out.with_suffix(".cpp")
         try:
-            text.write_text(source.text())
-            objects = ["-x", "none", *map(str, runtime)]
+            file.write_text(text)
             _run(
-                [*command, *includes, "-x", "c++", str(text), *objects, "-o", str(out)],
+                [
+                    *command,
+                    *prefix,
+                    *_includes(),
+                    "-x",
+                    "c++",
+                    str(file),
+                    "-x",
+                    "none",
+                    str(runtime),
+                    "-o",
+                    str(out),
+                ],
                 source.file or "generated code",
             )
         finally:
-            text.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
 
     return cached(key, ".so", make)
 
 
-@lru_cache(maxsize=1024)
+@cache
 def _loaded(source: Source, checked: bool) -> ctypes.CDLL:
     return ctypes.CDLL(str(_library(source, checked)))
 
@@ -190,7 +242,7 @@ def compile_all(sources: set[Source]) -> None:
 
     checked = config.emulator_checks
     if len(sources) > 1:
-        _ = [_object(p, checked) for p in sorted(emulator_dir().glob("*.cpp"))]
+        _runtime_library(checked), _prefix(checked)
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             list(pool.map(lambda s: _library(s, checked), sources))
 
