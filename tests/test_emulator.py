@@ -267,5 +267,5 @@ def test_cache_survives_two_processes_at_once(tmp_path: Path) -> None:
     env = {**os.environ, "SYMCONV_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[1])}
     runs = [subprocess.Popen([sys.executable, "-c", code], env=env) for _ in range(2)]
     assert [p.wait(300) for p in runs] == [0, 0]
-    left = sorted(p.suffix for p in (tmp_path / "kernels").iterdir())
-    assert left == [".o", ".o", ".so", ".so"], left  # two files of the emulator; softmax and control
+    left = sorted(p.suffix for p in (tmp_path / "kernels").iterdir() if p.suffix not in (".h", ".gch"))
+    assert left == [".so", ".so", ".so"], left  # the emulator, softmax and control
