@@ -12,6 +12,7 @@
 
 #define THREADS 256
 #define WARPS (THREADS / 32)
+#define MIN_BLOCKS 2  // on an SM: up to 128 registers a thread; left to itself the compiler spills to fit more blocks
 #define MAX_ARGS 40
 #define FULL_MASK 0xffffffffu
 
@@ -187,7 +188,7 @@ DEVICE const T* tail_of(const P& p) {
   }
 #else
 #define SYMCONV_LAUNCH(entry, Params, Received, the_params)            \
-  extern "C" __global__ void __launch_bounds__(THREADS)                \
+  extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)                \
       entry(const Received p, const Args args, const int tiles) {      \
     for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {     \
       if (tile != blockIdx.x) __syncthreads();                         \

@@ -282,3 +282,58 @@ struct ResolveParams {
 struct AdvanceParams {
   int n;
 };
+
+// conv_pool on CUDA: ConvPoolParams, and what a tile does: `rows` pooled rows of `images` images, `groups` groups of
+// channels (how many in a group is the kernel's), the input channels shared among `splits` threads and brought
+// into shared memory `channels` at a time, in planes `plane` apart. All 0: no tiles, a thread does one output.
+struct ConvPoolTileParams {
+  int n;
+  int c;
+  int h;
+  int w;
+  int k;
+  int r;
+  int s;
+  int pool_h;
+  int pool_w;
+  int top;
+  int bottom;
+  int left;
+  int right;
+  int activation;
+  int rows;
+  int images;
+  int groups;
+  int splits;
+  int channels;
+  int plane;
+};
+
+// conv_pool_grad on CUDA. dx: a tile is `dx_rows` rows of one image in `dx_groups` groups of `dx_channels`
+// channels, from `windows` windows and `maps` output channels at a time. dw: a tile is one channel k and `dw_values`
+// values of dw[k], from one of `parts` of the images.
+struct ConvPoolGradTileParams {
+  int n;
+  int c;
+  int h;
+  int w;
+  int k;
+  int r;
+  int s;
+  int pool_h;
+  int pool_w;
+  int top;
+  int bottom;
+  int left;
+  int right;
+  int activation;
+  int need_dx;
+  int dx_tiles;
+  int dx_rows;
+  int dx_groups;
+  int dx_channels;
+  int windows;
+  int maps;
+  int dw_values;
+  int parts;
+};

@@ -19,7 +19,7 @@ most 255 elements. Activations: linear, relu, sigmoid, tanh; their derivative is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -27,7 +27,9 @@ import numpy as np
 from symconv.errors import DTypeError
 from symconv.graph import Apply, Kernel, Launch, Op, TensorType, Variable, op_error
 from symconv.graph.params import pack
+from symconv.ops import conv_pool_kernels
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
+from symconv.ops.conv_pool_kernels import sizes_of
 from symconv.ops.epilogue import ACTIVATIONS
 from symconv.ops.window import Padding, Pair
 
@@ -156,17 +158,9 @@ def _flops(op: _ConvPool, x: Variable, w: Variable, y: Variable) -> int:
 
 
 def _launch(node: Apply) -> Launch:
-    op = node.op
-    assert isinstance(op, _ConvPool)
-    (n, c, h, w), (k, _, r, s) = node.inputs[0].type.shape, node.inputs[1].type.shape
-    top, bottom, left, right = op.padding
-    return Launch(
-        pack(
-            "ConvPoolParams", itemsize=node.inputs[0].type.itemsize, n=n, c=c, h=h, w=w, k=k, r=r, s=s,
-            pool_h=op.window[0], pool_w=op.window[1], top=top, bottom=bottom, left=left, right=right,
-            activation=list(ACTIVATIONS).index(op.activation), need_dx=int(getattr(op, "need_dx", False)),
-        )
-    )  # fmt: skip
+    need_dx = int(getattr(node.op, "need_dx", False))
+    itemsize = node.inputs[0].type.itemsize
+    return Launch(pack("ConvPoolParams", itemsize=itemsize, need_dx=need_dx, **asdict(sizes_of(node))))
 
 
 def _supports(node: Apply) -> str | None:
@@ -175,7 +169,8 @@ def _supports(node: Apply) -> str | None:
 
 
 ConvPool.kernels = [
-    Kernel("direct_conv_pool", "cpu", "csrc/kernels/conv_pool.cpp", "direct_conv_pool", _supports, _launch)
+    Kernel("direct_conv_pool", "cpu", "csrc/kernels/conv_pool.cpp", "direct_conv_pool", _supports, _launch),
+    *conv_pool_kernels.FORWARD,
 ]
 ConvPoolGrad.kernels = [
     Kernel("argmax_walk", "cpu", "csrc/kernels/conv_pool_grad.cpp", "argmax_walk", _supports, _launch)

@@ -168,7 +168,7 @@ class GpuExecutable:
                 works.append(self._resolve(step.outputs[0], k))
                 follow(step.outputs[0], k)
             elif step.kernel is not None:
-                if all(self.plan.buffers[o].type.size for o in step.outputs) and step.launch.tiles:
+                if any(self.plan.buffers[o].type.size for o in step.outputs) and step.launch.tiles:
                     works.extend(self._launches(step, k))
             else:
                 flush()

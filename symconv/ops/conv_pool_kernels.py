@@ -1,0 +1,205 @@
+"""CUDA kernel descriptors of the ops in conv_pool.py: how the work is cut into tiles.
+
+A tile of the convolution does `rows` pooled rows of `images` images for `groups` groups of channels, and shares
+the input channels among `splits` threads. _tilings() lists what fits, cost() says how long each takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from symconv.graph import Apply, Kernel, Launch, blocks
+from symconv.graph.params import pack
+from symconv.ops.epilogue import ACTIVATIONS
+from symconv.ops.float_kernels import SUFFIX
+
+THREADS = 256
+MULTIPROCESSORS = 132  # of an H100; fewer make less of a difference than the wrong tile
+SHARED = 46 << 10  # bytes of a tile, so that two or more fit
+LATENCY = 800  # cycles until the first loads of a tile have arrived
+COUNTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The layer; `top` to `right` are the padding, `activation` its number."""
+
+    n: int
+    c: int
+    h: int
+    w: int
+    k: int
+    r: int
+    s: int
+    pool_h: int
+    pool_w: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+    activation: int
+
+    @property
+    def rows(self) -> int:
+        return (self.h + self.top + self.bottom - self.r + 1) // self.pool_h
+
+    @property
+    def cols(self) -> int:
+        return (self.w + self.left + self.right - self.s + 1) // self.pool_w
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """One way to cut a layer into tiles; `k` output channels a thread."""
+
+    sizes: Sizes
+    k: int
+    rows: int
+    images: int
+    groups: int
+    splits: int
+    channels: int
+
+    @property
+    def pitch(self) -> int:
+        return (2 * self.sizes.cols + self.sizes.s) // 2 * 2
+
+    @property
+    def plane(self) -> int:
+        """Floats of a patch's channel: half way round the 32 banks."""
+        size = (2 * self.rows + self.sizes.r - 1) * self.pitch
+        return size + (16 - size) % 32
+
+    @property
+    def threads(self) -> int:
+        return self.images * self.rows * self.sizes.cols * self.groups * self.splits
+
+    @property
+    def tiles(self) -> int:
+        s = self.sizes
+        return blocks(s.n, self.images) * blocks(s.rows, self.rows) * blocks(s.k, self.groups * self.k)
+
+    @property
+    def shared(self) -> int:
+        weights = self.channels * self.sizes.r * self.sizes.s * self.groups * self.k
+        staged = self.images * self.channels * self.plane + weights
+        sums = self.threads * 4 * self.k if self.splits > 1 else 0
+        return 4 * max(staged, sums)
+
+    def cost(self) -> float:
+        """Cycles that the whole launch takes, roughly: the most of issue slots and of latencies."""
+        s = self.sizes
+        taps = s.r * s.s
+        per_channel = 4 * taps * self.k + taps * blocks(self.k, 4) + (s.r + 1) * (s.s + 1) // 2 + 12
+        chunks = blocks(s.c, self.channels)
+        channels = chunks * blocks(min(self.channels, s.c), self.splits)
+        staged = chunks * self.shared / 4 / THREADS * 10
+        sums = 40 + self.splits * 4 * self.k * self.threads / self.splits / THREADS * 4 if self.splits > 1 else 0
+        own = channels * per_channel + 60 * self.k
+        latency = chunks * LATENCY + 1.3 * own + staged + sums
+        issue = blocks(self.threads, 32) * own / 4 + 2 * (staged + sums)
+        per_sm = blocks(self.tiles, MULTIPROCESSORS)
+        resident = min(3 if self.k < 8 else 2, (200 << 10) // self.shared)
+        return max(blocks(per_sm, resident) * latency, per_sm * issue) + latency * 0.1
+
+
+def _tilings(s: Sizes, k: int) -> Iterator[Tiling]:
+    for rows in {min(r, s.rows) for r in COUNTS} | {s.rows}:
+        for images in COUNTS if rows == s.rows else (1,):
+            windows = images * rows * s.cols
+            if windows > THREADS or images > max(s.n, 1):
+                continue
+            for groups in {min(g, blocks(s.k, k)) for g in COUNTS}:
+                for splits in COUNTS:
+                    if windows * groups * splits > THREADS or splits > s.c:
+                        continue
+                    whole = Tiling(s, k, rows, images, groups, splits, s.c)
+                    per_channel = 4 * (images * whole.plane + s.r * s.s * groups * k)
+                    fitting = min(s.c, SHARED // per_channel // splits * splits)
+                    tiling = replace(whole, channels=fitting)
+                    if fitting and tiling.shared <= SHARED:
+                        yield tiling
+
+
+@lru_cache(maxsize=1024)
+def best_tiling(s: Sizes, k: int) -> Tiling | None:
+    return min(_tilings(s, k), key=lambda t: (t.cost(), t.tiles, t.threads), default=None)
+
+
+def sizes_of(node: Apply) -> Sizes:
+    op: Any = node.op
+    (n, c, h, w), (k, _, r, s) = node.inputs[0].type.dims, node.inputs[1].type.dims
+    activation = list(ACTIVATIONS).index(op.activation)
+    return Sizes(n, c, h, w, k, r, s, *op.window, *op.padding, activation)
+
+
+# ---- forward
+
+
+def _no_channels(node: Apply) -> str | None:
+    return None if node.inputs[0].type.shape[1] and node.inputs[1].type.shape[0] else "no channels"
+
+
+def _tile_params(s: Sizes, **tiling: int) -> bytes:
+    return pack("ConvPoolTileParams", **asdict(s), **tiling)
+
+
+def _direct(window: int, k: int) -> Kernel:
+    """2 x 2 pooling, k channels a thread, a window x window kernel (0: any)."""
+
+    def supports(node: Apply) -> str | None:
+        s = sizes_of(node)
+        if refusal := _no_channels(node):
+            return refusal
+        if node.out.dtype != "float32":
+            return f"the output is {node.out.dtype}, this kernel is for float32"
+        if (s.pool_h, s.pool_w) != (2, 2):
+            return f"for pooling by 2 x 2, not {s.pool_h} x {s.pool_w}"
+        if window and (s.r, s.s) != (window, window):
+            return f"for {window} x {window} weights, not {s.r} x {s.s}"
+        mine = best_tiling(s, k)
+        if mine is None:
+            return "no tile fits into shared memory"
+        if window:
+            for other in CHANNELS:
+                rival = best_tiling(s, other)
+                if rival is not None and (rival.cost(), other) < (mine.cost(), k):
+                    return f"{other} channels a thread are estimated faster"
+        return None
+
+    def launch(node: Apply) -> Launch:
+        t = best_tiling(sizes_of(node), k)
+        assert t is not None
+        params = _tile_params(
+            t.sizes, rows=t.rows, images=t.images, groups=t.groups, splits=t.splits, channels=t.channels,
+            plane=t.plane,
+        )  # fmt: skip
+        return Launch(params, t.tiles, t.shared)
+
+    name = f"direct_conv_pool_2x2_k{k}" + (f"_{window}x{window}" if window else "")
+    return Kernel(name, "cuda", "kernels/conv_pool.cu", name, supports, launch)
+
+
+def _naive(dtype: str) -> Kernel:
+    def supports(node: Apply) -> str | None:
+        if node.out.dtype != dtype:
+            return f"the output is {node.out.dtype}, this kernel is for {dtype}"
+        return _no_channels(node)
+
+    def launch(node: Apply) -> Launch:
+        params = _tile_params(sizes_of(node), rows=0, images=0, groups=0, splits=0, channels=0, plane=0)
+        return Launch(params, blocks(node.out.type.size))
+
+    name = f"conv_pool_naive_{SUFFIX[dtype]}"
+    return Kernel(name, "cuda", "kernels/conv_pool.cu", name, supports, launch)
+
+
+CHANNELS = (2, 4, 8)  # a thread's, of the variants for known R x S
+FORWARD = [
+    *(_direct(window, k) for window in (5, 3) for k in CHANNELS),
+    _direct(0, 4),
+    *map(_naive, SUFFIX),
+]
