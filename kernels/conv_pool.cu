@@ -54,11 +54,11 @@ DEVICE void conv_pool_naive_tile(const ConvPoolTileParams& p, const Args& args, 
 
 // What a tile computes, in numbers.
 struct ConvPoolTile {
-  int rows, cols;                // of the pooled output
+  int rows, cols;  // of the pooled output
   int first_image, first_row, first_channel;
-  int block;                     // output channels of the tile
-  int pitch, patch_rows;         // of x in shared memory
-  int windows, outputs;          // windows, and windows x channel groups
+  int block;              // output channels of the tile
+  int pitch, patch_rows;  // of x in shared memory
+  int windows, outputs;   // windows, and windows x channel groups
 };
 
 template <int R_, int S_, int KT>
@@ -102,8 +102,8 @@ DEVICE void stage_patch(const ConvPoolTileParams& p, const ConvPoolTile& t, Glob
 
 // ws[c][tap][k] = w[first_channel + k][first + c][tap]. Four channels by eight taps a warp: whole sectors are read,
 // and the banks written differ.
-DEVICE void stage_weights(const ConvPoolTileParams& p, const ConvPoolTile& t, Global<const float> w, int first,
-                          int count, SharedArray<float> ws) {
+DEVICE void stage_weights(const ConvPoolTileParams& p, const ConvPoolTile& t, Global<const float> w,
+                          int first, int count, SharedArray<float> ws) {
   const int taps = p.r * p.s;
   for (int k = threadIdx.x & 3; k < t.block; k += 4) {
     const ll from = (static_cast<ll>(t.first_channel + k) * p.c + first) * taps;
@@ -155,8 +155,8 @@ DEVICE void add_taps(float (&sum)[4][KT], float a, float b, float c, float d, co
 
 // The four sums of a window over one input channel, added for KT output channels.
 template <int R_, int S_, int KT>
-DEVICE void add_channel(const ConvPoolTileParams& p, const ConvPoolTile& t, SharedArray<const float> xs, int x,
-                        SharedArray<const float> ws, int w, float (&sum)[4][KT]) {
+DEVICE void add_channel(const ConvPoolTileParams& p, const ConvPoolTile& t, SharedArray<const float> xs,
+                        int x, SharedArray<const float> ws, int w, float (&sum)[4][KT]) {
   float wv[KT];
   if constexpr (R_ > 0) {
     float upper[S_ + 1], lower[S_ + 1];

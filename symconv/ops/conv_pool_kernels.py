@@ -1,7 +1,7 @@
 """CUDA kernel descriptors of the ops in conv_pool.py: how the work is cut into tiles.
 
-A tile of the convolution does `rows` pooled rows of `images` images for `groups` groups of channels, and shares
-the input channels among `splits` threads. _tilings() lists what fits, cost() says how long each takes.
+A tile of the convolution does `rows` pooled rows of `images` images for `groups` groups of channels, and
+shares the input channels among `splits` threads. _tilings() lists what fits, cost() says how long each takes.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Tiling:
         chunks = blocks(s.c, self.channels)
         channels = chunks * blocks(min(self.channels, s.c), self.splits)
         staged = chunks * self.shared / 4 / THREADS * 10
-        sums = 40 + self.splits * 4 * self.k * self.threads / self.splits / THREADS * 4 if self.splits > 1 else 0
+        sums = 40 + 16 * self.k * self.threads / THREADS if self.splits > 1 else 0
         own = channels * per_channel + 60 * self.k
         latency = chunks * LATENCY + 1.3 * own + staged + sums
         issue = blocks(self.threads, 32) * own / 4 + 2 * (staged + sums)
@@ -133,7 +133,9 @@ def sizes_of(node: Apply) -> Sizes:
     op: Any = node.op
     (n, c, h, w), (k, _, r, s) = node.inputs[0].type.dims, node.inputs[1].type.dims
     activation = list(ACTIVATIONS).index(op.activation)
-    return Sizes(n, c, h, w, k, r, s, *op.window, *op.padding, activation)
+    ph, pw = op.window
+    top, bottom, left, right = op.padding
+    return Sizes(n, c, h, w, k, r, s, ph, pw, top, bottom, left, right, activation)
 
 
 # ---- forward
@@ -144,7 +146,8 @@ def _no_channels(node: Apply) -> str | None:
 
 
 def _tile_params(s: Sizes, **tiling: int) -> bytes:
-    return pack("ConvPoolTileParams", **asdict(s), **tiling)
+    fields: dict[str, Any] = {**asdict(s), **tiling}
+    return pack("ConvPoolTileParams", **fields)
 
 
 def _direct(window: int, k: int) -> Kernel:
