@@ -1,0 +1,87 @@
+"""Every CUDA kernel of convolution and pooling by its descriptor, chosen or not: exact on whole numbers, in three
+orders of the threads, with NaN where the reference has it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cases.conv import POOLED
+
+import symconv as sc
+from cuda_kernels import run_cuda_kernel
+from kernels import oracle
+from symconv.graph import Apply, Kernel, Op, constant
+from symconv.ops.conv_pool import ConvPool
+
+pytestmark = pytest.mark.usefixtures("cxx")
+BETTER = "estimated faster"  # how a refusal ends that is a matter of speed
+
+
+def node_of(op: Op, arrays: tuple[np.ndarray, ...]) -> Apply:
+    return op.make(*(constant(a) if a.ndim == 0 else sc.tensor(str(a.dtype), a.shape) for a in arrays))
+
+
+def able(node: Apply) -> list[Kernel]:
+    """The CUDA kernels that can run the node, whether or not others are faster."""
+    kernels = [k for k in node.op.kernels if k.device == "cuda"]
+    return [k for k in kernels if (k.supports(node) or BETTER).endswith(BETTER)]
+
+
+def check(op: Op, *arrays: np.ndarray, exact: bool = True, orders: tuple[int, ...] = (0, 1, 2)) -> set[str]:
+    """Runs all kernels of the node against the reference; their names."""
+    node, desired = node_of(op, arrays), oracle(op, *arrays)
+    kernels = able(node)
+    assert kernels
+    for i, kernel in enumerate(kernels):
+        order = orders[i % len(orders)]
+        for got, want in zip(run_cuda_kernel(node, kernel, *arrays, order=order), desired):
+            if exact or got.dtype.kind != "f":
+                np.testing.assert_array_equal(got, want, err_msg=kernel.name)
+            else:
+                eps = float(np.finfo(got.dtype).eps)
+                atol = 64 * eps * max(1, np.abs(want).max(initial=0))
+                np.testing.assert_allclose(got, want, rtol=64 * eps, atol=atol, err_msg=kernel.name)
+    return {k.name for k in kernels}
+
+
+def whole(rng: np.random.Generator, shape: tuple[int, ...], dtype: str = "float32") -> np.ndarray:
+    return rng.integers(-3, 4, shape).astype(dtype)
+
+
+# ---- conv_pool
+
+# More for the 2 x 2 kernels: padding, rows and images left over, channel blocks left over, every split.
+TILED = {
+    "five": ((3, 7, 13, 15), (11, 7, 5, 5), (2, 2), (1, 2, 0, 3)),
+    "three": ((2, 5, 8, 9), (9, 5, 3, 3), (2, 2), (1, 1, 1, 1)),
+    "odd": ((2, 3, 9, 8), (5, 3, 4, 2), (2, 2), (0, 1, 2, 0)),
+    "chunks": ((1, 130, 6, 6), (3, 130, 3, 3), (2, 2), (0, 0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", [*POOLED, *TILED])
+def test_conv_pool_exact(name: str, dtype: str) -> None:
+    x_shape, w_shape, window, padding = {**POOLED, **TILED}[name]
+    rng = np.random.default_rng(1)
+    arrays = tuple(whole(rng, s, dtype) for s in (x_shape, w_shape, w_shape[:1]))
+    names = check(ConvPool(window, padding, "relu"), *arrays)
+    if dtype == "float32" and window == (2, 2):
+        assert "direct_conv_pool_2x2_k4" in names and (w_shape[2:] not in ((3, 3), (5, 5)) or len(names) == 5)
+    assert any(n.startswith("conv_pool_naive") for n in names)
+
+
+@pytest.mark.parametrize("activation", ["linear", "sigmoid", "tanh"])
+def test_conv_pool_activations(activation: str) -> None:
+    rng = np.random.default_rng(2)
+    arrays = tuple(whole(rng, s) / 8 for s in ((1, 2, 8, 8), (3, 2, 3, 3), (3,)))
+    check(ConvPool((2, 2), activation=activation), *(a.astype("float32") for a in arrays), exact=False)
+
+
+def test_conv_pool_keeps_nan_and_its_place() -> None:
+    rng = np.random.default_rng(3)
+    x, w, b = whole(rng, (2, 3, 12, 12)), whole(rng, (20, 3, 3, 3)), whole(rng, (20,))
+    x[0, 1, 4, 5] = np.nan
+    for activation in ("linear", "relu"):
+        assert np.isnan(oracle(ConvPool((2, 2), activation=activation), x, w, b)[0]).any()
+        check(ConvPool((2, 2), activation=activation), x, w, b)
