@@ -172,10 +172,8 @@ DEVICE const T* tail_of(const P& p) {
 }
 
 // ---- kernels
-#if defined(SYMCONV_WHOLE_PLAN)  // the plan's own kernel calls the tile functions
-#define SYMCONV_LAUNCH(entry, Params, Received, the_params)
-#elif defined(SYMCONV_EMULATED)
-#define SYMCONV_LAUNCH(entry, Params, Received, the_params)                                     \
+#if defined(SYMCONV_EMULATED)
+#define SYMCONV_ENTRY(entry, Params, Received, the_params)                                     \
   static void entry##_thread(const EmulatedLaunch& l) {                                         \
     Args args{l.args, static_cast<Fault*>(l.fault), l.step};                                    \
     for (int tile = blockIdx.x; tile < l.tiles; tile += gridDim.x) {                            \
@@ -187,8 +185,8 @@ DEVICE const T* tail_of(const P& p) {
     emulator::Scheduler(l, #entry, entry##_thread).run();                                       \
   }
 #else
-#define SYMCONV_LAUNCH(entry, Params, Received, the_params)            \
-  extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)                \
+#define SYMCONV_ENTRY(entry, Params, Received, the_params)            \
+  extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)    \
       entry(const Received p, const Args args, const int tiles) {      \
     for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {     \
       if (tile != blockIdx.x) __syncthreads();                         \
@@ -205,6 +203,12 @@ inline Shared emulated_shared() {
 inline Shared emulated_shared() { return Shared{emulator::current->block->shared}; }
 #else
 extern __shared__ __align__(16) char symconv_shared[];
+#endif
+
+#if defined(SYMCONV_WHOLE_PLAN)  // the plan's own kernel calls the tile functions
+#define SYMCONV_LAUNCH(...)
+#else
+#define SYMCONV_LAUNCH SYMCONV_ENTRY
 #endif
 
 #define SYMCONV_TILE(entry, Params, ...)                                                    \

@@ -193,6 +193,12 @@ class Config:
         "True, False (1, 0, yes, no, on, off)",
         "Look for NaN and Inf in the data given to compiled functions and data sets.",
     )
+    gpu_executor = Setting(
+        "auto",
+        one_of("auto", "kernels", "graph", "persistent"),
+        "auto, kernels, graph, persistent",
+        "How plans run on a GPU: kernel by kernel, as a captured graph, or as one persistent kernel.",
+    )
     emulator_checks = Setting(
         True,
         boolean,

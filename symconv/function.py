@@ -21,7 +21,7 @@ from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.printing import debugprint
 from symconv.graph.traversal import leaves, rebuild
 from symconv.ops.operands import as_variable, cast
-from symconv.plan.explain import explain_plan, explain_rewrites
+from symconv.plan.explain import explain_rewrites
 from symconv.plan.limits import check_memory
 from symconv.rewrite.pipeline import optimize
 from symconv.rewrite.specialize import specialize
@@ -282,8 +282,7 @@ class Function:
                 parts.append(f"graph for inputs ({shapes}) after rewriting:\n" + debugprint(e.graph))
             if rewrites and e.plan is not None:
                 parts.append("rewrites:\n" + explain_rewrites(e.plan))
-            text = explain_plan(e.plan) if e.plan is not None else "reference executor: NumPy, node by node"
-            parts.append(f"inputs ({shapes}): {text}")
+            parts.append(f"inputs ({shapes}): {e.explain()}")
         return "\n\n".join(parts)
 
     def prepare(self, *args: Any, **kwargs: Any) -> Executable:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from symconv.backends.gpu.emulator import EmulatedRuntime
-from symconv.backends.gpu.runtime import FAULT, Array, Source, Work
+from symconv.backends.gpu.runtime import FAULT, Array, Work
 from symconv.config import config
 from symconv.graph import Apply, Kernel, Launch
+from symconv.plan.gpu import Source
 
 
 def run_cuda_kernel(node: Apply, kernel: Kernel, *arrays: np.ndarray, order: int = 0) -> list[np.ndarray]:
@@ -35,9 +36,9 @@ def run_cuda_kernel(node: Apply, kernel: Kernel, *arrays: np.ndarray, order: int
             entry = launch.entry or kernel.entry
             if launch.tiles:
                 work = Work(
-                    source, entry, launch.params, kernel.tail, tuple(args), launch.tiles, launch.shared, 0
-                )
-                runtime.launch(runtime.prepare([work], fault.address))
+                    source, entry, launch.params, tuple(args), launch.tiles, kernel.tail, launch.shared
+                )  # fmt: skip
+                runtime.prepare([work], fault.address)()
             launch = launch.then
     for m, a in zip(memory[len(arrays) :], results):
         runtime.download(m.address, a)

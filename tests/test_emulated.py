@@ -20,14 +20,15 @@ ON_THE_HOST: dict[str, str] = {}
 def only_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Skips the test, with the reason, if a node falls back to the reference, unless ON_THE_HOST says why."""
     missing: list[str] = []
-    original = executable.GpuExecutable._reference_call
+    original = executable.GpuExecutable._host_call
 
-    def watched(self: Any, step: Any) -> Any:
+    def watched(self: Any, host: Any) -> Any:
+        step = self.plan.steps[host.step]
         if step.node.op.name not in ON_THE_HOST:
             missing.append(f"{step.node.op.label()}: {step.refusals}")
-        return original(self, step)
+        return original(self, host)
 
-    monkeypatch.setattr(executable.GpuExecutable, "_reference_call", watched)
+    monkeypatch.setattr(executable.GpuExecutable, "_host_call", watched)
     yield
     if missing:
         pytest.skip("no CUDA kernel for " + "; ".join(missing))

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from symconv.backends.gpu.emulator import EmulatedRuntime
-from symconv.backends.gpu.runtime import FAULT, Array, Source, Work
+from symconv.backends.gpu.runtime import FAULT, Array, Work
 from symconv.config import config
 from symconv.errors import CompileError, KernelFault, MemoryLimitError
 from symconv.graph.params import pack
+from symconv.plan.gpu import Source
 
 ORDERS = (0, 1, 2, 17)
 PARAMS = pack("AdvanceParams", n=0)
@@ -51,10 +52,8 @@ def launch(
     args = tuple(Array(m.address, a.nbytes) for m, a in zip(memories, arrays))
     fault = runtime.allocate(FAULT.itemsize, "fault")
     runtime.upload(fault.address, np.zeros(1, FAULT))
-    prepared = runtime.prepare([Work(kernel, entry, PARAMS, False, args, tiles, shared, 5)], fault.address)
-    prepared[0][1].blocks = blocks or tiles
-    prepared[0][1].cooperative = grid
-    runtime.launch(prepared)
+    work = Work(kernel, entry, PARAMS, args, tiles, shared=shared, step=5, grid=grid, blocks=blocks)
+    runtime.prepare([work], fault.address)()
     found = np.zeros(1, FAULT)
     runtime.download(fault.address, found)
     if found["found"][0]:
@@ -248,7 +247,7 @@ def test_compiler_errors_name_the_kernel() -> None:
     with pytest.raises(CompileError, match="nonsense"):
         launch(source(k="nonsense(t);"), "k", np.zeros(1, "float32"))
     with pytest.raises(CompileError, match="defines no KERNEL"):
-        EmulatedRuntime().prepare([Work(OTHERS, "other", PARAMS, False, (), 1, 0, 0)], 0)
+        EmulatedRuntime().prepare([Work(OTHERS, "other", PARAMS, (), 1)], 0)
 
 
 def test_memory_beyond_the_limit_is_refused() -> None:

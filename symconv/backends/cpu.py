@@ -16,6 +16,7 @@ from symconv.errors import CompileError, ExecutionError, MemoryLimitError, Symco
 from symconv.graph import Apply, SharedVariable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.plan.build import build_plan
+from symconv.plan.explain import explain_plan
 from symconv.plan.limits import memory_limit
 from symconv.plan.plan import Plan, Step
 
@@ -71,6 +72,9 @@ class CpuExecutable:
         if n:
             self._guarded(lambda: self._core.run_many(n, externals, progress))
         return outputs
+
+    def explain(self) -> str:
+        return explain_plan(self.plan)
 
     def profile(self, on: bool) -> None:
         self._core.set_profile(on)

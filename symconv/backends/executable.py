@@ -20,6 +20,10 @@ class Executable(Protocol):
     @property
     def plan(self) -> Plan | None: ...
 
+    def explain(self) -> str:
+        """What runs, on what, and why, as text."""
+        ...
+
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One execution: new arrays with the outputs; shared variables hold their new values."""
         ...

@@ -80,6 +80,9 @@ class ReferenceExecutable:
         self.graph = graph
         self.shared = list(shared)
 
+    def explain(self) -> str:
+        return "reference executor: NumPy, node by node"
+
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         graph = self.graph
         values = dict(zip(graph.inputs, inputs))

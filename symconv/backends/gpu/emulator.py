@@ -16,15 +16,15 @@ from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from symconv.backends.gpu.cache import cached, digest
-from symconv.backends.gpu.runtime import THREADS, Source, Work
+from symconv.backends.gpu.runtime import MAX_ARGS, THREADS, Array, Work
 from symconv.config import config
 from symconv.errors import CompileError, DeviceError, KernelFault, MemoryLimitError
 from symconv.graph.params import kernel_dir
+from symconv.plan.gpu import Source
 from symconv.plan.limits import memory_limit
 
 
@@ -62,6 +62,7 @@ class HostMemory:
 
 class EmulatedRuntime:
     device = "emulated"
+    grid_blocks = 3
 
     def allocate(self, nbytes: int, what: str) -> HostMemory:
         if nbytes > memory_limit():
@@ -77,25 +78,36 @@ class EmulatedRuntime:
     def download(self, address: int, array: np.ndarray) -> None:
         ctypes.memmove(array.ctypes.data, address, array.nbytes)
 
-    def prepare(self, works: Sequence[Work], fault: int) -> list[tuple[Callable[..., None], Launch, Work]]:
+    def args_row(self, args: Sequence[Array], fault: int, step: int) -> bytes:
+        slots = [(a.slot, a.nbytes) for a in args] + [(0, 0)] * (MAX_ARGS - len(args))
+        return np.array([(fault, step), *slots], np.int64).tobytes()
+
+    def prepare(self, works: Sequence[Work], fault: int) -> Callable[[], None]:
         compile_all({w.source for w in works})
         prepared = []
         for w in works:
-            args = (Arg * max(len(w.args), 1))(*(Arg(a.address | a.word, a.nbytes) for a in w.args))
+            args = (Arg * max(len(w.args), 1))(*(Arg(a.slot, a.nbytes) for a in w.args))
+            blocks = w.blocks or w.tiles
             launch = Launch(
-                w.params, args, w.step, fault, w.tiles, w.tiles, THREADS, w.shared, 0, 0, 0, b""
+                w.params, args, w.step, fault, w.tiles, blocks, THREADS, w.shared, w.grid, 0, 0, b""
             )  # fmt: skip
-            prepared.append((entry_of(w.source, w.entry), launch, w))
-        return prepared
+            prepared.append((entry_of(w.source, w.entry), launch))
 
-    def launch(self, prepared: Any) -> None:
-        order = config.emulator_order
-        for call, launch, _work in prepared:
-            launch.order = order
-            launch.failed = 0
-            call(ctypes.byref(launch))
-            if launch.failed:
-                raise KernelFault(f"emulated GPU: {launch.message.decode(errors='replace')}")
+        def run() -> None:
+            order = config.emulator_order
+            for call, launch in prepared:
+                launch.order, launch.failed = order, 0
+                call(ctypes.byref(launch))
+                if launch.failed:
+                    raise KernelFault(f"emulated GPU: {launch.message.decode(errors='replace')}")
+
+        return run
+
+    def capture(self, launch: Callable[[], None]) -> Callable[[], None]:
+        return launch
+
+    def wait(self) -> None:
+        pass
 
 
 # ---- building
@@ -223,7 +235,7 @@ def _library(source: Source, checked: bool) -> Path:
                     "-o",
                     str(out),
                 ],
-                source.file or "generated code",
+                source.name,
             )
         finally:
             file.unlink(missing_ok=True)
@@ -251,7 +263,7 @@ def entry_of(source: Source, entry: str) -> Callable[..., None]:
     try:
         function = getattr(_loaded(source, config.emulator_checks), entry)
     except AttributeError:
-        raise CompileError(f"{source.file or 'generated code'} defines no KERNEL({entry}, ...)") from None
+        raise CompileError(f"{source.name} defines no KERNEL({entry}, ...)") from None
     function.restype = None
     result: Callable[..., None] = function
     return result

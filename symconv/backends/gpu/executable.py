@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from symconv.backends.executable import Progress
-from symconv.backends.gpu.runtime import FAULT, Array, Memory, Runtime, Source, Work
+from symconv.backends.gpu.persistent import all_launches, persistent_source
+from symconv.backends.gpu.runtime import FAULT, Array, Memory, Runtime, Work
 from symconv.backends.reference import run_reference
+from symconv.config import config
 from symconv.errors import ExecutionError, MemoryLimitError
-from symconv.graph import Launch, SharedVariable
+from symconv.graph import SharedVariable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.params import pack
 from symconv.plan.build import build_plan
-from symconv.plan.plan import Buffer, Step
+from symconv.plan.explain import explain_plan
+from symconv.plan.gpu import (
+    WORD,
+    GpuLaunch,
+    HostStep,
+    Operand,
+    choose_executor,
+    explain_program,
+    gpu_program,
+    word_of,
+)
 
-CONTROL = Source("control.cu")
-WORD = 8  # bytes of an address
+CHUNK = 500  # steps of a loop between two looks at the clock, Ctrl-C and the fault
 
 
 class DeviceValue:
@@ -27,13 +38,14 @@ class DeviceValue:
     def __init__(self, runtime: Runtime, shape: tuple[int, ...], nbytes: int, what: str) -> None:
         self.runtime = runtime
         self.shape = shape
-        self.memory = runtime.allocate(nbytes, what)
+        self.memory = runtime.allocate(max(nbytes, 1), what)
         self.device_newer = False
         self.host_newer = True
 
     def fetch(self, into: np.ndarray) -> None:
         if self.device_newer:
-            self.runtime.download(self.memory.address, into)
+            if into.nbytes:
+                self.runtime.download(self.memory.address, into)
             self.device_newer = False
 
     def forget(self) -> None:
@@ -43,8 +55,8 @@ class DeviceValue:
 class GpuExecutable:
     """A graph planned for CUDA kernels.
 
-    Inputs, outputs and the states' memory are reached through words in device memory, which `advance` moves
-    from step to step of a loop; all else has fixed addresses.
+    Inputs and outputs are reached through words in device memory, which `advance` moves from step to step of
+    a loop; all else has fixed addresses. States stay in device memory until somebody asks for their values.
     """
 
     def __init__(
@@ -54,82 +66,95 @@ class GpuExecutable:
         self.shared = list(shared)
         self.runtime = runtime_of(device)
         self.plan = build_plan(graph, device, None, passes)
+        self.program = gpu_program(self.plan)
+        wanted = config.gpu_executor
+        if wanted == "auto" and device == "emulated":
+            wanted = "kernels"  # each is compiled once and for all, a persistent kernel for every plan
+        self.choice = choose_executor(self.program, wanted)
         self._written = {i for i, _ in graph.updates}
+        self._io: dict[tuple[str, int], Memory] = {}
+        self._state_addresses: list[int] = []
         self._allocate()
-        self._units = self._compile()
+        self._launch: Callable[[int], None]
+
+    def explain(self) -> str:
+        return f"{explain_plan(self.plan)}\n{explain_program(self.program, self.choice)}"
 
     # ---- memory
 
     def _allocate(self) -> None:
-        plan, runtime = self.plan, self.runtime
+        plan, program, runtime = self.plan, self.program, self.runtime
         try:
             self._arena = runtime.allocate(max(plan.arena_bytes, 1), "the arena of intermediate values")
+            self._workspace = runtime.allocate(max(program.workspace, 1), "the workspace of the kernels")
         except MemoryLimitError as error:
             largest = sorted((b for b in plan.buffers if b.kind == "arena"), key=lambda b: -b.type.nbytes)[:3]
             rows = "".join(f"\n  {b.type} {b.type.nbytes:,} bytes: {b.label}" for b in largest)
             raise MemoryLimitError(f"{error}{rows}") from None
-        workspace = max((s.launch.workspace for s in plan.steps), default=0)
-        self._workspace = runtime.allocate(max(workspace, 1), "the workspace of the kernels")
-        constants = [b for b in plan.buffers if b.kind == "constant"]
-        places = np.cumsum([0] + [-(-b.type.nbytes // 256) * 256 for b in constants])
+        constants = [(i, b) for i, b in enumerate(plan.buffers) if b.kind == "constant"]
+        places = np.cumsum([0] + [-(-b.type.nbytes // 256) * 256 for _, b in constants])
         self._constants = runtime.allocate(max(int(places[-1]), 1), "the constants")
-        at = {id(b): self._constants.address + int(p) for b, p in zip(constants, places)}
-        for b in constants:
+        self._constant_at = {i: self._constants.address + int(p) for (i, _), p in zip(constants, places)}
+        for i, b in constants:
             if b.type.nbytes:
-                runtime.upload(at[id(b)], np.ascontiguousarray(b.data))
-        self._external = [i for i, b in enumerate(plan.buffers) if b.kind in ("input", "state", "output")]
-        dynamic = self._dynamic_views()
-        # words: the addresses of external buffers, then those of views that are resolved on the device
-        numbers = [*self._external, *dynamic]
-        self._words = runtime.allocate(max(WORD * len(numbers), 1), "the addresses")
-        word = {n: self._words.address + WORD * k for k, n in enumerate(numbers)}
-        self._strides = runtime.allocate(max(WORD * len(self._external), 1), "the strides")
+                runtime.upload(self._constant_at[i], np.ascontiguousarray(b.data))
+        self._words = runtime.allocate(max(WORD * len(program.words), 1), "the addresses")
+        self._word_at = {n: self._words.address + WORD * k for k, n in enumerate(program.words)}
+        self._strides = runtime.allocate(max(WORD * program.moving, 1), "the strides")
         self._fault = runtime.allocate(FAULT.itemsize, "the fault")
         runtime.upload(self._fault.address, np.zeros(1, FAULT))
-        self.arrays: list[Array] = []
-        for i, b in enumerate(plan.buffers):
-            if i in word:
-                self.arrays.append(Array(word[i], b.type.nbytes, True))
-            elif b.kind == "arena":
-                self.arrays.append(Array(self._arena.address + b.offset, b.type.nbytes))
-            elif b.kind == "constant":
-                self.arrays.append(Array(at[id(b)], b.type.nbytes))
-            else:
-                self.arrays.append(Array(self.arrays[b.base].address + b.offset, b.type.nbytes))
-        self._io: dict[tuple[str, int], Memory] = {}
 
-    def _dynamic_views(self) -> list[int]:
-        """Views whose address the device works out: their start is computed, or their base moves."""
-        dynamic: list[int] = []
-        for i, b in enumerate(self.plan.buffers):
-            moving = b.kind == "view" and (b.base in dynamic or self._is_external(b.base))
-            if b.kind == "view" and (b.start >= 0 or moving):
-                dynamic.append(i)
-        return dynamic
+    def _array(self, operand: Operand) -> Array:
+        if operand.kind == "workspace":
+            return Array(self._workspace.address + operand.number, operand.nbytes)
+        if operand.kind == "word":
+            return Array(self._word_at[operand.number], operand.nbytes)
+        if operand.kind != "buffer":
+            memory = self._words if operand.kind == "words" else self._strides
+            return Array(memory.address, operand.nbytes)
+        word = word_of(self.plan, operand.number)
+        if word is not None:
+            return Array(self._word_at[word], operand.nbytes, True)
+        return Array(self._fixed(operand.number), operand.nbytes)
 
-    def _is_external(self, number: int) -> bool:
-        return self.plan.buffers[number].kind in ("input", "state", "output")
+    def _fixed(self, number: int) -> int:
+        """The address of a buffer that has no word."""
+        b = self.plan.buffers[number]
+        if b.kind == "arena":
+            return self._arena.address + b.offset
+        if b.kind == "constant":
+            return self._constant_at[number]
+        if b.kind == "state":
+            return self._state_addresses[b.slot]
+        return self._fixed(b.base) + b.offset
 
-    def _device_input(self, kind: str, slot: int, nbytes: int) -> Memory:
+    def _address(self, number: int) -> int:
+        """The present address of any buffer, for the host."""
+        word = word_of(self.plan, number)
+        if word is None:
+            return self._fixed(number)
+        value = np.empty(1, np.int64)
+        self.runtime.download(self._word_at[word], value)
+        return int(value[0])
+
+    def _io_memory(self, kind: str, slot: int, nbytes: int) -> Memory:
         """Memory for what goes in or comes out, kept for the next run."""
         memory = self._io.get((kind, slot))
         if memory is None or memory.nbytes < nbytes:
             memory = self._io[kind, slot] = self.runtime.allocate(max(nbytes, 1), f"{kind} {slot}")
         return memory
 
-    def _states(self) -> list[int]:
+    def _bring_states(self) -> list[int]:
         """Addresses of the states, uploaded where the host's value is newer."""
         addresses = []
         for s, v in zip(self.shared, self.graph.states):
             value = s.mirror
-            if not (
-                isinstance(value, DeviceValue)
-                and value.runtime is self.runtime
-                and value.shape == v.type.shape
-            ):
+            known = isinstance(value, DeviceValue) and value.runtime is self.runtime
+            if not known or value.shape != v.type.dims:  # type: ignore[union-attr]
                 host = s.get_value(borrow=True)
-                value = DeviceValue(self.runtime, v.type.dims, max(host.nbytes, 1), f"shared {s}")
+                value = DeviceValue(self.runtime, v.type.dims, host.nbytes, f"shared {s}")
                 s.mirror = value
+            assert isinstance(value, DeviceValue)
             if value.host_newer:
                 host = np.ascontiguousarray(s.get_value(borrow=True))
                 if host.nbytes:
@@ -140,82 +165,74 @@ class GpuExecutable:
 
     # ---- launches
 
-    def _compile(self) -> list[Any]:
-        """Runs of launches, and calls of the reference between them."""
-        units: list[Any] = []
+    def _compile(self) -> Callable[[int], None]:
+        """launch(n): n executions with the present addresses of the states."""
+        if self.choice.name == "persistent":
+            return self._compile_persistent()
+        advance = self.program.advance
+        launches = [*self.program.launches, *([advance] if advance is not None else [])]
+        units: list[Callable[[], None]] = []
         works: list[Work] = []
-
-        def flush() -> None:
+        for launch in launches:
+            if isinstance(launch, GpuLaunch):
+                works.append(self._work(launch))
+                continue
             if works:
                 units.append(self.runtime.prepare(works, self._fault.address))
-                works.clear()
+                works = []
+            units.append(self._host_call(launch))
+        if works:
+            units.append(self.runtime.prepare(works, self._fault.address))
+        if self.choice.name == "graph" and units:
+            units = [self.runtime.capture(units[0])]
 
-        resolved_after: dict[int, list[int]] = {}
-        for number in self._dynamic_views():
-            b = self.plan.buffers[number]
-            if b.start < 0:
-                resolved_after.setdefault(b.base, []).append(number)
+        def run(n: int) -> None:
+            for _ in range(n):
+                for unit in units:
+                    unit()
 
-        def follow(number: int, step: int) -> None:
-            for view in resolved_after.get(number, ()):
-                works.append(self._resolve(view, step))
-                follow(view, step)
+        return run
 
-        for number in self._external:
-            follow(number, -1)
-        for k, step in enumerate(self.plan.steps):
-            if step.kind == "view":
-                works.append(self._resolve(step.outputs[0], k))
-                follow(step.outputs[0], k)
-            elif step.kernel is not None:
-                if any(self.plan.buffers[o].type.size for o in step.outputs) and step.launch.tiles:
-                    works.extend(self._launches(step, k))
-            else:
-                flush()
-                units.append(self._reference_call(step))
-        flush()
-        n = len(self._external)
-        words, strides = Array(self._words.address, WORD * n), Array(self._strides.address, WORD * n)
-        advance = Work(
-            CONTROL, "advance", pack("AdvanceParams", n=n), False, (strides, words), -(-n // 256), 0, -1
+    def _work(self, launch: GpuLaunch) -> Work:
+        label = self.plan.steps[launch.step].label if launch.step >= 0 else ""
+        args = tuple(map(self._array, launch.operands))
+        return Work(
+            launch.source, launch.entry, launch.params, args, launch.tiles, launch.tail, launch.shared,
+            launch.step, wanted_by=label,
         )  # fmt: skip
-        self._advance = self.runtime.prepare([advance], self._fault.address)
-        return units
 
-    def _launches(self, step: Step, number: int) -> Iterator[Work]:
-        """The stages of a step, in order."""
-        assert step.kernel is not None
-        kernel = step.kernel
-        args = tuple(self.arrays[i] for i in (*step.inputs, *step.outputs))
-        if step.launch.workspace:
-            args += (Array(self._workspace.address, step.launch.workspace),)
-        launch: Launch | None = step.launch
-        while launch is not None:
-            if launch.code:
-                source = Source(code=launch.code)
-            else:
-                source = Source(kernel.source.removeprefix("kernels/"), defines=kernel.defines)
-            entry = launch.entry or kernel.entry
-            yield Work(source, entry, launch.params, kernel.tail, args, launch.tiles, launch.shared, number)
-            launch = launch.then
+    def _compile_persistent(self) -> Callable[[int], None]:
+        source, shared = persistent_source(self.program, self.choice.phases)
+        runtime = self.runtime
+        rows = [
+            runtime.args_row(tuple(map(self._array, x.operands)), self._fault.address, x.step)
+            for x in all_launches(self.program)
+        ]
+        table = np.frombuffer(b"".join(rows), np.uint8)
+        self._table = runtime.allocate(max(table.nbytes, 1), "the table of arrays")
+        if table.nbytes:
+            runtime.upload(self._table.address, table)
+        self._barrier = runtime.allocate(WORD, "the barrier of the grid")
+        runtime.upload(self._barrier.address, np.zeros(1, np.int64))
+        self._count = runtime.allocate(WORD, "the number of steps")
+        blocks = runtime.grid_blocks
+        memories = (self._table, self._barrier, self._count)
+        args = tuple(Array(m.address, m.nbytes) for m in memories)
+        work = Work(source, "whole_plan", pack("AdvanceParams", n=0), args, blocks, shared=shared, grid=True)
+        call = runtime.prepare([work], self._fault.address)
 
-    def _resolve(self, number: int, step: int) -> Work:
-        b = self.plan.buffers[number]
-        base = self.arrays[b.base]
-        last = (base.nbytes - b.offset - b.type.nbytes) // b.stride if b.start >= 0 else 0
-        params = pack(
-            "ResolveParams", offset=b.offset, stride=b.stride, last=last, has_start=int(b.start >= 0)
-        )
-        start = self.arrays[b.start] if b.start >= 0 else base
-        word = Array(self.arrays[number].address, WORD)
-        return Work(CONTROL, "resolve", params, False, (base, start, word), 1, 0, step)
+        def run(n: int) -> None:
+            runtime.upload(self._count.address, np.array([n], np.int64))
+            call()
 
-    def _reference_call(self, step: Step) -> Callable[[], None]:
+        return run
+
+    def _host_call(self, host: HostStep) -> Callable[[], None]:
         """The node on the host: its operands are brought there and its results back."""
-        runtime, buffers = self.runtime, self.plan.buffers
+        runtime, buffers, step = self.runtime, self.plan.buffers, self.plan.steps[host.step]
 
         def fetch(number: int) -> np.ndarray:
-            b: Buffer = buffers[number]
+            b = buffers[number]
             if b.data is not None:
                 return b.data
             array = np.empty(b.type.dims, b.type.dtype)
@@ -233,14 +250,6 @@ class GpuExecutable:
 
         return call
 
-    def _address(self, number: int) -> int:
-        array = self.arrays[number]
-        if not array.word:
-            return array.address
-        word = np.empty(1, np.int64)
-        self.runtime.download(array.address, word)
-        return int(word[0])
-
     # ---- running
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -257,42 +266,46 @@ class GpuExecutable:
         self, n: int, inputs: Sequence[np.ndarray], mapped: bool, progress: Progress | None
     ) -> list[np.ndarray]:
         runtime = self.runtime
+        addresses = self._bring_states()
+        if addresses != self._state_addresses or not hasattr(self, "_launch"):
+            self._state_addresses = addresses
+            self._launch = self._compile()
         outputs = [np.empty((n, *v.type.dims), v.dtype) for v in self.graph.outputs]
-        states = self._states()
-        words, strides = np.zeros((2, len(self._external)), np.int64)
-        for k, number in enumerate(self._external):
-            b = self.plan.buffers[number]
-            if b.kind == "state":
-                words[k] = states[b.slot]
-                continue
-            array = np.ascontiguousarray(inputs[b.slot]) if b.kind == "input" else outputs[b.slot]
-            memory = self._device_input(b.kind, b.slot, array.nbytes)
-            words[k] = memory.address
-            strides[k] = b.type.nbytes if b.kind == "output" or mapped else 0
-            if b.kind == "input" and array.nbytes:
-                runtime.upload(memory.address, array)
-        if len(words):
-            runtime.upload(self._words.address, words)
-            runtime.upload(self._strides.address, strides)
-        for i in range(n):
-            for unit in self._units:
-                if callable(unit):
-                    unit()
-                else:
-                    runtime.launch(unit)
-            if n > 1:
-                runtime.launch(self._advance)
-            if progress is not None:
-                progress(i + 1)
-        for i in self._written:
-            value = self.shared[i].mirror
-            assert isinstance(value, DeviceValue)
-            value.device_newer = True
+        self._place(inputs, outputs, mapped)
+        done = 0
+        try:
+            while done < n:
+                count = min(CHUNK if progress is None else max(1, min(CHUNK, n // 100)), n - done)
+                self._launch(count)
+                runtime.wait()
+                self._check_fault()
+                done += count
+                if progress is not None:
+                    progress(done)
+        finally:
+            for i in self._written:
+                value = self.shared[i].mirror
+                assert isinstance(value, DeviceValue)
+                value.device_newer = True
         for slot, array in enumerate(outputs):
             if array.nbytes:
                 runtime.download(self._io["output", slot].address, array)
-        self._check_fault()
         return outputs
+
+    def _place(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], mapped: bool) -> None:
+        """Upload the inputs, and the addresses of all that moves."""
+        words, strides = np.zeros((2, self.program.moving), np.int64)
+        for k, number in enumerate(self.program.words[: self.program.moving]):
+            b = self.plan.buffers[number]
+            array = np.ascontiguousarray(inputs[b.slot]) if b.kind == "input" else outputs[b.slot]
+            memory = self._io_memory(b.kind, b.slot, array.nbytes)
+            words[k] = memory.address
+            strides[k] = b.type.nbytes if b.kind == "output" or mapped else 0
+            if b.kind == "input" and array.nbytes:
+                self.runtime.upload(memory.address, array)
+        if len(words):
+            self.runtime.upload(self._words.address, words)
+            self.runtime.upload(self._strides.address, strides)
 
     def _check_fault(self) -> None:
         fault = np.zeros(1, FAULT)

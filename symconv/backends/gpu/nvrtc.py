@@ -1,7 +1,6 @@
 """CUDA C++ to machine code by NVRTC, through its C interface: neither a GPU nor CuPy is needed.
 
-The library comes from the package nvidia-cuda-nvrtc (the extra `cuda` brings it), from CuPy's own search path, or
-from a CUDA toolkit.
+The library comes from the package nvidia-cuda-nvrtc, which the extra `cuda` brings, or from a CUDA toolkit.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from symconv.backends.gpu.cache import cached, digest
-from symconv.backends.gpu.runtime import Source
 from symconv.errors import CompileError, DeviceError
 from symconv.graph.params import kernel_dir
+from symconv.plan.gpu import Source
 
 ARCHITECTURES = (75, 80, 90)  # that every kernel is compiled for in the tests
 
@@ -99,7 +98,7 @@ def compile_source(source: Source, architecture: int, wanted_by: str = "") -> tu
         log = _get(nvrtc, program, "ProgramLog").rstrip(b"\0").decode(errors="replace")
         if status:
             asked = f", which {wanted_by} asked for" if wanted_by else ""
-            raise CompileError(f"NVRTC refused {source.file or 'generated code'} for sm_{architecture}{asked}:\n{log[-6000:]}")
+            raise CompileError(f"NVRTC refused {source.name} for sm_{architecture}{asked}:\n{log[-6000:]}")
         return _get(nvrtc, program, "CUBIN"), log
     finally:
         nvrtc.nvrtcDestroyProgram(byref(program))
@@ -109,9 +108,11 @@ def cubin(source: Source, architecture: int, wanted_by: str = "") -> Path:
     """The compiled file, from the cache where it has been made before."""
     flags = options(architecture, source.defines)
     key = digest([*flags, repr(version()), source.text(), headers()])
-    return cached(
-        key, ".cubin", lambda path: path.write_bytes(compile_source(source, architecture, wanted_by)[0]) and None
-    )  # fmt: skip
+
+    def make(path: Path) -> None:
+        path.write_bytes(compile_source(source, architecture, wanted_by)[0])
+
+    return cached(key, ".cubin", make)
 
 
 def resources(log: str) -> dict[str, Resources]:

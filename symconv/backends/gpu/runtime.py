@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-THREADS = 256  # of every block: THREADS of kernels/common.cuh
+from symconv.plan.gpu import Source
+
+THREADS = 256  # of every block, and the most arrays: THREADS and MAX_ARGS of kernels/common.cuh
+MAX_ARGS = 40
 FAULT = np.dtype(
     [("found", "i4"), ("step", "i4"), ("index", "i8"), ("at", "i8"), ("limit", "i8")]
 )  # Fault of kernels/common.cuh
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One translation unit: a file of kernels/, or generated text (`code`) that includes such files."""
-
-    file: str = ""
-    code: str = ""
-    defines: tuple[tuple[str, int], ...] = ()
-
-    def text(self) -> str:
-        """The text for a compiler; faults in generated code are reported by its own lines."""
-        return f'#line 1 "generated.cu"\n{self.code}' if self.code else f'#include "{self.file}"\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +24,11 @@ class Array:
     address: int
     nbytes: int
     word: bool = False
+
+    @property
+    def slot(self) -> int:
+        """What stands in Args: the address, or that of the word with its lowest bit set."""
+        return self.address | self.word
 
 
 class Memory(Protocol):
@@ -45,20 +40,33 @@ class Memory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One launch of a plan: which kernel, on what, how large."""
+    """One launch: which kernel, on what, how large.
+
+    tail: the params stand in device memory, with their tail. grid: all blocks run at once and may meet at
+    barriers of the grid. blocks: where they are fewer than the tiles. wanted_by: for the message if the
+    kernel does not compile.
+    """
 
     source: Source
     entry: str
     params: bytes
-    tail: bool  # the params stand in device memory, with their tail
     args: tuple[Array, ...]
     tiles: int
-    shared: int
-    step: int
+    tail: bool = False
+    shared: int = 0
+    step: int = -1
+    grid: bool = False
+    blocks: int = 0
+    wanted_by: str = ""
 
 
 class Runtime(Protocol):
     device: str
+
+    @property
+    def grid_blocks(self) -> int:
+        """Blocks of a launch that meets at barriers of the grid."""
+        ...
 
     def allocate(self, nbytes: int, what: str) -> Memory:
         """Raises MemoryLimitError, naming `what` and its size."""
@@ -70,10 +78,18 @@ class Runtime(Protocol):
         """Waits for all launches before it."""
         ...
 
-    def prepare(self, works: Sequence[Work], fault: int) -> Any:
-        """Compile what `works` need; the result goes to `launch`."""
+    def args_row(self, args: Sequence[Array], fault: int, step: int) -> bytes:
+        """The struct Args of kernels/common.cuh, or what plan.cuh makes one of."""
         ...
 
-    def launch(self, prepared: Any) -> None:
-        """Run all works of one step, in order."""
+    def prepare(self, works: Sequence[Work], fault: int) -> Callable[[], None]:
+        """Compile what `works` need; the result launches them all, in order."""
+        ...
+
+    def capture(self, launch: Callable[[], None]) -> Callable[[], None]:
+        """One call that does what `launch` does, as a graph where the device has graphs."""
+        ...
+
+    def wait(self) -> None:
+        """Until all launches are done. Raises what went wrong in them."""
         ...
