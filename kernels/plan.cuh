@@ -47,6 +47,9 @@ DEVICE const P& params_at(const unsigned long long* words) {
   return *reinterpret_cast<const P*>(words);
 }
 
+// One block has a multiprocessor for itself, and all its registers.
+#undef MIN_BLOCKS
+#define MIN_BLOCKS 1
 #define WHOLE_PLAN(entry, Params, function) \
   SYMCONV_TILE(entry, Params, function)     \
   SYMCONV_ENTRY(entry, Params, Params, p)
