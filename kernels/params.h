@@ -177,6 +177,20 @@ struct ElementwiseParams {
   long long shape[8];
 };
 
+// The generated element-wise kernels: `count` elements of a shape merged as in ElementwiseParams. The inputs that do
+// not span it are broadcast in at most eight ways; way b steps stride[8 b + d] elements along dimension d. quad: the
+// last dimension is a multiple of the elements that a thread does. With (multiplier, shift) of a dimension of
+// length n, an index i < 2^31 divided by n is (mulhi(i, multiplier) + i) >> shift.
+struct ElementwiseLoopParams {
+  int ndim;
+  int quad;
+  long long count;
+  long long shape[8];
+  int multiplier[8];
+  int shift[8];
+  long long stride[64];
+};
+
 // Bit d of dims: the input extends along dimension d of the output; along the others it is broadcast.
 struct ElementwiseInput {
   int dtype;

@@ -11,6 +11,7 @@ import numpy as np
 from symconv.errors import DTypeError
 from symconv.graph import Apply, Op, TensorType, Variable, broadcast_shapes, op_error
 from symconv.graph.types import DTYPES, FLOATS
+from symconv.ops.elementwise_cuda import ELEMENTWISE_CUDA
 from symconv.ops.elementwise_kernel import ELEMENTWISE
 from symconv.ops.shape import broadcast_like, sum_to
 
@@ -42,7 +43,7 @@ class Elementwise(Op):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cls.opcode:
-            cls.kernels = [ELEMENTWISE]
+            cls.kernels = [ELEMENTWISE, ELEMENTWISE_CUDA]
 
     @property
     def immediate(self) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from symconv.errors import GradientError
 from symconv.graph import Apply, Op, TensorType, Variable, op_error
 from symconv.ops.elementwise_base import Elementwise
+from symconv.ops.elementwise_cuda import ELEMENTWISE_CUDA
 from symconv.ops.elementwise_kernel import ELEMENTWISE, Program
 
 
@@ -25,7 +26,7 @@ class FusedElementwise(Op):
     program: Program
     outputs: tuple[int, ...] = (0,)
     name = "fused"
-    kernels = [ELEMENTWISE]
+    kernels = [ELEMENTWISE, ELEMENTWISE_CUDA]
 
     def infer(self, *inputs: Variable) -> TensorType | tuple[TensorType, ...]:
         values = list(inputs)
