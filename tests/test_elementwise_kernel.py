@@ -100,6 +100,30 @@ def test_float64_function_accuracy(name: str, isa: str) -> None:
         np.testing.assert_allclose(run(op, x)[0], float64(name, x), rtol=2e-15)
 
 
+def test_float32_power_accuracy(isa: str) -> None:
+    rng = np.random.default_rng(5)
+    odd = np.float32([0, -0.0, 1, -1, 2, -2, 0.5, math.inf, -math.inf, math.nan, 1e-45, 3.4e38, 3, -3, 2.5])
+    a = np.concatenate(
+        [np.exp(rng.uniform(-100, 88, 100_000)), rng.uniform(-3, 3, 20_000), np.repeat(odd, 15)]
+    )
+    b = np.concatenate([rng.uniform(-3, 3, 50_000), rng.uniform(-40, 40, 70_000), np.tile(odd, 15)])
+    a, b = a.astype("float32"), b.astype("float32")
+    (y,) = run(arithmetic.Power(), a, b)
+    with np.errstate(all="ignore"):
+        error = ulps(y, np.power(a.astype("float64"), b.astype("float64")))
+    worst = int(np.argmax(error))
+    assert error[worst] <= 1.01, f"{a[worst]!r} ** {b[worst]!r} = {y[worst]!r}: {error[worst]:.2f} ulp"
+    parts = [run(arithmetic.Power(), a[i : i + 7], b[i : i + 7])[0] for i in range(0, 7000, 7)]
+    np.testing.assert_array_equal(np.concatenate(parts), y[:7000])  # no value depends on its neighbours
+
+
+def test_float32_integer_powers_are_exact(isa: str) -> None:
+    pairs = [(a, b) for a in range(1, 4097) for b in range(25) if a**b < 2**24]
+    a, b = np.array(pairs, "float32").T.copy()
+    (y,) = run(arithmetic.Power(), a, b)
+    np.testing.assert_array_equal(y.astype("int64"), [i**j for i, j in pairs])
+
+
 @pytest.mark.parametrize("n", [0, 1, 3, 7, 8, 9, 15, 16, 17, 31, 255, 256, 257, 2047, 2048, 2049, 200_003])
 def test_lengths(n: int, isa: str) -> None:
     x = np.arange(n, dtype="float32") - 5

@@ -35,9 +35,15 @@ vf elu(vf a, vf alpha) { return select(a > 0.0f, a, expm1(min(vf{}, a)) * alpha)
 struct Div {
   static float apply(float a, float b) { return a / b; }
 };
-struct Pow {
-  static float apply(float a, float b) { return powf(a, b); }
-};
+
+void pow_loop(const void* const* in, void* out, long long n, double) {
+  const float *a = static_cast<const float*>(in[0]), *b = static_cast<const float*>(in[1]);
+  float* y = static_cast<float*>(out);
+  long long i = 0;
+  for (; i + VF_WIDTH <= n; i += VF_WIDTH) store(y + i, pow(load(a + i), load(b + i)));
+  int rest = static_cast<int>(n - i);
+  if (rest) store_n(y + i, pow(load_n(a + i, rest), load_n(b + i, rest)), rest);
+}
 
 }  // namespace
 
@@ -46,7 +52,7 @@ Loop float32_loop(int op) {
     case op_div:
       return binary_loop<Div, float>;
     case op_pow:
-      return binary_loop<Pow, float>;
+      return pow_loop;
     case op_sqrt:
       return vector_loop<sqrt>;
     case op_reciprocal:

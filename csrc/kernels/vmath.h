@@ -21,6 +21,16 @@ static inline bool any(vi mask) {
 #endif
 }
 
+// A vector in two halves, each of which is as long as a vector of doubles.
+typedef float half_float __attribute__((vector_size(4 * VD_WIDTH)));
+typedef int32_t half_int __attribute__((vector_size(4 * VD_WIDTH)));
+union Halves {
+  vf f;
+  vi i;
+  half_float half_f[2];
+  half_int half_i[2];
+};
+
 static inline vf copy_sign(vf magnitude, vf sign) {
   return as_float((as_int(magnitude) & 0x7fffffff) | (as_int(sign) & (int32_t)0x80000000));
 }
@@ -155,31 +165,23 @@ static inline vf erf(vf x) {
   return select(abs(x) < 1.0f, s, select(x == x, tail, x));
 }
 
-// Four octant bits n and r with x = n pi/2 + r, |r| <= pi/4, for |x| <= 2^20 (kTrigonometricRange). The reduction
+// n and r with x = n pi/2 + r, |r| <= pi/4, for |x| <= 2^20 (kTrigonometricRange). The reduction
 // is in doubles; pi/2 is cut into parts of 33 bits, so that n times a part is exact.
 constexpr float kTrigonometricRange = 1048576.0f;
 
 static inline vf reduce_half_pi(vf x, vi& n) {
-  typedef float half_float __attribute__((vector_size(4 * VD_WIDTH)));
-  typedef int32_t half_int __attribute__((vector_size(4 * VD_WIDTH)));
-  union {
-    vf v;
-    half_float half[2];
-  } in = {x}, out;
-  union {
-    vi v;
-    half_int half[2];
-  } quadrant;
+  Halves in, out, quadrant;
+  in.f = x;
   for (int i = 0; i < 2; i++) {
-    vd d = __builtin_convertvector(in.half[i], vd);
+    vd d = __builtin_convertvector(in.half_f[i], vd);
     vd k = (d * 0.63661977236758134308 + 6755399441055744.0) - 6755399441055744.0;
     d = fma(k, set1(-1.5707963267341256142), d);
     d = fma(k, set1(-6.0771005065061922e-11), d);
-    out.half[i] = __builtin_convertvector(d, half_float);
-    quadrant.half[i] = __builtin_convertvector(k, half_int);
+    out.half_f[i] = __builtin_convertvector(d, half_float);
+    quadrant.half_i[i] = __builtin_convertvector(k, half_int);
   }
-  n = quadrant.v;
-  return out.v;
+  n = quadrant.i;
+  return out.f;
 }
 
 static inline void sin_cos_reduced(vf r, vf& sine, vf& cosine) {
@@ -222,6 +224,46 @@ static inline vf tan(vf x) {
   vf s, c;
   sin_cos_reduced(reduce_half_pi(x, n), s, c);
   return select((n & 1) == 0, s / c, -c / s);
+}
+
+// 2^(b log2 a) in doubles, log2(m (1 + f)) by atanh(f / (2 + f)), for a > 0 and both finite; other lanes take the
+// C library's. Integer powers below 2^24 are exact.
+static inline vf pow(vf base, vf exponent) {
+  const vi regular = (base > 0.0f) & (base < INFINITY) & (abs(exponent) < INFINITY);
+  const vf a = select(regular, base, set1(1.0f));
+  vi tiny = a < 1.17549435e-38f;
+  vi bits = as_int(select(tiny, a * 8388608.0f, a));
+  vi e = (bits - 0x3f3504f3) >> 23;
+  Halves octave, mantissa, power, out, scale;
+  octave.f = to_float(e + (tiny & -23));
+  mantissa.i = bits - (e << 23);
+  power.f = select(regular, exponent, vf{});
+  for (int i = 0; i < 2; i++) {
+    vd f = __builtin_convertvector(mantissa.half_f[i], vd) - 1.0;
+    vd s = f / (f + 2.0), z = s * s;
+    vd log2 = fma(z, set1(0.3407593621809472), set1(0.41167113437163744));
+    log2 = fma(log2, z, set1(0.5770836115829973));
+    log2 = fma(log2, z, set1(0.9617966732000247));
+    log2 = fma(log2, z, set1(2.8853900817902027));
+    log2 = fma(log2, s, __builtin_convertvector(octave.half_f[i], vd));
+    vd t = __builtin_convertvector(power.half_f[i], vd) * log2;
+    t = min(set1(129.0), max(set1(-160.0), t));
+    vd k = (t + 6755399441055744.0) - 6755399441055744.0, r = t - k;
+    vd y = fma(r, set1(0.00015478012116590278), set1(0.0013400431672778656));
+    y = fma(y, r, set1(0.009617994552263136));
+    y = fma(y, r, set1(0.05550327215748605));
+    y = fma(y, r, set1(0.2402265150469806));
+    y = fma(y, r, set1(0.693147206709657));
+    y = fma(y, r, set1(0.9999999999191154));
+    out.half_f[i] = __builtin_convertvector(y, half_float);
+    scale.half_i[i] = __builtin_convertvector(k, half_int);
+  }
+  vi half = scale.i >> 1;
+  vf y = out.f * power_of_two(half) * power_of_two(scale.i - half);
+  if (any(~regular))
+    for (int i = 0; i < VF_WIDTH; i++)
+      if (!regular[i]) y[i] = powf(base[i], exponent[i]);
+  return y;
 }
 
 }  // namespace SYMCONV_ISA
