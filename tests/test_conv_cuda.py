@@ -1,17 +1,18 @@
-"""Every CUDA kernel of convolution and pooling by its descriptor, chosen or not: exact on whole numbers, in three
-orders of the threads, with NaN where the reference has it."""
+"""Every CUDA kernel of convolution and pooling by its descriptor, chosen or not: exact on whole numbers, in
+three orders of the threads, with NaN where the reference has it."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from cases.conv import POOLED
+from cuda_kernels import run_cuda_kernel
 
 import symconv as sc
-from cuda_kernels import run_cuda_kernel
 from kernels import oracle
 from symconv.graph import Apply, Kernel, Op, constant
-from symconv.ops.conv_pool import ConvPool
+from symconv.ops.conv_pool import ConvPool, ConvPoolGrad
+from symconv.ops.conv_pool_kernels import GradTiling, Sizes, grad_tiling
 
 pytestmark = pytest.mark.usefixtures("cxx")
 BETTER = "estimated faster"  # how a refusal ends that is a matter of speed
@@ -85,3 +86,74 @@ def test_conv_pool_keeps_nan_and_its_place() -> None:
     for activation in ("linear", "relu"):
         assert np.isnan(oracle(ConvPool((2, 2), activation=activation), x, w, b)[0]).any()
         check(ConvPool((2, 2), activation=activation), x, w, b)
+
+
+# ---- conv_pool_grad
+
+# Bands of rows, several passes over a large patch, more maps than are staged at once, channels
+# in groups, images in parts.
+WALKED = {
+    "bands": ((1, 2, 40, 60), (3, 2, 3, 3), (2, 2), (1, 1, 1, 1)),
+    "large_patch": ((2, 2, 15, 13), (3, 2, 12, 11), (2, 2), (0, 0, 0, 0)),
+    "many_maps": ((1, 1, 3, 3), (1100, 1, 2, 2), (2, 2), (0, 0, 0, 0)),
+    "groups": ((270, 8, 8, 8), (1, 8, 8, 8), (1, 1), (0, 0, 0, 0)),
+    "parts": ((58, 1, 28, 28), (2, 1, 5, 5), (2, 2), (0, 0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", [*POOLED, *TILED, *WALKED])
+def test_conv_pool_grad_exact(name: str, dtype: str) -> None:
+    x_shape, w_shape, window, padding = {**POOLED, **TILED, **WALKED}[name]
+    rng = np.random.default_rng(4)
+    x, w, b = (whole(rng, s, dtype) for s in (x_shape, w_shape, w_shape[:1]))
+    y, argmax = ConvPool(window, padding, "relu").reference(x, w, b)
+    for i, (kept, need_dx) in enumerate(((0.3, True), (1.0, False), (0.0, True))):
+        if i and name in WALKED:
+            break
+        dy = whole(rng, y.shape, dtype) * (rng.random(y.shape) < kept).astype(dtype)
+        op = ConvPoolGrad(window, padding, "relu", need_dx=need_dx)
+        names = check(op, x, w, y, argmax, dy, orders=(i, i + 1))
+        assert len(names) == 2
+
+
+def test_conv_pool_grad_uses_each_form() -> None:
+    def tiling(name: str) -> GradTiling:
+        (n, c, h, w), (k, _, r, s), window, padding = {**POOLED, **WALKED}[name]
+        return grad_tiling(Sizes(n, c, h, w, k, r, s, *window, *padding, 1), 4)
+
+    assert tiling("bands").rows < 40 and tiling("large_patch").rows == 15
+    assert tiling("groups").groups > 1 and tiling("parts").parts > 1
+    assert tiling("many_maps").maps < 1100 and tiling("book_second").values == 125
+
+
+@pytest.mark.parametrize("activation", ["linear", "sigmoid", "tanh"])
+def test_conv_pool_grad_activations(activation: str) -> None:
+    rng = np.random.default_rng(5)
+    x, w, b = ((whole(rng, s) / 8).astype("float32") for s in ((2, 2, 8, 8), (3, 2, 3, 3), (3,)))
+    y, argmax = ConvPool((2, 2), activation=activation).reference(x, w, b)
+    check(ConvPoolGrad((2, 2), activation=activation), x, w, y, argmax, whole(rng, y.shape), exact=False)
+
+
+def test_conv_pool_grad_leaves_nan_pixels_without_gradient_alone() -> None:
+    rng = np.random.default_rng(6)
+    x, w, b = whole(rng, (2, 3, 8, 8)), whole(rng, (5, 3, 3, 3)), whole(rng, (5,))
+    y, argmax = ConvPool((2, 2)).reference(x, w, b)
+    dy = whole(rng, y.shape)
+    dy[1] = 0
+    op = ConvPoolGrad((2, 2))
+    want = oracle(op, x, w, y, argmax, dy)
+    x[1] = np.nan
+    node = node_of(op, (x, w, y, argmax, dy))
+    for kernel in able(node):
+        for got, expected in zip(run_cuda_kernel(node, kernel, x, w, y, argmax, dy), want):
+            np.testing.assert_array_equal(got, expected)
+
+
+def test_conv_pool_grad_spreads_nan() -> None:
+    rng = np.random.default_rng(7)
+    x, w, b = whole(rng, (1, 2, 6, 6)), whole(rng, (3, 2, 3, 3)), whole(rng, (3,))
+    y, argmax = ConvPool((2, 2)).reference(x, w, b)
+    dy = whole(rng, y.shape)
+    dy[0, 1, 1, 0] = np.nan
+    check(ConvPoolGrad((2, 2)), x, w, y, argmax, dy)

@@ -173,5 +173,6 @@ ConvPool.kernels = [
     *conv_pool_kernels.FORWARD,
 ]
 ConvPoolGrad.kernels = [
-    Kernel("argmax_walk", "cpu", "csrc/kernels/conv_pool_grad.cpp", "argmax_walk", _supports, _launch)
+    Kernel("argmax_walk", "cpu", "csrc/kernels/conv_pool_grad.cpp", "argmax_walk", _supports, _launch),
+    *conv_pool_kernels.BACKWARD,
 ]

@@ -206,3 +206,125 @@ FORWARD = [
     _direct(0, 4),
     *map(_naive, SUFFIX),
 ]
+
+
+# ---- backward
+
+WARPS = THREADS // 32
+VALUES = 128  # of a patch that a warp holds
+STAGED = 12 << 10  # bytes of pooled gradients in a dx tile
+ENTRIES = 4096  # maxima that a dw tile should have at least
+
+
+@dataclass(frozen=True)
+class GradTiling:
+    """A tile of dx: `rows` rows of `groups` x `channels` channels. Of dw: `values` values of a channel."""
+
+    sizes: Sizes
+    itemsize: int
+    rows: int
+    groups: int
+    channels: int
+    windows: int
+    maps: int
+    values: int
+    parts: int
+
+    @property
+    def dx_tiles(self) -> int:
+        s = self.sizes
+        return s.n * blocks(s.h, self.rows) * blocks(s.c, self.groups * self.channels)
+
+    @property
+    def dw_tiles(self) -> int:
+        s = self.sizes
+        return s.k * blocks(s.c * s.r * s.s, self.values) * self.parts
+
+    def shared(self, need_dx: bool) -> int:
+        s = self.sizes
+        sums = WARPS * ((32 if self.values <= 32 else VALUES) + 1) * self.itemsize
+        staged = self.windows * (self.maps | 1) * (self.itemsize + 4)
+        copies = WARPS * self.channels * self.rows * (s.w + s.left + s.right) * self.itemsize
+        return max(sums, -(-staged // 16) * 16 + copies if need_dx else 0)
+
+
+def grad_tiling(s: Sizes, itemsize: int) -> GradTiling:
+    """rows is 0 if not even one row of one channel fits into shared memory."""
+    maps = min(s.k, 1024)
+    windows = max(1, min(s.rows * s.cols, STAGED // ((maps | 1) * (itemsize + 4))))
+    row = WARPS * (s.w + s.left + s.right) * itemsize  # bytes of one row of a channel, in every warp's copy
+    channels = min(s.c, max(1, VALUES // (s.r * s.s)))
+    while channels > 1 and (SHARED - STAGED) // (row * channels) < min(s.h, 3 * s.r):
+        channels = (channels + 1) // 2
+    rows = min(s.h, (SHARED - STAGED) // (row * channels))
+    groups = 1
+    while groups < WARPS and groups * channels < s.c:
+        if s.n * blocks(s.h, max(rows, 1)) * blocks(s.c, 2 * groups * channels) < 4 * MULTIPROCESSORS:
+            break
+        groups *= 2
+    kernel = s.c * s.r * s.s
+    chunks = blocks(kernel, VALUES)
+    most = min(s.n, s.n * s.rows * s.cols // ENTRIES, blocks(4 * MULTIPROCESSORS, s.k * chunks))
+    return GradTiling(
+        s, itemsize, rows, groups, channels, windows, maps, blocks(kernel, chunks), max(1, most)
+    )
+
+
+def _grad_params(s: Sizes, need_dx: bool, **tiling: int) -> bytes:
+    fields: dict[str, Any] = {**asdict(s), "need_dx": int(need_dx), **tiling}
+    return pack("ConvPoolGradTileParams", **fields)
+
+
+def _of_dtype(dtype: str, node: Apply) -> str | None:
+    if node.inputs[0].dtype != dtype:
+        return f"the operands are {node.inputs[0].dtype}, this kernel is for {dtype}"
+    return _no_channels(node)
+
+
+def _walk(dtype: str) -> Kernel:
+    def tiling(node: Apply) -> GradTiling:
+        return grad_tiling(sizes_of(node), node.inputs[0].type.itemsize)
+
+    def supports(node: Apply) -> str | None:
+        if refusal := _of_dtype(dtype, node):
+            return refusal
+        op: Any = node.op
+        if op.need_dx and not tiling(node).rows:
+            return "a row of dx does not fit into shared memory"
+        return None
+
+    def launch(node: Apply) -> Launch:
+        op: Any = node.op
+        t = tiling(node)
+        dx_tiles = t.dx_tiles if op.need_dx else 0
+        params = _grad_params(
+            t.sizes, op.need_dx, dx_tiles=dx_tiles, dx_rows=t.rows, dx_groups=t.groups,
+            dx_channels=t.channels, windows=t.windows, maps=t.maps, dw_values=t.values, parts=t.parts,
+        )  # fmt: skip
+        tiles, shared = dx_tiles + t.dw_tiles, t.shared(op.need_dx)
+        if t.parts == 1:
+            return Launch(params, tiles, shared)
+        size = t.sizes.k * (t.sizes.c * t.sizes.r * t.sizes.s + 1)
+        add = Launch(params, blocks(size), entry=f"conv_pool_grad_add_{SUFFIX[dtype]}")
+        return Launch(params, tiles, shared, workspace=t.parts * size * t.itemsize, then=add)
+
+    name = f"argmax_walk_{SUFFIX[dtype]}"
+    return Kernel(name, "cuda", "kernels/conv_pool_grad.cu", name, supports, launch)
+
+
+def _grad_naive(dtype: str) -> Kernel:
+    def launch(node: Apply) -> Launch:
+        op: Any = node.op
+        params = _grad_params(
+            sizes_of(node), op.need_dx, dx_tiles=0, dx_rows=0, dx_groups=0, dx_channels=0, windows=0, maps=0,
+            dw_values=0, parts=0,
+        )  # fmt: skip
+        return Launch(params, blocks(sum(v.type.size for v in node.outputs)))
+
+    name = f"argmax_naive_{SUFFIX[dtype]}"
+    return Kernel(
+        name, "cuda", "kernels/conv_pool_grad.cu", name, lambda node: _of_dtype(dtype, node), launch
+    )
+
+
+BACKWARD = [*map(_walk, SUFFIX), *map(_grad_naive, SUFFIX)]
