@@ -13,6 +13,7 @@ from symconv.errors import DTypeError, ShapeError, SymconvError
 from symconv.graph import Apply, Op, TensorType, Variable, broadcast_shapes, op_error
 from symconv.graph.origin import user_line
 from symconv.ops.elementwise import add, mul
+from symconv.ops.gemm_cuda import cuda_product_kernels
 from symconv.ops.gemm_kernels import product_kernels
 from symconv.ops.operands import as_operands, as_variable, normalize_axes, normalize_axis
 from symconv.ops.shape import Transpose, dims_of, reshape, sum_to, transpose
@@ -102,7 +103,7 @@ class Dot(_Product):
     """out[M, N] = op(a)[M, K] op(b)[K, N]; bool gives bool (or of ands), integers wrap, as in NumPy."""
 
     name = "dot"
-    kernels = product_kernels()
+    kernels = product_kernels() + cuda_product_kernels()
 
     def infer(self, a: Variable, b: Variable) -> TensorType:
         dtype = check_same_dtype(self, a, b)
@@ -120,7 +121,7 @@ class BatchedDot(_Product):
     """
 
     name = "batched_dot"
-    kernels = product_kernels()
+    kernels = product_kernels() + cuda_product_kernels()
 
     def infer(self, a: Variable, b: Variable) -> TensorType:
         dtype = check_same_dtype(self, a, b)

@@ -11,6 +11,7 @@ from symconv.errors import DTypeError
 from symconv.graph import Apply, Op, TensorType, Variable, op_error
 from symconv.ops.dense import check_same_dtype, contraction, transposed
 from symconv.ops.epilogue import ACTIVATIONS
+from symconv.ops.gemm_cuda import cuda_product_kernels
 from symconv.ops.gemm_kernels import product_kernels
 
 Array = np.ndarray
@@ -68,7 +69,7 @@ class Gemm(_Fused):
 
     name = "gemm"
     operands = ("c", "a", "b", "alpha", "beta")
-    kernels = product_kernels(floats_only=True, in_place=True)
+    kernels = product_kernels(True, True) + cuda_product_kernels(True, True)
 
     def matrices(self, inputs: tuple[Variable, ...]) -> tuple[Variable, Variable]:
         return inputs[1], inputs[2]
@@ -94,7 +95,7 @@ class DenseAct(_Fused):
     activation: str = "linear"
     name = "dense_act"
     operands = ("x", "w", "b")
-    kernels = product_kernels(floats_only=True)
+    kernels = product_kernels(True) + cuda_product_kernels(True)
 
     def infer(self, x: Variable, w: Variable, b: Variable) -> TensorType:
         check_activation(self, (x, w, b), ACTIVATIONS)
@@ -119,7 +120,7 @@ class DotMulActGrad(_Fused):
     activation: str = "linear"
     name = "dot_mul_act_grad"
     operands = ("dy", "w", "y")
-    kernels = product_kernels(floats_only=True)
+    kernels = product_kernels(True) + cuda_product_kernels(True)
 
     def infer(self, dy: Variable, w: Variable, y: Variable) -> TensorType:
         check_activation(self, (dy, w, y), FACTORS)

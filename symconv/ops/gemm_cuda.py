@@ -1,0 +1,150 @@
+"""CUDA kernels of the matrix products, shared by the ops of dense.py and gemm.py.
+
+By size, fastest first: gemm_outer for few terms; gemm_dots_1x1 and 1x8 for vectors; the largest of the
+tiles whose blocks fill the GPU; for smaller outputs gemm_dots, whose threads share the terms; gemm_plain
+for integers and bools. Every kernel takes every size and does the epilogue of every op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from symconv.graph import Apply, Kernel, Launch, blocks
+from symconv.ops.float_kernels import SUFFIX
+from symconv.ops.gemm_kernels import Problem, launch, problem
+
+MULTIPROCESSORS = 132  # of an H100: fewer blocks than this leave some idle
+FEW_TERMS = 32  # up to which memory, not arithmetic, is what a product waits for
+MANY_TERMS = 256  # beyond which a warp alone would walk too long
+LIMIT = 2**31  # of extents and of blocks
+
+Form = Literal["tile", "outer", "warp", "block"]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One entry: `rows` x `columns` elements for each block (tile, block), warp or thread (outer)."""
+
+    name: str
+    form: Form
+    rows: int
+    columns: int
+    shared: int = 0
+    dtype: str = "float32"
+
+    @property
+    def source(self) -> str:
+        return {"tile": "gemm_tiled", "outer": "gemm_outer"}.get(self.form, "gemm_dots")
+
+    def blocks(self, p: Problem) -> int:
+        p = p.as_bound()
+        units = blocks(p.m, self.rows) * blocks(p.n, self.columns) * p.batch
+        return blocks(units, {"outer": 256, "warp": 8}.get(self.form, 1))
+
+
+def _tile(rows: int, columns: int, terms: int, dtype: str = "float32") -> Variant:
+    """kBuffer of gemm_tiled.cu, twice."""
+    shared = 2 * terms * (rows + columns + 8) * (4 if dtype == "float32" else 8)
+    return Variant(f"gemm_{rows}x{columns}", "tile", rows, columns, shared, dtype)
+
+
+def _dots(rows: int, columns: int, form: Form) -> Variant:
+    shared = 8 * rows * columns * 4 if form == "block" else 0
+    return Variant(f"gemm_dots_{rows}x{columns}_{form}", form, rows, columns, shared)
+
+
+def _outer(rows: int) -> Variant:
+    return Variant(f"gemm_outer_{rows}x4", "outer", rows, 4)
+
+
+def _wide(v: Variant) -> Variant:
+    return replace(v, dtype="float64", shared=2 * v.shared)
+
+
+VARIANTS = [
+    _outer(4), _outer(1),
+    _dots(1, 1, "block"), _dots(1, 8, "block"), _dots(1, 8, "warp"),
+    _tile(128, 128, 8), _tile(64, 64, 16), _tile(32, 32, 32), _tile(16, 32, 64),
+    _dots(8, 8, "block"), _dots(8, 8, "warp"), _dots(4, 4, "block"), _dots(4, 4, "warp"),
+    _wide(_outer(1)),
+    _wide(_dots(1, 8, "block")),
+    _tile(64, 64, 16, "float64"), _tile(32, 32, 32, "float64"),
+    _wide(_dots(4, 4, "block")), _wide(_dots(4, 4, "warp")),
+]  # fmt: skip
+
+
+def _refuse_size(v: Variant, p: Problem) -> str | None:
+    """Why another variant suits the size better."""
+    p = p.as_bound()
+    count = v.blocks(p)
+    fills = count >= MULTIPROCESSORS
+    if v.form == "outer":
+        if p.k > FEW_TERMS:
+            return f"{p.k} terms, more than {FEW_TERMS}: reads of the operands would be repeated"
+        return f"{count} blocks do not fill a GPU" if v.rows > 1 and not fills else None
+    if v.form == "tile":
+        return None if fills else f"{count} blocks do not fill a GPU"
+    if v.rows == 1 and p.m > 1:
+        return "is for vectors, the product has several rows and columns"
+    if v.columns == 1 and p.n > 1:
+        return "is for one element, the product has several"
+    if v.form == "block" and p.k <= MANY_TERMS and count > 2 * MULTIPROCESSORS:
+        return f"{count} blocks with {p.k} terms each: a warp is enough for one"
+    return f"{count} blocks do not fill a GPU" if v.rows == 8 and not fills else None
+
+
+def _refuse(node: Apply, dtypes: tuple[str, ...]) -> str | None:
+    p = problem(node)
+    if p.dtype not in dtypes:
+        return f"the operands are {p.dtype}, this kernel is for {', '.join(dtypes)}"
+    if (rank := node.out.type.ndim - 2) > 6:
+        return f"{rank} batch axes, at most 6"
+    if max(p.m, p.n, p.k, p.batch) >= LIMIT or p.m * p.n * p.batch >= 256 * LIMIT:
+        return "an extent is beyond 2^31"
+    return None
+
+
+def _descriptor(
+    name: str,
+    source: str,
+    entry: str,
+    refuse: Callable[[Apply], str | None],
+    tiles: Callable[[Problem], int],
+    shared: int,
+    in_place: bool,
+) -> Kernel:
+    def full(node: Apply) -> Launch:
+        return Launch(launch(node).params, tiles(problem(node)), shared)
+
+    pairs = ((0, 0),) if in_place else ()
+    return Kernel(name, "cuda", f"kernels/{source}.cu", entry, refuse, full, pairs)
+
+
+def _of_variant(v: Variant, in_place: bool) -> Kernel:
+    def refuse(node: Apply) -> str | None:
+        if reason := _refuse(node, (v.dtype,)):
+            return reason
+        p = problem(node)
+        if v.blocks(p) >= LIMIT:
+            return "more than 2^31 blocks"
+        return _refuse_size(v, p)
+
+    return _descriptor(
+        v.name, v.source, f"{v.name}_{SUFFIX[v.dtype]}", refuse, v.blocks, v.shared, in_place
+    )  # fmt: skip
+
+
+def _plain() -> Kernel:
+    integers = ("bool", "int8", "uint8", "int16", "int32", "int64")
+    return _descriptor(
+        "gemm_plain", "gemm_plain", "gemm_plain", lambda node: _refuse(node, integers),
+        lambda p: blocks(p.m * p.n * p.batch), 0, False,
+    )  # fmt: skip
+
+
+def cuda_product_kernels(floats_only: bool = False, in_place: bool = False) -> list[Kernel]:
+    """Fastest first; each refuses the sizes where a later one wins."""
+    kernels = [_of_variant(v, in_place) for v in VARIANTS]
+    return kernels if floats_only else [*kernels, _plain()]
