@@ -78,7 +78,8 @@ DEVICE void gemm_dots(const GemmParams& p, const Args& args, int tile, Shared sh
 #pragma unroll
   for (int i = 0; i < V; i++) acc[i] = 0;
   int k = threadIdx.x % kLanes;
-  if (V == 1 && g.a.vector && g.b.vector) {  // two vectors, four terms at a time
+  if (V == 1 && e.m * e.n == 1 && is_aligned(g.a.at) &&
+      is_aligned(g.b.at)) {  // two vectors, four terms at a time
     for (k *= 4; k + 4 <= e.k; k += 4 * kLanes) {
       T x[4], y[4];
       load_whole_four(g.a.at, k, x);
@@ -86,7 +87,7 @@ DEVICE void gemm_dots(const GemmParams& p, const Args& args, int tile, Shared sh
 #pragma unroll
       for (int j = 0; j < 4; j++) acc[0] = fma_of(x[j], y[j], acc[0]);
     }
-    k = e.k;
+    k = e.k / 4 * 4 + threadIdx.x % kLanes;
   }
 #pragma unroll(V > 16 ? 1 : 2)
   for (; k < e.k; k += kLanes) {

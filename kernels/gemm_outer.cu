@@ -20,15 +20,17 @@ DEVICE void outer_terms(const Operands<T>& g, const Extents& e, int k, int row, 
       load_four(g.b.at, static_cast<ll>(k + t) * g.b.ld + col, columns, g.b.vector, y[t]);
     } else {
 #pragma unroll
-      for (int j = 0; j < 4; j++) y[t][j] = j < columns ? T(g.b.at[static_cast<ll>(col + j) * g.b.ld + k + t]) : T(0);
+      for (int j = 0; j < 4; j++)
+        y[t][j] = j < columns ? T(g.b.at[static_cast<ll>(col + j) * g.b.ld + k + t]) : T(0);
     }
     if (g.a.trans && R == 4) {
       load_four(g.a.at, static_cast<ll>(k + t) * g.a.ld + row, rows, g.a.vector, x[t]);
     } else {
 #pragma unroll
       for (int i = 0; i < R; i++)
-        x[t][i] = i >= rows ? T(0) : T(g.a.at[g.a.trans ? static_cast<ll>(k + t) * g.a.ld + row + i
-                                                        : static_cast<ll>(row + i) * g.a.ld + k + t]);
+        x[t][i] = i >= rows ? T(0)
+                            : T(g.a.at[g.a.trans ? static_cast<ll>(k + t) * g.a.ld + row + i
+                                                 : static_cast<ll>(row + i) * g.a.ld + k + t]);
     }
   }
 #pragma unroll

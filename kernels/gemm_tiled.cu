@@ -26,7 +26,8 @@ struct TiledGemm {
   static constexpr int kTerms = BK / kSplit;  // of a step, for one group
   static constexpr int kBuffer = PanelA::kElements + PanelB::kElements;
   static constexpr int kWarpsN = BN / (8 * TN);
-  static_assert(kSplit * kGroup == THREADS && kTerms * kSplit == BK && kGroup % 32 == 0, "groups of whole warps");
+  static_assert(kSplit * kGroup == THREADS && kTerms * kSplit == BK && kGroup % 32 == 0,
+                "groups of whole warps");
   static_assert((kSplit - 1) * BM * BN <= 2 * kBuffer, "the sums fit where the panels were");
 
   T acc[TM][TN];
