@@ -15,7 +15,7 @@ from symconv.function import Function, function
 from symconv.graph.printing import debugprint
 from symconv.nn import SGD, net
 from symconv.nn.trainer import training_step
-from symconv.plan.explain import explain_plan, explain_rewrites
+from symconv.plan.explain import explain_rewrites
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -67,5 +67,5 @@ def sections(f: Function, executable: Executable) -> dict[str, str]:
         "graph": "GRAPH AS WRITTEN\n" + debugprint([*f.outputs, *(new for _, new in f.updates)]),
         "rewrites": "REWRITES BY PASS\n" + (plain if plan is None else explain_rewrites(plan)),
         "rewritten": "GRAPH AS REWRITTEN\n" + debugprint(executable.graph),
-        "plan": "PLAN\n" + (plain if plan is None else explain_plan(plan)),
+        "plan": "PLAN\n" + (plain if plan is None else executable.explain()),
     }

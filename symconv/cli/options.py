@@ -42,8 +42,9 @@ def add_net(parser: argparse.ArgumentParser) -> None:
 def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
-        choices=["auto", "cpu", "reference"],
-        help="where to compute (default: SYMCONV_DEVICE, else cpu if the C++ core is built)",
+        choices=["auto", "cpu", "cuda", "emulated", "reference"],
+        help="where to compute; emulated runs the CUDA kernels on the CPU (default: SYMCONV_DEVICE, else cpu "
+        "if the C++ core is built)",
     )
 
 
