@@ -101,9 +101,10 @@ DEVICE void cross_entropy_tile(const LabelParams& p, const Args& args, int tile,
   if (i >= p.n) return;
   ll label = label_at(args, 1, p, i);
   bool good = check_index(args, label, i, p.k);
-  T m = -INFINITY;
+  T m = -INFINITY, at_label = good ? T(x[i * p.k + label]) : T(0);
   for (ll j = lane; j < p.k; j += 32) m = max_of(m, T(x[i * p.k + j]));
   m = warp_reduce(m, Max());
+  __syncwarp();  // y may be x: all lanes have read before one writes
   T shift = m == -INFINITY ? T(0) : m, total = 0;
   for (ll j = lane; j < p.k; j += 32) {
     T e = exp_of(x[i * p.k + j] - shift);
@@ -112,7 +113,7 @@ DEVICE void cross_entropy_tile(const LabelParams& p, const Args& args, int tile,
   }
   total = warp_reduce(total, Sum());
   for (ll j = lane; j < p.k; j += 32) y[i * p.k + j] = y[i * p.k + j] / total;
-  if (lane == 0) loss[i] = log_of(total) - (good ? x[i * p.k + label] - shift : T(0));
+  if (lane == 0) loss[i] = log_of(total) - (at_label - shift);
 }
 
 // Inputs dloss, p, labels: dx = dloss * (p - one_hot(label)).

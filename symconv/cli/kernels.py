@@ -17,7 +17,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "kernels",
         help="list the kernels, or say which one an op gets for given sizes",
-        description="Without OP: every kernel, its file and its ops. With OP and the types of its operands, as "
+        description="Without OP: every kernel, its file and its ops. With OP and the types of operands, as "
         "in `symconv kernels conv2d float32[10,1,28,28] float32[20,1,5,5] --set padding=(2,2,2,2)`: each "
         "kernel, and whether it accepts them. A whole number stands for an operand that fixes a shape.",
     )
