@@ -351,3 +351,51 @@ struct ConvPoolGradTileParams {
   int dw_values;
   int parts;
 };
+
+// On CUDA an index i is divided by a length n as multiplier and shift say: (mulhi(i, multiplier) + i) >> shift, for
+// i < 2^31; shift -1 stands for a division of 64 bits.
+
+// out[out_offset + i . out_stride] = (or +=) inputs[source][in_offset + i . in_stride], in units of one or more
+// elements (unit bytes); ndim >= 1. Starts and `whole` as in PieceParams. per: units of a thread. Along rows the
+// input is dense, along cols the output, for the kernel that transposes. first_tile: of this piece among others.
+struct MoveParams {
+  int source;
+  int output;
+  int itemsize;
+  int unit;
+  int ndim;
+  int per;
+  int whole;
+  int moving;
+  int rows;
+  int cols;
+  int n_starts;
+  int tiles;
+  long long first_tile;
+  long long count;
+  long long in_offset;
+  long long out_offset;
+  long long shape[8];
+  long long in_stride[8];
+  long long out_stride[8];
+  int multiplier[8];
+  int shift[8];
+  int start_input[8];
+  long long start_stride[8];
+  long long start_low[8];
+  long long start_high[8];
+};
+
+// Several pieces of one output, which touch different elements; their MoveParams are the tail.
+struct MovesParams {
+  int n_pieces;
+  int unused;
+};
+
+// Array `output`, of `count` elements, filled with `value`, of which the first bytes count.
+struct FillArrayParams {
+  int output;
+  int unused;
+  long long count;
+  long long value;
+};

@@ -13,9 +13,9 @@ from functools import cache, lru_cache
 
 from symconv.graph import Apply, Kernel, Launch, blocks
 from symconv.graph.params import kernel_dir, pack
+from symconv.ops.dividers import LIMIT, dividers
 from symconv.ops.elementwise_kernel import (
     ELEMENTWISE,
-    MAX_DIMS,
     Program,
     inplace_pairs,
     merged_dims,
@@ -121,15 +121,6 @@ def text_of(
     )
 
 
-def divider(n: int) -> tuple[int, int]:
-    """(multiplier, shift) with i // n == (mulhi(i, multiplier) + i) >> shift for 0 <= i < 2^31.
-
-    2^(32 + shift) / n, rounded up, without its leading 2^32 (Granlund and Montgomery, 1994).
-    """
-    shift = (n - 1).bit_length()
-    return -(-(1 << (32 + shift)) // n) - (1 << 32), shift
-
-
 def _supports(node: Apply) -> str | None:
     refusal = ELEMENTWISE.supports(node)
     if refusal is not None:
@@ -148,7 +139,7 @@ def _launch(node: Apply) -> Launch:
     ways, of_input = ways_of(bits, len(shape))
     count = math.prod(shape)
     per = 4 if count >= FILLS_THE_GPU else 1
-    wide = count >= 2**31
+    wide = count >= LIMIT
     entry, text = text_of(program, outputs, tuple(v.dtype for v in node.inputs), of_input, per, wide)
     strides = [0] * (8 * MAX_WAYS)
     for w, way in enumerate(ways):
@@ -157,11 +148,10 @@ def _launch(node: Apply) -> Launch:
             if way >> d & 1:
                 strides[8 * w + d] = step
                 step *= shape[d]
-    dividers = [(0, 0) if n >= 2**31 else divider(n) for n in shape if n] + [(0, 0)] * MAX_DIMS
-    signed = [m - (1 << 32) if m >= 1 << 31 else m for m, _ in dividers[: len(shape)]]
+    multipliers, shifts = dividers(shape)
     params = pack(
         "ElementwiseLoopParams", ndim=len(shape), quad=int(bool(shape) and shape[-1] % per == 0), count=count,
-        shape=shape, multiplier=signed, shift=[s for _, s in dividers[: len(shape)]], stride=strides,
+        shape=shape, multiplier=multipliers, shift=shifts, stride=strides,
     )  # fmt: skip
     return Launch(params, blocks(count, THREADS * per), entry=entry, code=text)
 

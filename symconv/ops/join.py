@@ -11,7 +11,8 @@ import numpy as np
 from symconv.errors import ShapeError
 from symconv.graph import Apply, Op, TensorType, Variable, constant, op_error
 from symconv.ops.axes import expand_dims
-from symconv.ops.index_kernels import Piece, dense_strides, pieces_kernel, sizes
+from symconv.ops.index_kernels import Piece, dense_strides, sizes
+from symconv.ops.move_cuda import pieces_kernels
 from symconv.ops.operands import as_dim, as_operands, as_variable, normalize_axes, normalize_axis, static_dim
 from symconv.ops.shape import broadcast_to, dims_of, reshape, shape_of
 from symconv.ops.slicing import Slice
@@ -35,7 +36,7 @@ class Concatenate(Op):
 
     axis: int
     name = "concatenate"
-    kernels = [pieces_kernel("concatenate", _joined)]
+    kernels = pieces_kernels("concatenate", _joined)
 
     def infer(self, *xs: Variable) -> TensorType:
         first = xs[0]

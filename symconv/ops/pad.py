@@ -11,7 +11,8 @@ import numpy as np
 from symconv.errors import ShapeError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable, constant, op_error
 from symconv.ops.gather import take
-from symconv.ops.index_kernels import Piece, dense_strides, pieces_kernel, sizes
+from symconv.ops.index_kernels import Piece, dense_strides, sizes
+from symconv.ops.move_cuda import pieces_kernels
 from symconv.ops.operands import as_variable, cast, static_dim
 from symconv.ops.reduce import reduce_sum
 from symconv.ops.shape import shape_of
@@ -43,7 +44,7 @@ class Pad(Op):
     before: tuple[int, ...]
     after: tuple[int, ...]
     name = "pad"
-    kernels = [pieces_kernel("pad", _padded)]
+    kernels = pieces_kernels("pad", _padded)
     operands = ("x", "value")
 
     def infer(self, x: Variable, value: Variable) -> TensorType:

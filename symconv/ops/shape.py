@@ -11,7 +11,8 @@ import numpy as np
 
 from symconv.errors import ShapeError
 from symconv.graph import Apply, Op, TensorType, Variable, View, constant, op_error
-from symconv.ops.index_kernels import FILL, Piece, dense_strides, pieces_kernel, sizes
+from symconv.ops.index_kernels import Piece, dense_strides, sizes
+from symconv.ops.move_cuda import FILLS, pieces_kernels
 from symconv.ops.operands import as_dims, as_variable, normalize_axis, static_dim
 
 
@@ -176,7 +177,7 @@ class Transpose(Op):
     axes: tuple[int, ...]
     name = "transpose"
     operands = ("x",)
-    kernels = [pieces_kernel("transpose", _transposed)]
+    kernels = pieces_kernels("transpose", _transposed)
 
     def infer(self, x: Variable) -> TensorType:
         return TensorType(x.dtype, tuple(x.type.shape[a] for a in self.axes))
@@ -232,7 +233,7 @@ class BroadcastTo(_ShapedByDims):
 
     name = "broadcast_to"
     operands = ("x",)
-    kernels = [FILL, pieces_kernel("broadcast", _stretched)]
+    kernels = [*FILLS, *pieces_kernels("broadcast", _stretched)]
 
     def infer(self, x: Variable, *dims: Variable) -> TensorType:
         shape = tuple(static_dim(d) for d in dims)

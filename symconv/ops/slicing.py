@@ -15,8 +15,9 @@ import numpy as np
 from symconv.errors import IndexRangeError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable, View, constant, op_error
 from symconv.ops.create import zeros_like
-from symconv.ops.index_kernels import Piece, Start, dense_strides, identity, pieces_kernel, sizes
+from symconv.ops.index_kernels import Piece, Start, dense_strides, identity, sizes
 from symconv.ops.index_kernels import slice_bound_kernel as bound_kernel
+from symconv.ops.move_cuda import pieces_kernels
 from symconv.ops.operands import static_dim
 from symconv.ops.shape import shape_of
 
@@ -208,7 +209,7 @@ class Slice(_Sliced):
     axes: tuple[int, ...]
     steps: tuple[int, ...]
     name = "slice"
-    kernels = [pieces_kernel("slice", _sliced_pieces)]
+    kernels = pieces_kernels("slice", _sliced_pieces)
     operands = ("x",)
 
     def infer(self, x: Variable, *bounds: Variable) -> TensorType:
@@ -301,7 +302,7 @@ class SetSlice(_Sliced):
     add: bool = False
     operands = ("x", "y")
     name = "set_slice"
-    kernels = [pieces_kernel("set_slice", _set_pieces, ((0, 0),))]
+    kernels = pieces_kernels("set_slice", _set_pieces, ((0, 0),))
 
     def label(self) -> str:
         name = "inc_slice" if self.add else "set_slice"

@@ -8,6 +8,7 @@ import numpy as np
 
 from symconv.graph import Apply, Kernel, Launch, Op, TensorType, Variable
 from symconv.graph.params import pack
+from symconv.ops.move_cuda import copy_launch
 
 
 def _launch(node: Apply) -> Launch:
@@ -26,6 +27,7 @@ def _launch(node: Apply) -> Launch:
 
 
 COPY = Kernel("contiguous_copy", "cpu", "csrc/kernels/copy.cpp", "strided_copy", lambda node: None, _launch)
+COPY_CUDA = Kernel("contiguous_copy", "cuda", "kernels/copy.cu", "move", lambda node: None, copy_launch)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Copy(Op):
     slot: int = 0
     name = "copy"
     operands = ("x",)
-    kernels = [COPY]
+    kernels = [COPY, COPY_CUDA]
 
     def infer(self, x: Variable) -> TensorType:
         return x.type
