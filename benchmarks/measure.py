@@ -31,7 +31,6 @@ class Subject:
     multiple: int = 1
     steps: int = 1
     build_s: float = 0.0
-    error: float | None = None
     note: str = ""
     seconds: list[float] = field(default_factory=list)
 

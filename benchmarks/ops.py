@@ -28,7 +28,7 @@ from benchmarks import report
 from benchmarks.measure import Protocol, Subject, absent_row, attempt, row, wanted_forms
 from benchmarks.op_oracle import disagreement, oracle
 from benchmarks.opcases import CASES, OpCase
-from benchmarks.workers import WorkerError, Workers
+from benchmarks.workers import WorkerError, Workers, end_on_sigterm
 
 PEERS = ("symconv", "torch")
 
@@ -101,6 +101,7 @@ def measure(case: OpCase, args: argparse.Namespace, workers: Workers) -> list[di
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments(argv)
+    end_on_sigterm()
     record = report.environment(args.device)
     cases = [c for group in args.groups for c in CASES[group] if args.only in c.name]
     rows: list[dict[str, Any]] = []

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +19,12 @@ from benchmarks import peers
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 900.0  # seconds; torch.compile of a large net on one busy core takes minutes
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM unwind the stack, so that workers end and temporary files go, as they do after Ctrl-C."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 class WorkerError(Exception):
@@ -34,11 +42,10 @@ class WorkerProcess:
     def __init__(self, peer: str, threads: int, device: str, folder: Path, python: str) -> None:
         self.peer, self.threads, self.folder = peer, threads, folder
         env = {
-            **os.environ,
+            **{k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"},  # run.py's own
             **peers.load(peer).environment(threads, device),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         }
-        env.pop("OPENBLAS_NUM_THREADS", None)
         self._log = tempfile.TemporaryFile("w+")
         try:
             self._process = subprocess.Popen(

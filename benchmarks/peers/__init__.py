@@ -1,4 +1,4 @@
-"""One module per framework behind one small interface (base.py); a peer is a name in MODULES."""
+"""The frameworks that are compared, each in a module of its own behind one small interface (base.py)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import importlib
 
 from benchmarks.peers.base import Peer
 
-MODULES = {"symconv": "symconv_peer", "torch": "torch_peer", "jax": "jax_peer"}
+MODULES = {
+    "symconv": ("symconv_peer", "PEER"),
+    "torch": ("torch_peer", "PEER"),
+    "jax": ("jax_peer", "PEER"),
+    "aesara": ("theano_peer", "AESARA"),
+    "pytensor": ("theano_peer", "PYTENSOR"),
+}
 
 
 def load(name: str) -> Peer:
     """The peer of that name; its framework is imported only when it is asked for something."""
     if name not in MODULES:
         raise KeyError(f"unknown peer {name!r}; there are {', '.join(MODULES)}")
-    peer: Peer = importlib.import_module(f"benchmarks.peers.{MODULES[name]}").PEER
+    module, attribute = MODULES[name]
+    peer: Peer = getattr(importlib.import_module(f"benchmarks.peers.{module}"), attribute)
     return peer

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from benchmarks.opcases import OpCase
 from benchmarks.workloads import Data, Workload
+
+
+class Resident:
+    """The framework's own copies of images and labels, made once per worker and shared by all its nets."""
+
+    def __init__(self, convert: Callable[[np.ndarray], Any]) -> None:
+        self._convert = convert
+        self._data: Data | None = None
+        self._arrays: tuple[Any, Any] | None = None
+
+    def __call__(self, data: Data) -> tuple[Any, Any]:
+        if self._arrays is None or self._data is not data:
+            self._data = data
+            self._arrays = self._convert(data.images), self._convert(data.labels)
+        return self._arrays
 
 
 class Trainer(ABC):

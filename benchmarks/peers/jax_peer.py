@@ -12,10 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.base import Peer, Predictor, Trainer
+from benchmarks.peers.base import Peer, Predictor, Resident, Trainer
 from benchmarks.workloads import Conv, Data, Workload
 
 UNROLL = 10
+
+
+def _to_jax(array: np.ndarray) -> Any:
+    import jax.numpy as jnp
+
+    return jnp.asarray(array)
+
+
+resident = Resident(_to_jax)
 
 
 def channels_last_rows(
@@ -85,7 +94,7 @@ class JaxTrainer(Trainer):
         n_batches = len(data.labels) // batch
         form, _, conv = config.partition("_")
         im2col = conv == "im2col"
-        arrays = jnp.asarray(data.images), jnp.asarray(data.labels)
+        arrays = resident(data)
         # The hardware-like generator is many times faster than the default threefry on a CPU.
         key = jax.random.key(0, impl="rbg") if net.drops else None
         self.ps = [jnp.asarray(w) for w in channels_last_rows(net, weights)]
@@ -178,7 +187,7 @@ class JaxPredictor(Predictor):
         self.n_batches = n_batches = len(data.labels) // batch
         self.form, _, conv = config.partition("_")
         im2col = conv == "im2col"
-        self.x = jnp.asarray(data.images)
+        self.x = resident(data)[0]
         self.ps = [jnp.asarray(w) for w in channels_last_rows(net, weights)]
 
         def one(step: Any, ps: Any, x: Any) -> Any:

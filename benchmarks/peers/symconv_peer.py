@@ -9,8 +9,17 @@ from typing import Any
 import numpy as np
 
 from benchmarks.opcases import OpCase
-from benchmarks.peers.base import OpRunner, Peer, Predictor, Trainer
+from benchmarks.peers.base import OpRunner, Peer, Predictor, Resident, Trainer
 from benchmarks.workloads import Conv, Data, Workload
+
+
+def _to_symconv(array: np.ndarray) -> Any:
+    import symconv as sc
+
+    return sc.shared(array)
+
+
+resident = Resident(_to_symconv)
 
 
 def net_probabilities(net: Workload, ps: Sequence[Any], x: Any, rng: Any) -> Any:
@@ -42,7 +51,7 @@ class SymconvTrainer(Trainer):
         self.step, self.n_batches = 0, len(data.labels) // batch
         self.mapped = config == "map"
         self.ps = [sc.shared(w, name=f"{'wb'[i % 2]}{i // 2}") for i, w in enumerate(weights)]
-        images, labels = sc.shared(data.images, name="images"), sc.shared(data.labels, name="labels")
+        images, labels = resident(data)
         i, x, y = sc.lscalar("i"), sc.matrix("x"), sc.ivector("y")
         rng = sc.RandomStream(seed=0) if net.drops else None
         p = net_probabilities(net, self.ps, x, rng)
@@ -76,9 +85,9 @@ class SymconvPredictor(Predictor):
         self.n_batches = len(data.labels) // batch
         self.mapped = config == "map"
         ps = [sc.shared(w) for w in weights]
-        images, i, x = sc.shared(data.images, name="images"), sc.lscalar("i"), sc.matrix("x")
+        i, x = sc.lscalar("i"), sc.matrix("x")
         p = net_probabilities(net, ps, x, None)
-        self.f = sc.function([i], p, givens={x: images[i * batch : (i + 1) * batch]})
+        self.f = sc.function([i], p, givens={x: resident(data)[0][i * batch : (i + 1) * batch]})
 
     def run(self, n: int) -> None:
         steps = np.arange(n) % self.n_batches

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.opcases import OpCase
-from benchmarks.peers.base import OpRunner, Peer, Predictor, Trainer
+from benchmarks.peers.base import OpRunner, Peer, Predictor, Resident, Trainer
 from benchmarks.workloads import Conv, Data, Workload
 
 
@@ -50,10 +50,14 @@ def parameters(net: Workload, weights: Sequence[np.ndarray], device: str, channe
     return ps
 
 
-def resident(data: Data, device: str) -> tuple[Any, Any]:
+def _to_torch(array: np.ndarray) -> Any:
     import torch
 
-    return torch.from_numpy(data.images).to(device), torch.from_numpy(data.labels.astype("int64")).to(device)
+    tensor = torch.from_numpy(array).to(PEER.device)
+    return tensor if tensor.is_floating_point() else tensor.long()  # cross_entropy takes int64 labels
+
+
+resident = Resident(_to_torch)
 
 
 def compiled(function: Callable[..., Any], config: str, device: str) -> Callable[..., Any]:
@@ -83,7 +87,7 @@ class TorchTrainer(Trainer):
 
         self.device, self.batch, self.step = device, batch, 0
         self.n_batches = len(data.labels) // batch
-        self.x, self.y = resident(data, device)
+        self.x, self.y = resident(data)
         channels_last = config.endswith("_cl")
         self.ps = parameters(net, weights, device, channels_last)
         decay, eta = net.decay(batch, len(data.labels)), net.eta
@@ -143,7 +147,7 @@ class TorchPredictor(Predictor):
         import torch
 
         self.device, self.batch, self.n_batches = device, batch, len(data.labels) // batch
-        self.x = resident(data, device)[0]
+        self.x = resident(data)[0]
         channels_last = config.endswith("_cl")
         ps = parameters(net, weights, device, channels_last)
 
