@@ -28,7 +28,7 @@ from benchmarks import report
 from benchmarks.measure import Protocol, Subject, absent_row, attempt, row, wanted_forms
 from benchmarks.op_oracle import disagreement, oracle
 from benchmarks.opcases import CASES, OpCase
-from benchmarks.workers import WorkerError, Workers, end_on_sigterm
+from benchmarks.workers import WorkerError, Workers
 
 PEERS = ("symconv", "torch")
 
@@ -101,21 +101,17 @@ def measure(case: OpCase, args: argparse.Namespace, workers: Workers) -> list[di
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments(argv)
-    end_on_sigterm()
-    record = report.environment(args.device)
+    results = report.Results(args.json, vars(args), report.environment(args.device))
     cases = [c for group in args.groups for c in CASES[group] if args.only in c.name]
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="symconv-bench-") as folder:
-        with Workers(Path(folder), args.device, args.python) as workers:
-            for number, case in enumerate(cases, 1):
-                report.progress(f"{number} of {len(cases)}: {case.name}")
-                rows += measure(case, args, workers)
-            record["versions"] = workers.versions
-    if args.json:
-        settings = {k: v for k, v in vars(args).items() if k not in ("json", "python")}
-        report.write_json(args.json, rows, settings, record)
-    print(report.text_table(rows))
-    return 1 if any(r["note"].startswith("wrong") for r in rows) else 0
+
+    def measure_all() -> None:
+        with tempfile.TemporaryDirectory(prefix="symconv-bench-") as folder:
+            with Workers(Path(folder), args.device, args.python) as workers:
+                for number, case in enumerate(cases, 1):
+                    report.announce(f"{number} of {len(cases)}: {case.name}")
+                    results.add(measure(case, args, workers), workers.versions)
+
+    return results.collect(measure_all)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workers import ROOT
+from benchmarks.workers import ROOT, sigterm_unwinds
 
 Row = dict[str, Any]
 OURS = "symconv"
@@ -77,6 +77,14 @@ def progress(text: str) -> None:
         print(f"\r{text[:100]:<100}\r", end="", file=sys.stderr, flush=True)
 
 
+def announce(text: str) -> None:
+    """What begins now: like `progress`, and a line of its own in a log."""
+    if sys.stderr.isatty():
+        progress(text)
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
 def write_json(
     path: Path, rows: Sequence[Row], settings: Mapping[str, Any], record: Mapping[str, Any]
 ) -> None:
@@ -86,6 +94,47 @@ def write_json(
     part = path.with_name(path.name + ".part")
     part.write_text(text + "\n")
     part.replace(path)
+
+
+class Results:
+    """The rows of a run. Every finished group is written at once: an interrupted run keeps what it has."""
+
+    def __init__(self, path: Path | None, settings: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+        self.path, self.record = path, dict(record)
+        self.settings = {k: v for k, v in settings.items() if k not in ("json", "python")}
+        self.rows: list[Row] = []
+        self.groups = 0
+
+    def add(self, rows: Sequence[Row], versions: Mapping[str, Any]) -> None:
+        """The rows of one group, and the versions of the peers that have started so far."""
+        self.rows += rows
+        self.groups += 1
+        self.record["versions"] = dict(versions)
+        self.write(complete=False)
+
+    def write(self, complete: bool) -> None:
+        if self.path:
+            write_json(self.path, self.rows, self.settings, {**self.record, "complete": complete})
+
+    def collect(self, measure: Callable[[], None]) -> int:
+        """Run `measure`, print the rows that it added, also after Ctrl-C or SIGTERM: the exit code."""
+        code, end = 0, ""
+        try:
+            with sigterm_unwinds():
+                measure()
+            self.write(complete=True)
+        except (KeyboardInterrupt, SystemExit) as why:
+            code = why.code if isinstance(why, SystemExit) and isinstance(why.code, int) else 130
+            kept = f" and in {self.path}" if self.path else ""
+            end = f"interrupted: the rows of the finished groups are above{kept}"
+            if not self.groups:
+                end = "interrupted before the first group was finished"
+        progress("")
+        if self.groups:
+            print(text_table(self.rows))
+        if end:
+            print(end, file=sys.stderr)
+        return code or int(any(r["note"].startswith("wrong") for r in self.rows))
 
 
 def best(rows: Iterable[Row]) -> Row | None:

@@ -7,6 +7,7 @@ weights of a float64 NumPy oracle (W4 with its dropout switched off for the chec
 is timed). Those start weights are the book's initial ones after --settle steps: only after a while are as
 many activations zero as in a net in training, and the speed of some kernels depends on that.
 A peer of another environment: --python jax=/path/to/python or SYMCONV_BENCH_PYTHON_JAX.
+After Ctrl-C the rows of all finished groups (net, mode, batch size) are printed and in the JSON file.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import numpy as np
 from benchmarks import peers as peer_modules
 from benchmarks import reference, report
 from benchmarks.measure import Protocol, Subject, absent_row, attempt, row, wanted_forms
-from benchmarks.workers import WorkerError, Workers, end_on_sigterm
+from benchmarks.workers import WorkerError, Workers
 from benchmarks.workloads import N_IMAGES, Data, Workload, gaussian, initial_weights, save_arrays, workload
 
 CHECK_STEPS = 10
@@ -60,7 +61,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--busy", type=int, default=0, help="neighbours that keep a core busy during the timings")
     add("--python", action="append", default=[], metavar="PEER=PATH", help="interpreter of a peer")
     add("--quick", action="store_true", help="three short rounds, little settling: to see that it works")
-    add("--json", type=Path, help="write rows and the record of the machine here")
+    add("--json", type=Path, help="write rows and the record of the machine here, after every group")
     args = parser.parse_args(argv)
     args.threads = args.threads or sorted({1, report.usable_cores()})
     if args.quick:
@@ -115,7 +116,7 @@ class NetBenchmark:
         self.args, self.workers, self.folder = args, workers, folder
         self.data = training_data(args.inputs, args.images)
         save_arrays(folder, "data", [self.data.images, self.data.labels])
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[dict[str, Any]] = []  # of the group in work
         self.protocol = Protocol(args.rounds, args.target)
 
     def settled_weights(self, net: Workload) -> list[np.ndarray]:
@@ -219,16 +220,17 @@ class NetBenchmark:
             worker.close()
         return row(alone, net.name, batch, "peak memory", "MiB", [size / 2**20])
 
-    def run(self) -> list[dict[str, Any]]:
+    def run(self, results: report.Results) -> None:
         for name in self.args.workloads:
             net = workload(name)
-            report.progress(f"{name}: settling")
+            report.announce(f"{name}: settling")
             self.start = self.settled_weights(net)
             for mode in self.args.modes:
                 for batch in self.args.batches if mode == "train" else self.args.infer_batches:
+                    report.announce(f"{name} {mode} batch {batch}")
+                    self.rows = []
                     self.group(net, mode, batch)
-        report.progress("")
-        return self.rows
+                    results.add(self.rows, self.workers.versions)
 
 
 @contextlib.contextmanager
@@ -245,18 +247,14 @@ def neighbours(n: int) -> Iterator[None]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments(argv)
-    end_on_sigterm()
-    record = report.environment(args.device)
-    with tempfile.TemporaryDirectory(prefix="symconv-bench-") as name:
-        folder = Path(name)
-        with Workers(folder, args.device, args.python) as workers:
-            rows = NetBenchmark(args, workers, folder).run()
-            record["versions"] = workers.versions
-    if args.json:
-        settings = {k: v for k, v in vars(args).items() if k not in ("json", "python")}
-        report.write_json(args.json, rows, settings, record)
-    print(report.text_table(rows))
-    return 1 if any(r["note"].startswith("wrong") for r in rows) else 0
+    results = report.Results(args.json, vars(args), report.environment(args.device))
+
+    def measure() -> None:
+        with tempfile.TemporaryDirectory(prefix="symconv-bench-") as name:
+            with Workers(Path(name), args.device, args.python) as workers:
+                NetBenchmark(args, workers, Path(name)).run(results)
+
+    return results.collect(measure)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,10 +22,17 @@ ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 900.0  # seconds; torch.compile of a large net on one busy core takes minutes
 
 
-def end_on_sigterm() -> None:
-    """Let SIGTERM unwind the stack, so that workers end and temporary files go, as they do after Ctrl-C."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+@contextlib.contextmanager
+def sigterm_unwinds() -> Iterator[None]:
+    """Within, SIGTERM unwinds the stack, so that workers end and temporary files go, as after Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class WorkerError(Exception):
@@ -54,7 +62,11 @@ class WorkerProcess:
             )  # fmt: skip
         except OSError as why:
             raise WorkerError(f"cannot start {python}: {why.strerror}") from why
-        opened = self.call("open")
+        try:
+            opened = self.call("open")
+        except BaseException:
+            self.close()
+            raise
         self.reason: str | None = opened["reason"]
         self.versions: dict[str, str] = opened.get("versions", {})
 
@@ -94,7 +106,8 @@ class WorkerProcess:
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):  # a request that it never read
+                    pipe.close()
         self._log.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -41,14 +42,20 @@ ROW_KEYS = {
     "n",
     "note",
 }
-EXAMPLE_FORMS = {"symconv": "map", "torch": "eager", "jax": "step_im2col"}
+EXAMPLES = {  # a net and a form of it
+    "symconv": ("W3", "map"),
+    "torch": ("W3", "eager"),
+    "jax": ("W3", "step_im2col"),
+    "aesara": ("W3", "call"),
+    "pytensor": ("W1", "call"),
+}
 
 
 def installed(peer: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(importlib.util.find_spec(peer) is None, reason=f"{peer} is not installed")
 
 
-PEERS = [pytest.param(p, marks=installed(p)) for p in EXAMPLE_FORMS]
+PEERS = [pytest.param(p, marks=installed(p)) for p in EXAMPLES]
 
 
 def timed(peer: str, median: float, unit: str = "us", threads: int = 1, config: str = "a") -> report.Row:
@@ -149,9 +156,9 @@ def test_conv_oracles_are_adjoint():
 @pytest.mark.parametrize("peer", PEERS)
 def test_runner_checks_and_times_a_peer(peer, tmp_path):
     file = tmp_path / "out" / "results.json"
-    form = EXAMPLE_FORMS[peer]
+    net, form = EXAMPLES[peer]
     code = run.main(
-        ["--quick", "--workloads", "W3", "--batches", "4", "--infer-batches", "2", "--images", "80"]
+        ["--quick", "--workloads", net, "--batches", "4", "--infer-batches", "2", "--images", "80"]
         + ["--threads", "1", "--peers", peer, "--configs", f"{peer}:{form}", "--json", str(file)]
     )
     results = json.loads(file.read_text())
@@ -162,7 +169,7 @@ def test_runner_checks_and_times_a_peer(peer, tmp_path):
     ]
     for r in rows:
         assert set(r) == ROW_KEYS
-        assert (r["peer"], r["config"], r["threads"], r["workload"], r["note"]) == (peer, form, 1, "W3", "")
+        assert (r["peer"], r["config"], r["threads"], r["workload"], r["note"]) == (peer, form, 1, net, "")
         assert 0 < r["min"] <= r["median"] <= r["max"] and r["n"] == 3
     assert code == 0
     assert {"date", "commit", "cpu", "cores", "device", "versions", "settings"} <= set(results)
@@ -185,7 +192,36 @@ def test_absent_peer_gives_a_row_with_the_reason(python, reason, tmp_path, capsy
     assert code == 0
 
 
-@pytest.mark.parametrize("peer", [p for p in PEERS if p.values[0] != "jax"])
+@pytest.mark.parametrize("stop, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_run_keeps_the_rows_of_finished_groups(stop, code, tmp_path, capfd, monkeypatch):
+    file = tmp_path / "results.json"
+    group, before = run.NetBenchmark.group, signal.getsignal(signal.SIGTERM)
+
+    def second_is_interrupted(self, net, mode, batch):
+        group(self, net, mode, batch)
+        if batch == 2:
+            signal.raise_signal(stop)
+
+    monkeypatch.setattr(run.NetBenchmark, "group", second_is_interrupted)
+    got = run.main(
+        ["--quick", "--workloads", "W1", "--modes", "infer", "--infer-batches", "1,2,3", "--images", "20"]
+        + ["--inputs", "gaussian", "--threads", "1", "--peers", "jax", "--python", "jax=/bin/false"]
+        + ["--json", str(file)]
+    )
+    results = json.loads(file.read_text())
+    assert got == code and signal.getsignal(signal.SIGTERM) == before
+    assert [r["batch"] for r in results["rows"]] == [1] and not results["complete"]
+    out, err = capfd.readouterr()
+    assert "inference" in out
+    assert err.splitlines() == [
+        "W1: settling",
+        "W1 infer batch 1",
+        "W1 infer batch 2",
+        f"interrupted: the rows of the finished groups are above and in {file}",
+    ]
+
+
+@pytest.mark.parametrize("peer", [p for p in PEERS if p.values[0] in ops.PEERS])
 def test_operators_agree_with_the_oracle(peer, tmp_path):
     file = tmp_path / "ops.json"
     code = ops.main(
