@@ -12,7 +12,7 @@
 
 #define THREADS 256
 #define WARPS (THREADS / 32)
-#define MIN_BLOCKS 2  // on an SM: up to 128 registers a thread; left to itself the compiler spills to fit more blocks
+#define MIN_BLOCKS 2  // on an SM: 128 registers a thread; else the compiler spills so as to fit more blocks
 #define MAX_ARGS 40
 #define FULL_MASK 0xffffffffu
 
@@ -173,7 +173,7 @@ DEVICE const T* tail_of(const P& p) {
 
 // ---- kernels
 #if defined(SYMCONV_EMULATED)
-#define SYMCONV_ENTRY(entry, Params, Received, the_params)                                     \
+#define SYMCONV_ENTRY(entry, Params, Received, the_params)                                      \
   static void entry##_thread(const EmulatedLaunch& l) {                                         \
     Args args{l.args, static_cast<Fault*>(l.fault), l.step};                                    \
     for (int tile = blockIdx.x; tile < l.tiles; tile += gridDim.x) {                            \
@@ -185,7 +185,7 @@ DEVICE const T* tail_of(const P& p) {
     emulator::Scheduler(l, #entry, entry##_thread).run();                                       \
   }
 #else
-#define SYMCONV_ENTRY(entry, Params, Received, the_params)            \
+#define SYMCONV_ENTRY(entry, Params, Received, the_params)             \
   extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)    \
       entry(const Received p, const Args args, const int tiles) {      \
     for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {     \

@@ -61,6 +61,6 @@ DEVICE T block_reduce(T v, F f, Shared shared, ll offset) {
   if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = v;
   __syncthreads();
   T total = part[0];
-  for (int w = 1; w < WARPS; w++) total = f(total, part[w]);
+  for (int w = 1; w < WARPS; w++) total = f(total, T(part[w]));
   return total;
 }

@@ -399,3 +399,26 @@ struct FillArrayParams {
   long long count;
   long long value;
 };
+
+// conv2d and its gradients on CUDA: ConvParams, the parts that a weight gradient's sum over positions is cut
+// into, and how many threads (32 or 256) add up one of its elements.
+struct ConvTileParams {
+  int n;
+  int c;
+  int h;
+  int w;
+  int k;
+  int r;
+  int s;
+  int p;
+  int q;
+  int stride_h;
+  int stride_w;
+  int top;
+  int left;
+  int dilation_h;
+  int dilation_w;
+  int groups;
+  int parts;
+  int threads;
+};

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases.conv import POOLED
+from cases.conv import LAYERS, POOLED
 from cuda_kernels import run_cuda_kernel
 
 import symconv as sc
 from kernels import oracle
 from symconv.graph import Apply, Kernel, Op, constant
+from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
 from symconv.ops.conv_pool import ConvPool, ConvPoolGrad
 from symconv.ops.conv_pool_kernels import GradTiling, Sizes, grad_tiling
 
@@ -157,3 +158,73 @@ def test_conv_pool_grad_spreads_nan() -> None:
     dy = whole(rng, y.shape)
     dy[0, 1, 1, 0] = np.nan
     check(ConvPoolGrad((2, 2)), x, w, y, argmax, dy)
+
+
+# ---- conv2d and its gradients
+
+
+def dims(*sizes: int) -> tuple[np.ndarray, ...]:
+    return tuple(np.asarray(s, "int64") for s in sizes)
+
+
+# More than one tile of rows, columns and depth; sums in parts; stride and dilation with a common factor.
+LARGE = {
+    "tiles": ((3, 9, 17, 19), (70, 9, 3, 3), {"padding": 1}),
+    "rows": ((1, 130, 5, 5), (133, 130, 1, 1), {}),
+    "parts": ((7, 2, 23, 19), (5, 2, 3, 2), {"padding": (1, 2)}),
+    "common_factor": ((2, 3, 15, 14), (4, 3, 3, 4), {"stride": (4, 6), "dilation": (2, 3), "padding": 5}),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", [*LAYERS, *LARGE])
+def test_convolution_kernels_exact(name: str, dtype: str) -> None:
+    x_shape, w_shape, attributes = {**LAYERS, **LARGE}[name]
+    rng = np.random.default_rng(8)
+    x, w = whole(rng, x_shape, dtype), whole(rng, w_shape, dtype)
+    y = sc.conv2d(sc.tensor(dtype, x_shape), sc.tensor(dtype, w_shape), **attributes)
+    fields = tuple(y.owner.op.attributes().values())
+    dy = whole(rng, y.type.dims, dtype)
+    forms = ("direct", "128x64", "64x64", "32x128") if dtype == "float32" else ("direct", "64x64")
+    for i, names in enumerate(
+        (
+            check(Conv2d(*fields), x, w),
+            check(Conv2dDgrad(*fields), dy, w, *dims(*x_shape[2:]), orders=(1, 2, 0)),
+            check(Conv2dWgrad(*fields), x, dy, *dims(*w_shape[2:]), orders=(2, 0, 1)),
+        )
+    ):
+        kind = ("fprop", "dgrad", "wgrad")[i]
+        assert all(any(kind in n and form in n for n in names) for form in forms)
+
+
+def test_weight_gradient_in_parts() -> None:
+    x, w, attributes = LARGE["parts"]
+    y = sc.conv2d(sc.tensor("float32", x), sc.tensor("float32", w), **attributes)
+    fields = tuple(y.owner.op.attributes().values())
+    node = node_of(Conv2dWgrad(*fields), (np.zeros(x, "f4"), np.zeros(y.type.dims, "f4"), *dims(*w[2:])))
+    launches = {k.name: k.launch(node) for k in able(node)}
+    assert launches["implicit_wgrad_64x64_f32"].then is not None
+    assert launches["direct_wgrad_f32"].then is None
+
+
+def test_convolution_spreads_nan() -> None:
+    rng = np.random.default_rng(9)
+    x, w = whole(rng, (2, 3, 9, 8)), whole(rng, (5, 3, 3, 3))
+    x[1, 2, 4, 4] = np.nan
+    check(Conv2d(padding=(1, 1, 1, 1)), x, w)
+    dy = whole(rng, (2, 5, 7, 6))
+    dy[0, 3, 0, 5] = np.nan
+    check(Conv2dDgrad(), dy, w, *dims(9, 8))
+    check(Conv2dWgrad(), whole(rng, (2, 3, 9, 8)), dy, *dims(3, 3))
+
+
+def test_selection_by_size() -> None:
+    def chosen(op: Op, *shapes: tuple[int, ...]) -> str:
+        node = op.make(*(sc.tensor("float32", s) if len(s) == 4 else constant(s[0], "int64") for s in shapes))
+        return next(k.name for k in node.op.kernels if k.device == "cuda" and k.supports(node) is None)
+
+    pad = Conv2d(padding=(1, 1, 1, 1))
+    assert chosen(pad, (128, 128, 28, 28), (128, 128, 3, 3)) == "implicit_fprop_128x64_f32"
+    assert chosen(pad, (64, 3, 28, 28), (20, 3, 3, 3)) == "implicit_fprop_32x128_f32"
+    depthwise = Conv2d(padding=(1, 1, 1, 1), groups=64)
+    assert chosen(depthwise, (16, 64, 28, 28), (64, 1, 3, 3)) == "direct_fprop_f32"

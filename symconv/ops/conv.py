@@ -14,6 +14,7 @@ import numpy as np
 from symconv.errors import DTypeError, ShapeError
 from symconv.graph import Apply, Kernel, Launch, Op, TensorType, Variable, op_error
 from symconv.graph.params import pack
+from symconv.ops.conv_kernels import geometry, on_cuda_kernels
 from symconv.ops.operands import as_dim, as_operands, static_dim
 from symconv.ops.shape import shape_of, symbolic_shape
 from symconv.ops.window import Padding, Pair, conv_output_size, normalize_padding, pair, windows_of
@@ -292,29 +293,9 @@ def conv2d_wgrad(op: _Convolution, x: Variable, dy: Variable, like: Variable) ->
 LANES = 8  # of an AVX2 vector; the rule below need not be exact for others
 
 
-def _geometry(node: Apply) -> dict[str, Any]:
-    """The fields of ConvParams, whichever of the three ops the node is."""
-    op = node.op
-    assert isinstance(op, _Convolution)
-    out = node.out.type.shape
-    shapes = [v.type.shape for v in node.inputs[:2]]
-    if isinstance(op, Conv2d):
-        x, w, y = shapes[0], shapes[1], out
-    elif isinstance(op, Conv2dDgrad):
-        x, w, y = out, shapes[1], shapes[0]
-    else:
-        x, w, y = shapes[0], out, shapes[1]
-    top, _, left, _ = op.padding
-    (n, c, h, w_), (k, _, r, s), (_, _, p, q) = x, w, y
-    return dict(
-        itemsize=node.out.type.itemsize, n=n, c=c, h=h, w=w_, k=k, r=r, s=s, p=p, q=q,
-        stride_h=op.stride[0], stride_w=op.stride[1], top=top, left=left,
-        dilation_h=op.dilation[0], dilation_w=op.dilation[1], groups=op.groups,
-    )  # fmt: skip
-
-
 def _launch(node: Apply) -> Launch:
-    return Launch(pack("ConvParams", **_geometry(node)))
+    fields: dict[str, Any] = geometry(node)
+    return Launch(pack("ConvParams", itemsize=node.out.type.itemsize, **fields))
 
 
 def _filled(n: int) -> float:
@@ -323,7 +304,7 @@ def _filled(n: int) -> float:
 
 
 def _supports_channels(node: Apply) -> str | None:
-    g = _geometry(node)
+    g = geometry(node)
     if not g["c"] or not g["k"]:
         return "no channels"
     dgrad = isinstance(node.op, Conv2dDgrad)
@@ -338,7 +319,7 @@ def _supports_channels(node: Apply) -> str | None:
 
 
 def _supports_rows(node: Apply) -> str | None:
-    g = _geometry(node)
+    g = geometry(node)
     return None if g["c"] and g["k"] else "no channels"
 
 
@@ -350,3 +331,4 @@ for _op, _kind, _files in (
     for _form, _file, _supports in zip(("channels", "rows"), _files, (_supports_channels, _supports_rows)):
         _name = f"direct_{_form}_{_kind}"
         _op.kernels.append(Kernel(_name, "cpu", f"csrc/kernels/{_file}.cpp", _name, _supports, _launch))
+    _op.kernels += on_cuda_kernels(_kind)
