@@ -46,6 +46,21 @@ struct BatchNormParams {
   double eps;
 };
 
+// Batch normalisation on CUDA: blocks take `width` channels and one of `slices` of their elements. Where the axes
+// of the channels do not lie side by side, x has ndim axes of these shapes, those with their bit in `kept` being
+// the channels', and outer is 1, inner the number of places; otherwise ndim is 0.
+struct BatchNormSliceParams {
+  long long outer;
+  long long c;
+  long long inner;
+  double eps;
+  int width;
+  int slices;
+  int ndim;
+  int kept;
+  long long shape[8];
+};
+
 // y[o, c, i] = sum of x[o, j, i] for j = c - before ... c + after, cut off at both ends.
 struct WindowSumParams {
   long long outer;
@@ -69,6 +84,28 @@ struct DropoutParams {
   long long stream;
   double factor;
   int threshold;
+};
+
+// Draws on CUDA: RandomParams, and the number of the output among the kernel's arrays.
+struct RandomDrawParams {
+  long long n;
+  long long seed;
+  long long stream;
+  int out;
+  int unused;
+};
+
+// random_permutation on CUDA: RandomDrawParams, and in the merging stages the runs of `width` that are sorted before
+// stage `stage`, which writes the result if it is the last.
+struct PermutationParams {
+  long long n;
+  long long seed;
+  long long stream;
+  long long width;
+  int out;
+  int stage;
+  int last;
+  int unused;
 };
 
 // conv_pool and conv_pool_grad: x [n, c, h, w] with (top, bottom, left, right) of zeros around it, weights

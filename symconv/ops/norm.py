@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from symconv.errors import ArgumentError, DTypeError, ShapeError
-from symconv.graph import Apply, Launch, Op, TensorType, Variable, op_error
+from symconv.graph import Apply, Launch, Op, TensorType, Variable, blocks, op_error
 from symconv.graph.params import pack
 from symconv.ops import elementwise as ew
 from symconv.ops.float_kernels import both_dtypes
+from symconv.ops.norm_cuda import Layout, batch_norm_on_cuda
 from symconv.ops.operands import as_operands, normalize_axes, normalize_axis
 from symconv.ops.reduce import reduce_sum
 from symconv.ops.shape import broadcast_like, dims_of, reshape
@@ -102,7 +103,7 @@ def _stretch(v: Variable, x: Variable, axes: tuple[int, ...]) -> Variable:
     return reshape(v, [1 if i in axes else d for i, d in enumerate(dims_of(x))])
 
 
-def _layout(node: Apply) -> tuple[int, int, int] | None:
+def _layout(node: Apply) -> Layout | None:
     """x as (outer, channels, inner) where the axes that are kept lie side by side, else None."""
     op: Any = node.op
     shape: Any = node.out.type.shape
@@ -123,6 +124,10 @@ def _launch(node: Apply) -> Launch:
     op: Any = node.op
     outer, c, inner = _layout(node) or (0, 0, 0)
     return Launch(pack("BatchNormParams", outer=outer, c=c, inner=inner, eps=op.eps))
+
+
+def _window_tiles(node: Apply) -> int:
+    return blocks(node.out.type.size)
 
 
 def _launch_window(node: Apply) -> Launch:
@@ -181,7 +186,10 @@ class BatchNorm(_OverBatch):
     eps: float = 1e-5
     name = "batch_norm"
     operands = ("x", "gamma", "beta")
-    kernels = both_dtypes("batch_norm", "norm", _launch, ((0, 0),), _refuse_apart)
+    kernels = [
+        *both_dtypes("batch_norm", "norm", _launch, ((0, 0),), _refuse_apart),
+        *batch_norm_on_cuda("batch_norm", ((0, 0),)),
+    ]
 
     def infer(self, x: Variable, gamma: Variable, beta: Variable) -> tuple[TensorType, ...]:
         c = self.channels((x, gamma, beta), x, (gamma, beta))
@@ -232,7 +240,10 @@ class BatchNormGrad(_OverBatch):
     eps: float = 1e-5
     name = "batch_norm_grad"
     operands = ("dy", "x", "gamma", "mean", "var")
-    kernels = both_dtypes("batch_norm_grad", "norm", _launch, ((0, 0), (0, 1)), _refuse_apart)
+    kernels = [
+        *both_dtypes("batch_norm_grad", "norm", _launch, ((0, 0), (0, 1)), _refuse_apart),
+        *batch_norm_on_cuda("batch_norm_grad", ((0, 0), (0, 1))),
+    ]
 
     def infer(self, *inputs: Variable) -> tuple[TensorType, ...]:
         dy, x, gamma, mean, var = inputs
@@ -344,7 +355,7 @@ class WindowSum(Op):
     after: int
     name = "window_sum"
     operands = ("x",)
-    kernels = both_dtypes("window_sum", "norm", _launch_window)
+    kernels = both_dtypes("window_sum", "norm", _launch_window, tiles=_window_tiles)
 
     def infer(self, x: Variable) -> TensorType:
         return x.type
