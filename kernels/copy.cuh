@@ -36,34 +36,27 @@ DEVICE bool fits_unit(P p) {
 #endif
 }
 
-// Unit `to` from unit `from`, n elements each.
+// Unit `to` of the output from unit `from` of an input, n elements each.
 template <class E>
-DEVICE void move_elements(const MoveParams& p, const Args& args, ll from, ll to, int n) {
-  Global<const E> in = args.get<const E>(p.source);
-  Global<E> out = args.get<E>(p.output);
+DEVICE void move_elements(const Args& args, int source, int output, ll from, ll to, int n) {
+  Global<const E> in = args.get<const E>(source);
+  Global<E> out = args.get<E>(output);
   for (int j = 0; j < n; j++) {
     E v = in[from * n + j];
     out[to * n + j] = v;
   }
 }
 
-// Arrays that are not aligned to units of U are moved element by element.
-template <class U>
-DEVICE void move_misaligned(const MoveParams& p, const Args& args, ll first, ll in_at, ll out_at) {
-  int n = static_cast<int>(sizeof(U)) / p.itemsize;
-  for (int k = 0; k < p.per; k++) {
-    ll i = first + k * THREADS, from = in_at, to = out_at;
-    if (i >= p.count) return;
-    place_unit(p, i, from, to);
-    if (p.itemsize == 1)
-      move_elements<unsigned char>(p, args, from, to, n);
-    else if (p.itemsize == 2)
-      move_elements<unsigned short>(p, args, from, to, n);
-    else if (p.itemsize == 4)
-      move_elements<unsigned>(p, args, from, to, n);
-    else
-      move_elements<unsigned long long>(p, args, from, to, n);
-  }
+// The same for elements of itemsize bytes: what is done where the arrays are not aligned to units.
+DEVICE void move_unit(const Args& args, int source, int output, ll from, ll to, int itemsize, int n) {
+  if (itemsize == 1)
+    move_elements<unsigned char>(args, source, output, from, to, n);
+  else if (itemsize == 2)
+    move_elements<unsigned short>(args, source, output, from, to, n);
+  else if (itemsize == 4)
+    move_elements<unsigned>(args, source, output, from, to, n);
+  else
+    move_elements<unsigned long long>(args, source, output, from, to, n);
 }
 
 // Tile `tile` of a piece in units of U: THREADS * p.per of them.
@@ -76,7 +69,12 @@ DEVICE void move_units(const MoveParams& p, const Args& args, int tile) {
   Global<U> out = args.get<U>(p.output);
   ll first = static_cast<ll>(tile) * THREADS * p.per + threadIdx.x;
   if (static_cast<int>(sizeof(U)) > p.itemsize && !(fits_unit<U>(in) && fits_unit<U>(out))) {
-    move_misaligned<U>(p, args, first, in_at, out_at);
+    for (int k = 0; k < p.per; k++) {
+      ll i = first + k * THREADS, from = in_at, to = out_at;
+      if (i >= p.count) return;
+      place_unit(p, i, from, to);
+      move_unit(args, p.source, p.output, from, to, p.itemsize, static_cast<int>(sizeof(U)) / p.itemsize);
+    }
   } else if (p.per == 1) {
     if (first >= p.count) return;
     place_unit(p, first, in_at, out_at);

@@ -10,3 +10,9 @@ DEVICE ll divide(ll i, ll n, int multiplier, int shift) {
   unsigned u = static_cast<unsigned>(i);
   return (__umulhi(u, static_cast<unsigned>(multiplier)) + u) >> shift;
 }
+
+// i / n for a length that only the kernel knows: in 32 bits, at a third of the cost, where both fit.
+DEVICE ll quotient(ll i, ll n) {
+  if (((i | n) >> 31) == 0) return static_cast<unsigned>(i) / static_cast<unsigned>(n);
+  return i / n;
+}

@@ -458,4 +458,29 @@ struct ConvTileParams {
   int groups;
   int parts;
   int threads;
+
+// gather and scatter on CUDA: x [outer, size, inner], y [outer, picked, inner] in units of one or more elements, size
+// being the product of the n_index extents. Index array k, input first_index + k of the op, has index_stride[8 k + d]
+// along dimension d of the shape that all of them broadcast to; dense: all have that shape. per: units of a thread.
+// A scatter copies copy_bytes of x in copy_tiles tiles, and in each of its launches writes the places first to last - 1.
+struct PickParams {
+  int first_index;
+  int n_index;
+  int ndim;
+  int dense;
+  int itemsize;
+  int per;
+  int output;
+  int copy_tiles;
+  long long outer;
+  long long size;
+  long long inner;
+  long long picked;
+  long long copy_bytes;
+  long long first;
+  long long last;
+  long long shape[8];
+  long long extent[8];
+  int index_dtype[8];
+  long long index_stride[64];
 };

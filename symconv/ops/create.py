@@ -12,9 +12,9 @@ from symconv.config import config
 from symconv.errors import DTypeError, IndexRangeError, ShapeError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable, constant, op_error, promote
 from symconv.graph.types import DTYPES, FLOATS
-from symconv.ops.index_kernels import ARANGE, EYE, ONE_HOT
 from symconv.ops.operands import as_dim, as_dims, as_variable, is_scalar, static_dim
 from symconv.ops.operands import cast as _cast
+from symconv.ops.pick_cuda import ARANGES, EYES, ONE_HOTS
 from symconv.ops.shape import BroadcastTo, ShapeOf, dims_of
 
 
@@ -96,7 +96,7 @@ class Arange(Op):
     """out[i] = start + i * step for i < length; inputs start, step (of the dtype of out), length."""
 
     name = "arange"
-    kernels = [ARANGE]
+    kernels = ARANGES
     operands = ("start", "step", "length")
 
     def infer(self, start: Variable, step: Variable, length: Variable) -> TensorType:
@@ -186,7 +186,7 @@ class Eye(Op):
     k: int = 0
     dtype: str = "float32"
     name = "eye"
-    kernels = [EYE]
+    kernels = EYES
     operands = ("n", "m")
 
     def infer(self, n: Variable, m: Variable) -> TensorType:
@@ -216,7 +216,7 @@ class OneHot(Op):
 
     dtype: str = "float32"
     name = "one_hot"
-    kernels = [ONE_HOT]
+    kernels = ONE_HOTS
     operands = ("labels", "n")
 
     def infer(self, labels: Variable, n: Variable) -> TensorType:

@@ -12,8 +12,8 @@ from symconv.errors import DTypeError, IndexRangeError, ShapeError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable, broadcast_shapes, op_error
 from symconv.graph.types import FLOATS
 from symconv.ops.create import arange, is_iota, zeros_like
-from symconv.ops.index_kernels import GATHER, SCATTER
 from symconv.ops.operands import as_variable, normalize_axis
+from symconv.ops.pick_cuda import GATHERS, SCATTERS
 from symconv.ops.shape import dims_of, reshape
 
 
@@ -76,7 +76,7 @@ class AdvancedIndex(_Indexed):
 
     axis: int = 0
     name = "gather"
-    kernels = [GATHER]
+    kernels = GATHERS
     operands = ("x",)
 
     def infer(self, x: Variable, *indices: Variable) -> TensorType:
@@ -108,7 +108,7 @@ class Scatter(_Indexed):
     axis: int = 0
     add: bool = False
     name = "scatter"
-    kernels = [SCATTER]
+    kernels = SCATTERS
     operands = ("x", "y")
 
     def infer(self, x: Variable, y: Variable, *indices: Variable) -> TensorType:

@@ -31,7 +31,7 @@ def unit_of(piece: Piece, itemsize: int) -> int:
 
 
 def transposed_axes(axes: Axes) -> tuple[int, int] | None:
-    """(rows, cols): the input is dense along rows, the output along cols. None: one axis is both, or short."""
+    """(rows, cols): the input is dense along rows, the output along cols; None if that is one, or short."""
     if len(axes) < 2 or axes[-1][2] != 1 or axes[-1][1] in (0, 1):
         return None
     rows = next((d for d, (_, a, _) in enumerate(axes) if a == 1), None)

@@ -16,9 +16,9 @@ from symconv.errors import IndexRangeError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable, View, constant, op_error
 from symconv.ops.create import zeros_like
 from symconv.ops.index_kernels import Piece, Start, dense_strides, identity, sizes
-from symconv.ops.index_kernels import slice_bound_kernel as bound_kernel
 from symconv.ops.move_cuda import pieces_kernels
 from symconv.ops.operands import static_dim
+from symconv.ops.pick_cuda import slice_bound_kernels as bound_kernels
 from symconv.ops.shape import shape_of
 
 FIRST, LAST = -(2**63), 2**63 - 1  # stand for an open bound; clipping brings them to the end meant
@@ -55,7 +55,7 @@ class SliceStart(_ScalarOp):
 
     step: int = 1
     name = "slice_start"
-    kernels = [bound_kernel("slice_start", 0)]
+    kernels = bound_kernels("slice_start", 0)
     operands = ("start", "dim")
 
     def reference(self, start: np.ndarray, dim: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ class SliceLength(_ScalarOp):
 
     step: int = 1
     name = "slice_length"
-    kernels = [bound_kernel("slice_length", 1)]
+    kernels = bound_kernels("slice_length", 1)
     operands = ("start", "stop", "dim")
 
     def reference(self, start: np.ndarray, stop: np.ndarray, dim: np.ndarray) -> np.ndarray:
@@ -82,7 +82,7 @@ class IndexStart(_ScalarOp):
 
     axis: int = 0
     name = "index"
-    kernels = [bound_kernel("index", 2)]
+    kernels = bound_kernels("index", 2)
     operands = ("i", "dim")
 
     def infer(self, i: Variable, dim: Variable) -> TensorType:
