@@ -458,6 +458,7 @@ struct ConvTileParams {
   int groups;
   int parts;
   int threads;
+};
 
 // gather and scatter on CUDA: x [outer, size, inner], y [outer, picked, inner] in units of one or more elements, size
 // being the product of the n_index extents. Index array k, input first_index + k of the op, has index_stride[8 k + d]
