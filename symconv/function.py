@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from symconv.backends.executable import Executable, Progress, compile_graph
+from symconv.backends.gpu.interop import DeviceArray, is_on_device, take
 from symconv.backends.reference import evaluate, first_nonfinite
 from symconv.config import config
 from symconv.device import resolve_device
-from symconv.errors import DTypeError, GraphError, ShapeError
+from symconv.errors import DeviceError, DTypeError, GraphError, ShapeError
 from symconv.graph import Constant, SharedVariable, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.printing import debugprint
@@ -231,6 +232,23 @@ class Function:
         with self._lock:
             return self._pack(self._executable(arrays).run(arrays))
 
+    def on_device(self, *args: Any, **kwargs: Any) -> Any:
+        """A call whose outputs stay in device memory (symconv.backends.gpu.interop.DeviceArray).
+
+        They share their memory with CuPy and PyTorch by __cuda_array_interface__ and DLPack. Arguments that
+        have that interface are used where they lie, here and in ordinary calls. Raises DeviceError on other
+        devices.
+        """
+        arrays = self._bind(args, kwargs)
+        with self._lock:
+            executable = self._executable(arrays)
+            run = getattr(executable, "run_on_device", None)
+            if run is None:
+                raise DeviceError(
+                    f"{self!r}: outputs stay on the device only with device 'cuda' or 'emulated'"
+                )
+            return self._pack(run(arrays))
+
     def loop(self, n: int, *args: Any, progress: Progress | None = None) -> Any:
         """n calls with the same arguments in one run; outputs are stacked along a new first axis."""
         if n < 0:
@@ -326,12 +344,10 @@ class Function:
     def _convert(self, variable: Variable, value: Any, lead: int = 0) -> np.ndarray:
         """`value` as a C-contiguous array of the variable's dtype; `lead` extra axes come first."""
         type_ = variable.type
-        try:
-            array = np.asarray(value)
-        except ValueError as error:
-            raise ShapeError(f"argument {variable!r}: {error}") from None
-        if array.dtype != type_.dtype:
-            array = self._cast_argument(variable, value, array)
+        if self.device in ("cuda", "emulated") and is_on_device(value):
+            array: Any = take(value, self._runtime(), f"argument {variable!r}", type_.dtype)
+        else:
+            array = self._as_numpy(variable, value)
         shape = array.shape[lead:]
         if array.ndim - lead != type_.ndim or any(
             d is not None and d != s for d, s in zip(type_.shape, shape)
@@ -340,6 +356,8 @@ class Function:
                 f"argument {variable!r} from {variable.origin}: expected {type_}, "
                 f"got {array.dtype}{list(shape)}"
             )
+        if isinstance(array, DeviceArray):
+            return array  # type: ignore[return-value]
         if config.check_data and type_.is_float and not np.isfinite(array).all():
             at = np.unravel_index(int(np.argmax(~np.isfinite(array))), array.shape)
             from symconv.errors import NonFiniteError
@@ -348,6 +366,18 @@ class Function:
                 f"argument {variable!r}: {array[at]} at index {[int(i) for i in at]} (check_data is on)"
             )
         return array if array.flags.c_contiguous else np.ascontiguousarray(array).reshape(array.shape)
+
+    def _runtime(self) -> Any:
+        from symconv.backends.gpu.executable import runtime_of  # needs the device
+
+        return runtime_of(self.device)
+
+    def _as_numpy(self, variable: Variable, value: Any) -> np.ndarray:
+        try:
+            array = np.asarray(value)
+        except (ValueError, TypeError) as error:
+            raise ShapeError(f"argument {variable!r}: {error}") from None
+        return array if array.dtype == variable.dtype else self._cast_argument(variable, value, array)
 
     def _cast_argument(self, variable: Variable, value: Any, array: np.ndarray) -> np.ndarray:
         target = np.dtype(variable.dtype)

@@ -21,7 +21,7 @@ from symconv import device
 from symconv.backends.gpu import cuda, executable
 from symconv.backends.gpu.emulator import Arg, Launch, entry_of
 from symconv.config import config
-from symconv.errors import CompileError, DeviceError, ExecutionError, MemoryLimitError
+from symconv.errors import DeviceError, ExecutionError, MemoryLimitError
 
 pytestmark = pytest.mark.usefixtures("cxx")
 
@@ -269,17 +269,3 @@ def test_no_driver_no_cupy_old_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DeviceError, match="needs CuPy"):
         device.resolve_device("cuda")
     device.cuda_error.cache_clear()
-
-
-def test_compile_errors_carry_the_log_and_who_asked() -> None:
-    nvrtc = pytest.importorskip("symconv.backends.gpu.nvrtc")
-    try:
-        nvrtc.library()
-    except DeviceError as error:
-        pytest.skip(str(error))
-    from symconv.plan.gpu import Source
-
-    with pytest.raises(
-        CompileError, match=r"(?s)sm_90, which conv2d from net.py:3 asked for:.*generated.cu\(2\).*nonsense"
-    ):
-        nvrtc.compile_source(Source(code='#include "common.cuh"\nnonsense x;\n'), 90, "conv2d from net.py:3")

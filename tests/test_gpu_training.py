@@ -1,4 +1,4 @@
-"""Training steps of the book's nets on CUDA kernels, in the emulator: the same costs and weights as on the CPU."""
+"""Training steps of the book's nets on emulated CUDA kernels: the same costs and weights as on the CPU."""
 
 from __future__ import annotations
 

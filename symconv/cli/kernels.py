@@ -10,6 +10,8 @@ from typing import Any
 
 from symconv.errors import ArgumentError
 from symconv.graph import DTYPES, Kernel, Op, TensorType, Variable, constant
+from symconv.graph.params import kernel_dir
+from symconv.plan.gpu import Source
 from symconv.plan.select import select
 
 
@@ -27,6 +29,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="an attribute of the op"
     )
     parser.add_argument("--device", choices=["cpu", "cuda"], help="only this device's (default: both)")
+    parser.add_argument(
+        "--resources", action="store_true", help="compile all CUDA kernels: registers, shared memory, spills"
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -49,6 +54,9 @@ def catalogue(device: str | None = None) -> dict[tuple[str, str, str], list[str]
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.resources:
+        print("\n".join(resource_table()))
+        return 0
     if arguments.op is None:
         rows = catalogue(arguments.device)
         width = max(len(name) for _, name, _ in rows)
@@ -63,6 +71,20 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"  {device:<5} {name}: refused, {reason}")
         print(f"  {device:<5} {_chosen(choice.kernel, node)}")
     return 0
+
+
+def resource_table() -> list[str]:
+    """A Markdown table of what every CUDA kernel takes, for each architecture that we compile for."""
+    from symconv.backends.gpu.nvrtc import ARCHITECTURES, compile_source, resources
+
+    heads = " | ".join(f"sm_{a}" for a in ARCHITECTURES)
+    lines = [f"| kernel | file | {heads} |", "|---|---|" + "---|" * len(ARCHITECTURES)]
+    for path in sorted(kernel_dir().glob("*.cu")):
+        logs = [resources(compile_source(Source(path.name), a)[1]) for a in ARCHITECTURES]
+        for entry in sorted(logs[-1]):
+            cells = [str(log[entry]) if entry in log else "-" for log in logs]
+            lines.append(f"| {entry} | {path.name} | {' | '.join(cells)} |")
+    return lines
 
 
 def _chosen(kernel: Kernel | None, node: Variable) -> str:

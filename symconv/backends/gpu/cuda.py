@@ -76,6 +76,12 @@ class CudaRuntime:
                 f"the GPU failed: {error}\n  hint: device 'emulated' names the kernel and its line"
             ) from None
 
+    def follow_caller(self) -> None:
+        self.stream.wait_event(self.cupy.cuda.get_current_stream().record())
+
+    def lead_caller(self) -> None:
+        self.cupy.cuda.get_current_stream().wait_event(self.stream.record())
+
     # ---- kernels
 
     def args_row(self, args: Sequence[Array], fault: int, step: int) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from symconv.backends.executable import Progress
+from symconv.backends.gpu.interop import DeviceArray
 from symconv.backends.gpu.persistent import all_launches, persistent_source
 from symconv.backends.gpu.runtime import FAULT, Array, Memory, Runtime, Work
 from symconv.backends.reference import run_reference
@@ -252,25 +253,33 @@ class GpuExecutable:
 
     # ---- running
 
-    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return [a[0] for a in self._execute(1, [a[None] for a in inputs], True, None)]
+    def run(self, inputs: Sequence[Any]) -> list[np.ndarray]:
+        return [a.numpy()[0] for a in self._execute(1, inputs, False, None)]
+
+    def run_on_device(self, inputs: Sequence[Any]) -> list[DeviceArray]:
+        """The outputs as arrays in device memory, each in memory of its own."""
+        return [a[0] for a in self._execute(1, inputs, False, None, keep=True)]
 
     def run_many(
-        self, n: int, inputs: Sequence[np.ndarray], mapped: bool, progress: Progress | None = None
+        self, n: int, inputs: Sequence[Any], mapped: bool, progress: Progress | None = None
     ) -> list[np.ndarray]:
         if n == 0:
             return [np.empty((0, *v.type.dims), v.dtype) for v in self.graph.outputs]
-        return self._execute(n, [a if mapped else a[None] for a in inputs], mapped, progress)
+        return [a.numpy() for a in self._execute(n, inputs, mapped, progress)]
 
     def _execute(
-        self, n: int, inputs: Sequence[np.ndarray], mapped: bool, progress: Progress | None
-    ) -> list[np.ndarray]:
+        self, n: int, inputs: Sequence[Any], mapped: bool, progress: Progress | None, keep: bool = False
+    ) -> list[DeviceArray]:
+        """Stacked outputs in device memory; without `keep`, in memory that the next run takes again."""
         runtime = self.runtime
+        outputs = self._outputs(n, keep)
+        shares = keep or any(isinstance(a, DeviceArray) for a in inputs)
+        if shares:
+            runtime.follow_caller()
         addresses = self._bring_states()
         if addresses != self._state_addresses or not hasattr(self, "_launch"):
             self._state_addresses = addresses
             self._launch = self._compile()
-        outputs = [np.empty((n, *v.type.dims), v.dtype) for v in self.graph.outputs]
         self._place(inputs, outputs, mapped)
         done = 0
         try:
@@ -287,22 +296,35 @@ class GpuExecutable:
                 value = self.shared[i].mirror
                 assert isinstance(value, DeviceValue)
                 value.device_newer = True
-        for slot, array in enumerate(outputs):
-            if array.nbytes:
-                runtime.download(self._io["output", slot].address, array)
+        if shares:
+            runtime.lead_caller()
         return outputs
 
-    def _place(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], mapped: bool) -> None:
+    def _outputs(self, n: int, keep: bool) -> list[DeviceArray]:
+        arrays = []
+        for slot, v in enumerate(self.graph.outputs):
+            nbytes = n * v.type.nbytes
+            if keep:
+                memory = self.runtime.allocate(max(nbytes, 1), f"output {slot}")
+            else:
+                memory = self._io_memory("output", slot, nbytes)
+            arrays.append(DeviceArray(memory.address, (n, *v.type.dims), v.dtype, memory, self.runtime))
+        return arrays
+
+    def _place(self, inputs: Sequence[Any], outputs: Sequence[DeviceArray], mapped: bool) -> None:
         """Upload the inputs, and the addresses of all that moves."""
         words, strides = np.zeros((2, self.program.moving), np.int64)
         for k, number in enumerate(self.program.words[: self.program.moving]):
             b = self.plan.buffers[number]
-            array = np.ascontiguousarray(inputs[b.slot]) if b.kind == "input" else outputs[b.slot]
-            memory = self._io_memory(b.kind, b.slot, array.nbytes)
-            words[k] = memory.address
+            array = inputs[b.slot] if b.kind == "input" else outputs[b.slot]
             strides[k] = b.type.nbytes if b.kind == "output" or mapped else 0
-            if b.kind == "input" and array.nbytes:
-                self.runtime.upload(memory.address, array)
+            if isinstance(array, DeviceArray):
+                words[k] = array.address
+                continue
+            array = np.ascontiguousarray(array)
+            words[k] = self._io_memory("input", b.slot, array.nbytes).address
+            if array.nbytes:
+                self.runtime.upload(int(words[k]), array)
         if len(words):
             self.runtime.upload(self._words.address, words)
             self.runtime.upload(self._strides.address, strides)

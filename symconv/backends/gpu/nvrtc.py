@@ -32,6 +32,14 @@ class Resources:
     spill_stores: int
     spill_loads: int
 
+    def __str__(self) -> str:
+        extra = "".join(
+            f", {n} bytes {what}"
+            for n, what in ((self.shared, "shared"), (self.stack, "stack"), (self.spill_stores, "spilled"))
+            if n
+        )
+        return f"{self.registers} registers{extra}"
+
 
 def _candidates() -> list[str]:
     names = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"]

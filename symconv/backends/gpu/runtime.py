@@ -90,6 +90,14 @@ class Runtime(Protocol):
         """One call that does what `launch` does, as a graph where the device has graphs."""
         ...
 
+    def follow_caller(self) -> None:
+        """Later work waits for what the caller's current stream has been given so far."""
+        ...
+
+    def lead_caller(self) -> None:
+        """Later work of the caller's current stream waits for ours."""
+        ...
+
     def wait(self) -> None:
         """Until all launches are done. Raises what went wrong in them."""
         ...
