@@ -485,3 +485,26 @@ struct PickParams {
   int index_dtype[8];
   long long index_stride[64];
 };
+
+// Pooling on CUDA: PoolParams, whether a warp shares a window, and how many rows of the image a tile of the
+// gradient has, with room for how many windows.
+struct PoolTileParams {
+  int h;
+  int w;
+  int p;
+  int q;
+  int window_h;
+  int window_w;
+  int stride_h;
+  int stride_w;
+  int top;
+  int bottom;
+  int left;
+  int right;
+  int mode;
+  int by_warp;
+  int rows;
+  int windows;
+  long long planes;
+  double exponent;
+};

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cases.conv import LAYERS, POOLED
+from cases.pool import ROWS
 from cuda_kernels import run_cuda_kernel
 
 import symconv as sc
@@ -14,6 +15,7 @@ from symconv.graph import Apply, Kernel, Op, constant
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
 from symconv.ops.conv_pool import ConvPool, ConvPoolGrad
 from symconv.ops.conv_pool_kernels import GradTiling, Sizes, grad_tiling
+from symconv.ops.pool import AvgPool2d, AvgPool2dGrad, LpPool2d, MaxPool2d, MaxPool2dGrad, MaxPool2dPick
 
 pytestmark = pytest.mark.usefixtures("cxx")
 BETTER = "estimated faster"  # how a refusal ends that is a matter of speed
@@ -228,3 +230,66 @@ def test_selection_by_size() -> None:
     assert chosen(pad, (64, 3, 28, 28), (20, 3, 3, 3)) == "implicit_fprop_32x128_f32"
     depthwise = Conv2d(padding=(1, 1, 1, 1), groups=64)
     assert chosen(depthwise, (16, 64, 28, 28), (64, 1, 3, 3)) == "direct_fprop_f32"
+
+
+# ---- pooling
+
+# Windows that a warp shares, whole images, more rows than a tile of the gradient holds, more windows.
+WINDOWS = {
+    "by_warp": ((2, 2, 13, 12), (9, 8), {"stride": (2, 3), "padding": (3, 2)}),
+    "bands": ((1, 2, 50, 110), 3, {"stride": 1, "padding": 1}),
+    "many_windows": ((1, 1, 2, 2100), (2, 3), {"stride": 1, "padding": 1}),
+}
+
+
+INTEGERS = [
+    (name, t) for name in ("padding", "by_warp") for t in ("int8", "uint8", "int16", "int32", "int64")
+]
+
+
+@pytest.mark.parametrize(
+    "name, dtype", [(n, t) for n in (*ROWS, *WINDOWS) for t in ("float32", "float64")] + INTEGERS
+)
+def test_pooling_kernels(name: str, dtype: str) -> None:
+    shape, window, attributes = {**ROWS, **WINDOWS}[name]
+    rng = np.random.default_rng(10)
+    x, v = (rng.integers(0, 7, shape).astype(dtype) for _ in range(2))
+    pooled = sc.max_pool2d(sc.tensor(dtype, shape), window, **attributes)
+    fields = tuple(pooled.owner.op.attributes().values())
+    dy = rng.integers(0, 4, pooled.type.dims).astype(dtype)
+    check(MaxPool2d(*fields), x)
+    names = check(MaxPool2dGrad(*fields), x, dy)
+    assert len(names) == (1 if name == "many_windows" else 2)
+    check(MaxPool2dPick(*fields), x, v, orders=(1,))
+    if x.dtype.kind != "f":
+        return
+    check(AvgPool2d(*fields, "sum"), x, orders=(2,))
+    check(AvgPool2dGrad(*fields, "sum"), dy, *dims(*shape[2:]))
+    for mode in ("padded", "mean"):
+        check(AvgPool2d(*fields, mode), x, exact=False, orders=(1,))
+        check(AvgPool2dGrad(*fields, mode), dy, *dims(*shape[2:]), exact=False)
+    for exponent in (1.0, 2.0, 3.5):
+        check(LpPool2d(*fields, exponent), x, exact=False)
+
+
+@pytest.mark.parametrize("window", [(2, 2), (3, 3), (8, 9)])
+def test_max_pooling_of_nan_and_inf(window: tuple[int, int]) -> None:
+    rng = np.random.default_rng(11)
+    x = rng.choice([np.nan, -np.inf, np.inf, 1, 2], p=[0.02, 0.9, 0.02, 0.03, 0.03], size=(2, 3, 9, 11))
+    x = x.astype("float32")
+    for stride in ((2, 2), (1, 2)):
+        fields = (window, stride, (1, 1, 0, 1))
+        pooled = MaxPool2d(*fields).reference(x)
+        assert np.isnan(pooled).any() and (window == (8, 9) or np.isneginf(pooled).any())
+        check(MaxPool2d(*fields), x)
+        check(MaxPool2dGrad(*fields), x, whole(rng, pooled.shape))
+        check(MaxPool2dPick(*fields), x, whole(rng, x.shape))
+
+
+def test_global_pooling() -> None:
+    rng = np.random.default_rng(12)
+    x = whole(rng, (3, 2, 11, 13))
+    for op in (MaxPool2d((0, 0)), AvgPool2d((0, 0), mode="sum")):
+        check(op, x)
+    check(MaxPool2dGrad((0, 0)), x, whole(rng, (3, 2, 1, 1)))
+    check(AvgPool2dGrad((0, 0), mode="sum"), whole(rng, (3, 2, 1, 1)), *dims(11, 13))

@@ -18,6 +18,7 @@ from symconv.graph import Apply, Kernel, Launch, Op, TensorType, Variable, op_er
 from symconv.graph.params import pack
 from symconv.ops import elementwise as ew
 from symconv.ops.operands import as_operands, as_variable, static_dim
+from symconv.ops.pool_kernels import ALL, forward, max_pool_grad, sizes
 from symconv.ops.shape import shape_of
 from symconv.ops.window import Padding, Pair, conv_output_size, normalize_padding, pair, windows_of
 
@@ -386,24 +387,11 @@ def _float_type(op: _Pool, inputs: tuple[Variable, ...], type: TensorType) -> Te
 
 
 def _launch(node: Apply) -> Launch:
-    op = node.op
-    assert isinstance(op, _Pool)
     # The larger of the tensors is the image: of the gradients it is the output.
-    grad = isinstance(op, (MaxPool2dGrad, AvgPool2dGrad))
-    image = node.out.type.shape if grad else node.inputs[0].type.shape
-    n, c, h, w = image
-    pooled = op.output_size((), (h, w))
-    window, stride = op.geometry((h, w))
-    top, bottom, left, right = op.padding
-    mode = ("padded", "mean", "sum").index(op.mode) if isinstance(op, _Average) else 0
-    return Launch(
-        pack(
-            "PoolParams", itemsize=node.out.type.itemsize, h=h, w=w, p=pooled[0], q=pooled[1],
-            window_h=window[0], window_w=window[1], stride_h=stride[0], stride_w=stride[1],
-            top=top, bottom=bottom, left=left, right=right, mode=mode, planes=(n or 0) * (c or 0),
-            exponent=getattr(op, "p", 0.0),
-        )
-    )  # fmt: skip
+    grad = isinstance(node.op, (MaxPool2dGrad, AvgPool2dGrad))
+    fields: dict[str, Any] = sizes(node, None if grad else 0)
+    exponent = getattr(node.op, "p", 0.0)
+    return Launch(pack("PoolParams", itemsize=node.out.type.itemsize, exponent=exponent, **fields))
 
 
 def _supports(node: Apply) -> str | None:
@@ -420,3 +408,9 @@ for _op, _file, _entry in (
     (LpPool2d, "pool", "separable_lp_pool"),
 ):
     _op.kernels.append(Kernel(_entry, "cpu", f"csrc/kernels/{_file}.cpp", _entry, _supports, _launch))
+MaxPool2d.kernels += forward("max_pool", ALL)
+MaxPool2dGrad.kernels += max_pool_grad()
+MaxPool2dPick.kernels += forward("max_pool_pick", ALL)
+AvgPool2d.kernels += forward("avg_pool")
+AvgPool2dGrad.kernels += forward("avg_pool_grad")
+LpPool2d.kernels += forward("lp_pool")
