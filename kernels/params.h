@@ -256,6 +256,30 @@ struct ReduceParams {
   long long shape[8];
 };
 
+// A reduction on CUDA. An output has 2^lane_bits threads, 2^width_bits neighbouring outputs lie side by side in a warp.
+// The terms of an output are cut into groups of per_group. stage 0: one group, into the output; 1: all groups, into
+// the workspace; 2: from there into the output. Dimensions of either kind without the other, in order.
+struct ReduceTileParams {
+  int width_bits;
+  int lane_bits;
+  int stage;
+  int kept_ndim;
+  int reduced_ndim;
+  int unused;
+  long long outputs;
+  long long terms;
+  long long groups;
+  long long per_group;
+  long long kept_shape[4];
+  long long kept_stride[4];
+  long long reduced_shape[4];
+  long long reduced_stride[4];
+  int kept_multiplier[4];
+  int kept_shift[4];
+  int reduced_multiplier[4];
+  int reduced_shift[4];
+};
+
 // out[M, N] = epilogue(alpha op(a) op(b) + beta c), for every member of a batch; op(x) swaps rows and columns
 // where trans_x is set. Inputs by form: 0 dot (a, b); 1 gemm (c, a, b, alpha, beta); 2 dense_act (x, w, bias);
 // 3 dot_mul_act_grad (dy, w, y). activation: 0 linear, 1 relu, 2 sigmoid, 3 tanh, 4 mul.

@@ -18,7 +18,7 @@ from symconv.graph.types import FLOATS
 from symconv.ops.arithmetic import add, mul, sqrt, square, stop_gradient, sub, true_div
 from symconv.ops.logic import as_bool, eq, isfinite, where
 from symconv.ops.operands import as_operands, as_variable, cast, normalize_axes
-from symconv.ops.reduce_kernel import ARG_REDUCE, REDUCE
+from symconv.ops.reduce_cuda import ARG_REDUCES, PROD_OF_OTHERS, REDUCES
 from symconv.ops.shape import broadcast_like, dims_of, reshape
 from symconv.ops.transcendental import exp, log
 
@@ -73,7 +73,7 @@ def reduce_sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
 class Sum(Reduce):
     name = "sum"
     opcode = "sum"
-    kernels = [REDUCE]
+    kernels = REDUCES
 
     def result_dtype(self, dtype: str) -> str:
         return dtype if dtype in FLOATS else "int64"
@@ -103,7 +103,7 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
 class Prod(Reduce):
     name = "prod"
     opcode = "prod"
-    kernels = [REDUCE]
+    kernels = REDUCES
 
     def result_dtype(self, dtype: str) -> str:
         return dtype if dtype in FLOATS else "int64"
@@ -128,6 +128,7 @@ class ProdOfOthers(Op):
 
     axes: tuple[int, ...]
     name = "prod_of_others"
+    kernels = PROD_OF_OTHERS
     operands = ("x",)
 
     def infer(self, x: Variable) -> TensorType:
@@ -203,7 +204,7 @@ def reduce_max(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
 class Max(_Extreme):
     name = "max"
     opcode = "max"
-    kernels = [REDUCE]
+    kernels = REDUCES
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(np.max(x, axis=self.axes, keepdims=self.keepdims))
@@ -219,7 +220,7 @@ def reduce_min(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
 class Min(_Extreme):
     name = "min"
     opcode = "min"
-    kernels = [REDUCE]
+    kernels = REDUCES
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(np.min(x, axis=self.axes, keepdims=self.keepdims))
@@ -259,7 +260,7 @@ def argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
 class ArgMax(_ArgExtreme):
     name = "argmax"
     opcode = "argmax"
-    kernels = [ARG_REDUCE]
+    kernels = ARG_REDUCES
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         return self.positions(x, np.argmax)
@@ -275,7 +276,7 @@ def argmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
 class ArgMin(_ArgExtreme):
     name = "argmin"
     opcode = "argmin"
-    kernels = [ARG_REDUCE]
+    kernels = ARG_REDUCES
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         return self.positions(x, np.argmin)
@@ -291,7 +292,7 @@ def reduce_any(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
 class Any_(Reduce):  # noqa: N801 - Any is the type
     name = "any"
     opcode = "any"
-    kernels = [REDUCE]
+    kernels = REDUCES
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(np.any(x, axis=self.axes, keepdims=self.keepdims))
@@ -310,7 +311,7 @@ def reduce_all(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
 class All(Reduce):
     name = "all"
     opcode = "all"
-    kernels = [REDUCE]
+    kernels = REDUCES
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(np.all(x, axis=self.axes, keepdims=self.keepdims))
