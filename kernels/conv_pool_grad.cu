@@ -16,7 +16,8 @@
 // channels have their own copy of the piece, so nothing is added by two warps; dw: the warps' sums, and those of the
 // parts of a large batch (in the workspace, added by conv_pool_grad_add), are added in order.
 //
-// Shared memory of dx: g and place [windows][maps, odd], then the copies [parts][groups][channels][rows][W + padding].
+// Shared memory of dx: the copies [parts][groups][channels][rows][W + padding], the weights (dx_stage) [K][channels R S],
+// g and place [windows][maps, odd].
 #include "conv_activation.cuh"
 
 #define PATCH_VALUES 4  // of a patch in each lane
@@ -50,6 +51,19 @@ struct PooledGradient {
 
 // ---- dx
 
+// The weights of the tile's channels: element `at` of channel k's. In small batches a tile brings them into shared
+// memory all at once; in large ones they are found in L1, where the tile before has left them.
+template <class Array>
+struct DxWeights {
+  Array w;
+  ll pitch;  // from one output channel to the next
+
+  template <class T>
+  DEVICE T get(int k, int at) const {
+    return w[k * pitch + at];
+  }
+};
+
 // The elements of a patch that a lane has: channel, row and column, with an offset into w[k] and into the piece.
 template <class T>
 struct DxPatch {
@@ -60,26 +74,26 @@ struct DxPatch {
 };
 
 template <class T>
-DEVICE void make_dx_patch(const ConvPoolGradTileParams& p, int first_channel, int first_value, int pitch,
-                          DxPatch<T>& patch) {
+DEVICE void make_dx_patch(const ConvPoolGradTileParams& p, int first_block, int group, int first_value,
+                          int pitch, DxPatch<T>& patch) {
   const int window = p.r * p.s;
 #pragma unroll
   for (int v = 0; v < PATCH_VALUES; v++) {
     const int e = first_value + 32 * v + threadIdx.x % 32, c = e / window, t = e % window;
-    const bool exists = c < p.dx_channels && first_channel + c < p.c;
+    const int channel = group * p.dx_channels + c;  // of the tile
+    const bool exists = c < p.dx_channels && first_block + channel < p.c;
     patch.row[v] = exists ? t / p.s : -1;
-    patch.weight[v] = exists ? (first_channel + c) * window + t : 0;
+    patch.weight[v] = exists ? channel * window + t : 0;
     patch.piece[v] = exists ? c * p.dx_rows * pitch + t % p.s : 0;
   }
 }
 
-// Adds all maxima at element `place` of window `window` (the index in gs) into the piece of dx. row, col: of that
-// element, row counted from the first row of the piece.
-template <class T>
-DEVICE void add_position(const ConvPoolGradTileParams& p, Global<const T> w, SharedArray<const T> gs,
+// Adds all maxima at element `place` of a window into the piece of dx: gs and places are those of the window. row, col:
+// of that element, row counted from the first row of the piece.
+template <class T, class W>
+DEVICE void add_position(const ConvPoolGradTileParams& p, const W& w, SharedArray<const T> gs,
                          SharedArray<const int> places, int maps, int place, int row, int col, int pitch,
                          DxPatch<T>& patch, SharedArray<T> piece) {
-  const ll kernel = static_cast<ll>(p.c) * p.r * p.s;
   const int lane = threadIdx.x % 32;
   bool any = false;
 #pragma unroll
@@ -100,10 +114,10 @@ DEVICE void add_position(const ConvPoolGradTileParams& p, Global<const T> w, Sha
       const int b = two ? __ffs(left) - 1 : a;
       left &= left - 1;
       const T ga = __shfl_sync(FULL_MASK, mine, a), gb = __shfl_sync(FULL_MASK, mine, b);
-      const ll wa = (first + a) * kernel, wb = (first + b) * kernel;
 #pragma unroll
       for (int v = 0; v < PATCH_VALUES; v++) {
-        const T one = w[wa + patch.weight[v]], other = w[wb + patch.weight[v]];
+        const T one = w.template get<T>(first + a, patch.weight[v]);
+        const T other = w.template get<T>(first + b, patch.weight[v]);
         patch.sum[v] = fma_of(ga, one, patch.sum[v]);
         if (two) patch.sum[v] = fma_of(gb, other, patch.sum[v]);
       }
@@ -119,77 +133,124 @@ DEVICE void add_position(const ConvPoolGradTileParams& p, Global<const T> w, Sha
   __syncwarp();  // the next position's patch overlaps this one
 }
 
+// This warp's share of `count` windows, gs and places as staged, from window `first` of the plane on. top: the first
+// row of the piece.
+template <class T, class W>
+DEVICE void add_windows(const ConvPoolGradTileParams& p, const W& w, SharedArray<const T> gs,
+                        SharedArray<const int> places, int maps, int first, int count, int first_block,
+                        int top, SharedArray<T> piece) {
+  const int warp = threadIdx.x / 32, group = warp % p.dx_groups, part = warp / p.dx_groups;
+  const int pitch = p.w + p.left + p.right, map_pitch = p.maps | 1;
+  for (int value = 0; value < p.dx_channels * p.r * p.s; value += 32 * PATCH_VALUES) {
+    DxPatch<T> patch;
+    make_dx_patch(p, first_block, group, value, pitch, patch);
+    for (int window = part; window < count; window += WARPS / p.dx_groups) {
+      const Maximum corner = maximum_at(p, first + window, 0);
+      for (int i = 0; i < p.pool_h; i++)
+        for (int j = 0; j < p.pool_w; j++)
+          add_position<T>(p, w, gs + window * map_pitch, places + window * map_pitch, maps, i * p.pool_w + j,
+                          corner.row + i - p.top - top, corner.col + j, pitch, patch, piece);
+    }
+  }
+}
+
 template <class T>
 DEVICE void conv_pool_dx_tile(const ConvPoolGradTileParams& p, const Args& args, int tile, Shared shared) {
-  const int rows = pooled_rows(p), cols = pooled_cols(p), positions = rows * cols;
+  const int rows = pooled_rows(p), cols = pooled_cols(p), positions = rows * cols, window = p.r * p.s;
   const int channels = p.dx_groups * p.dx_channels, blocks = (p.c + channels - 1) / channels;
   const int bands = (p.h + p.dx_rows - 1) / p.dx_rows;
   const int first_block = tile % blocks * channels, top = tile / blocks % bands * p.dx_rows;
   const ll image = tile / blocks / bands;
   const int pitch = p.w + p.left + p.right, map_pitch = p.maps | 1;
-  const int warp = threadIdx.x / 32, parts = WARPS / p.dx_groups, group = warp % p.dx_groups,
-            part = warp / p.dx_groups;
+  const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
   const int staged = p.windows * map_pitch, piece = p.dx_channels * p.dx_rows * pitch;
-  SharedArray<T> gs = shared.array<T>(0, staged);
-  SharedArray<int> places = shared.array<int>(staged * static_cast<ll>(sizeof(T)), staged);
-  const ll copies_at = (staged * static_cast<ll>(sizeof(T) + sizeof(int)) + 15) / 16 * 16;
-  SharedArray<T> copies = shared.array<T>(copies_at, WARPS * piece);
-  Global<const T> w = args.get<const T>(1);
+  const int weights = p.dx_stage ? p.k * channels * window : 0;
+  SharedArray<T> copies = shared.array<T>(0, WARPS * piece);
+  SharedArray<T> ws = shared.array<T>(WARPS * piece * static_cast<ll>(sizeof(T)), weights);
+  const ll gs_at = (WARPS * piece + weights) * static_cast<ll>(sizeof(T));
+  SharedArray<T> gs = shared.array<T>(gs_at, staged);
+  SharedArray<int> places = shared.array<int>(gs_at + staged * static_cast<ll>(sizeof(T)), staged);
+  const ll kernel = static_cast<ll>(p.c) * window;
+  Global<const T> w = args.get<const T>(1) + first_block * window;
   const PooledGradient<T> g(p, args);
 
+  const int row_length = min(channels, p.c - first_block) * window;
+  for (int k = warp; k * channels * window < weights; k += WARPS)
+#pragma unroll 4
+    for (int i = lane; i < row_length; i += 32) ws[k * channels * window + i] = w[k * kernel + i];
+  for (int i = thread; i < WARPS * piece; i += THREADS) copies[i] = 0;
   // the windows whose maxima may reach the piece
   const int lowest = top + p.top - p.r + 1, highest = top + p.dx_rows - 1 + p.top;
   const int first_row = lowest > 0 ? lowest / p.pool_h : 0, last_row = min(rows - 1, highest / p.pool_h);
   const int first_window = first_row * cols, last_window = (last_row + 1) * cols;
-  for (int i = threadIdx.x; i < WARPS * piece; i += THREADS) copies[i] = 0;
   for (int map = 0; map < p.k; map += p.maps) {
     const int maps = min(p.maps, p.k - map);
     for (int first = first_window; first < last_window; first += p.windows) {
       const int count = min(p.windows, last_window - first);
-      __syncthreads();
-      for (int i = threadIdx.x; i < count * maps; i += THREADS) {
-        const int window = i % count, m = i / count;
-        const ll at = (image * p.k + map + m) * positions + first + window;
-        gs[window * map_pitch + m] = g.value(at);
-        places[window * map_pitch + m] = g.place(at);
+      if (map || first > first_window) __syncthreads();
+      for (int i = thread; i < count * maps; i += THREADS) {
+        const int m = i / count, at_window = i - m * count;
+        const ll at = (image * p.k + map + m) * positions + first + at_window;
+        gs[at_window * map_pitch + m] = g.value(at);
+        places[at_window * map_pitch + m] = g.place(at);
       }
       __syncthreads();
-      for (int value = 0; value < p.dx_channels * p.r * p.s; value += 32 * PATCH_VALUES) {
-        DxPatch<T> patch;
-        make_dx_patch(p, first_block + group * p.dx_channels, value, pitch, patch);
-        for (int window = part; window < count; window += parts)
-          for (int place = 0; place < p.pool_h * p.pool_w; place++) {
-            const Maximum m = maximum_at(p, first + window, place);
-            add_position<T>(p, w + static_cast<ll>(map) * p.c * p.r * p.s, gs + window * map_pitch,
-                            places + window * map_pitch, maps, place, m.row - p.top - top, m.col, pitch,
-                            patch, copies + warp * piece);
-          }
-      }
+      if (p.dx_stage)
+        add_windows<T>(p, DxWeights<SharedArray<const T>>{ws, channels * window}, gs, places, maps, first,
+                       count, first_block, top, copies + warp * piece);
+      else
+        add_windows<T>(p, DxWeights<Global<const T>>{w + map * kernel, kernel}, gs, places, maps, first,
+                       count, first_block, top, copies + warp * piece);
     }
   }
   __syncthreads();
   Global<T> dx = args.get<T>(5);
-  for (int i = threadIdx.x; i < channels * p.dx_rows * p.w; i += THREADS) {
-    const int col = i % p.w, row = i / p.w % p.dx_rows, c = i / p.w / p.dx_rows;
+  const int log_lanes = p.w > 16 ? 5 : p.w > 8 ? 4 : 3, lanes = 1 << log_lanes;
+  for (int i = thread >> log_lanes; i < channels * p.dx_rows; i += THREADS >> log_lanes) {
+    const int c = i / p.dx_rows, row = i - c * p.dx_rows;
     if (first_block + c >= p.c || top + row >= p.h) continue;
-    const int at = c * p.dx_rows * pitch + row * pitch + col + p.left;
-    T sum = copies[at];
-    for (int j = 1; j < parts; j++) sum += copies[j * p.dx_groups * piece + at];
-    dx[((image * p.c + first_block + c) * p.h + top + row) * p.w + col] = sum;
+    const ll to = ((image * p.c + first_block + c) * p.h + top + row) * p.w;
+    for (int col = thread & (lanes - 1); col < p.w; col += lanes) {
+      T sum = copies[i * pitch + p.left + col];
+      for (int j = 1; j < WARPS / p.dx_groups; j++)
+        sum += copies[j * p.dx_groups * piece + i * pitch + p.left + col];
+      dx[to + col] = sum;
+    }
   }
 }
 
 // ---- dw, db
 
+// A maximum of channel k: g, and where its patch begins in x.
+template <class T>
+struct DwEntry {
+  T g;
+  ll at;
+  int row, col;
+};
+
+template <class T>
+DEVICE DwEntry<T> dw_entry(const ConvPoolGradTileParams& p, const PooledGradient<T>& g, int k,
+                           int first_image, ll i, int positions) {
+  const int image = first_image + static_cast<int>(i / positions), position = static_cast<int>(i % positions);
+  const ll from = (static_cast<ll>(image) * p.k + k) * positions + position;
+  const Maximum m = maximum_at(p, position, g.place(from));
+  const int row = m.row - p.top, col = m.col - p.left;
+  return {g.value(from), (static_cast<ll>(image) * p.c * p.h + row) * p.w + col, row, col};
+}
+
 // V values a lane of one dw[k], from the maxima of channel k in the images of one part.
 template <class T, int V>
 DEVICE void conv_pool_dw_tile(const ConvPoolGradTileParams& p, const Args& args, int tile, Shared shared) {
+  constexpr int kAtOnce = V == 1 ? 4 : 2;  // maxima: so many loads are under way together
   const int positions = pooled_rows(p) * pooled_cols(p), window = p.r * p.s, kernel = p.c * window;
   const int chunks = (kernel + p.dw_values - 1) / p.dw_values;
   const int chunk = tile % chunks, k = tile / chunks % p.k, part = tile / chunks / p.k;
   const int first_image = static_cast<int>(static_cast<ll>(p.n) * part / p.parts);
   const int images = static_cast<int>(static_cast<ll>(p.n) * (part + 1) / p.parts) - first_image;
   const ll total = static_cast<ll>(images) * positions;
+  const int share =
+      total < THREADS ? static_cast<int>(total + WARPS - 1) / WARPS : 32;  // of a warp, at a time
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const bool padded = p.top || p.bottom || p.left || p.right;
   Global<const T> x = args.get<const T>(0);
@@ -206,46 +267,46 @@ DEVICE void conv_pool_dw_tile(const ConvPoolGradTileParams& p, const Args& args,
     offset[v] = ((exists ? e / window : 0) * p.h + row[v]) * p.w + col[v];
     sum[v] = 0;
   }
-  for (ll first = 32 * warp; first < total; first += THREADS) {
-    T mine = 0;
-    ll at = 0;
-    Maximum m{0, 0};
-    if (first + lane < total) {
-      const int i = static_cast<int>((first + lane) / positions), position = (first + lane) % positions;
-      const ll image = first_image + i, from = (image * p.k + k) * positions + position;
-      mine = g.value(from);
-      m = maximum_at(p, position, g.place(from));
-      m.row -= p.top, m.col -= p.left;
-      at = (image * p.c * p.h + m.row) * p.w + m.col;
-      total_g += mine;
-    }
-    unsigned left = __ballot_sync(FULL_MASK, mine != 0);
+  ll i = warp * share + lane;
+  const DwEntry<T> none{T(0), 0, 0, 0};
+  DwEntry<T> next = lane < share && i < total ? dw_entry(p, g, k, first_image, i, positions) : none;
+  for (ll first = warp * share; first < total; first += WARPS * share) {
+    const DwEntry<T> mine = next;
+    i += WARPS * share;
+    next = lane < share && i < total ? dw_entry(p, g, k, first_image, i, positions) : none;
+    total_g += mine.g;
+    unsigned left = __ballot_sync(FULL_MASK, mine.g != 0);
     while (left) {
-      const int a = __ffs(left) - 1;
-      left &= left - 1;
-      const bool two = left != 0;
-      const int b = two ? __ffs(left) - 1 : a;
-      left &= left - 1;
-      const T ga = __shfl_sync(FULL_MASK, mine, a), gb = __shfl_sync(FULL_MASK, mine, b);
-      const ll xa = __shfl_sync(FULL_MASK, at, a), xb = __shfl_sync(FULL_MASK, at, b);
-      if (!padded) {
+      T gs[kAtOnce], xs[kAtOnce][V];
+      bool exists[kAtOnce];
+      int from = 0;
 #pragma unroll
-        for (int v = 0; v < V; v++) {
-          const T one = x[xa + offset[v]], other = x[xb + offset[v]];
-          sum[v] = fma_of(ga, one, sum[v]);
-          if (two) sum[v] = fma_of(gb, other, sum[v]);
-        }
-      } else {
-        const int row_a = __shfl_sync(FULL_MASK, m.row, a), row_b = __shfl_sync(FULL_MASK, m.row, b);
-        const int col_a = __shfl_sync(FULL_MASK, m.col, a), col_b = __shfl_sync(FULL_MASK, m.col, b);
+      for (int j = 0; j < kAtOnce; j++) {
+        exists[j] = left != 0;
+        if (left) from = __ffs(left) - 1;
+        left &= left - 1;
+        gs[j] = __shfl_sync(FULL_MASK, mine.g, from);
+        const ll at = __shfl_sync(FULL_MASK, mine.at, from);
+        if (padded) {
+          const int first_row = __shfl_sync(FULL_MASK, mine.row, from);
+          const int first_col = __shfl_sync(FULL_MASK, mine.col, from);
 #pragma unroll
-        for (int v = 0; v < V; v++) {
-          const int ra = row_a + row[v], rb = row_b + row[v], ca = col_a + col[v], cb = col_b + col[v];
-          if (ra >= 0 && ra < p.h && ca >= 0 && ca < p.w) sum[v] = fma_of(ga, T(x[xa + offset[v]]), sum[v]);
-          if (two && rb >= 0 && rb < p.h && cb >= 0 && cb < p.w)
-            sum[v] = fma_of(gb, T(x[xb + offset[v]]), sum[v]);
+          for (int v = 0; v < V; v++) {
+            const int h = first_row + row[v], w = first_col + col[v];
+            xs[j][v] = 0;
+            if (h >= 0 && h < p.h && w >= 0 && w < p.w) xs[j][v] = x[at + offset[v]];
+          }
+        } else {
+#pragma unroll
+          for (int v = 0; v < V; v++) xs[j][v] = x[at + offset[v]];
         }
       }
+#pragma unroll
+      for (int j = 0; j < kAtOnce; j++)
+        if (exists[j]) {
+#pragma unroll
+          for (int v = 0; v < V; v++) sum[v] = fma_of(gs[j], xs[j][v], sum[v]);
+        }
     }
   }
   // the warps' sums, in order; the last of the values is db
@@ -257,12 +318,12 @@ DEVICE void conv_pool_dw_tile(const ConvPoolGradTileParams& p, const Args& args,
   if (lane == 0) sums[warp * kValues + 32 * V] = total_g;
   __syncthreads();
   Global<T> dw = args.get<T>(5 + p.need_dx), db = args.get<T>(6 + p.need_dx);
-  for (int i = threadIdx.x; i < kValues; i += THREADS) {
-    const bool is_db = i == 32 * V;
-    const int e = chunk * p.dw_values + i;
-    if (is_db ? chunk != 0 : i >= p.dw_values || e >= kernel) continue;
-    T value = sums[i];
-    for (int j = 1; j < WARPS; j++) value += sums[j * kValues + i];
+  for (int j = threadIdx.x; j < kValues; j += THREADS) {
+    const bool is_db = j == 32 * V;
+    const int e = chunk * p.dw_values + j;
+    if (is_db ? chunk != 0 : j >= p.dw_values || e >= kernel) continue;
+    T value = sums[j];
+    for (int other = 1; other < WARPS; other++) value += sums[other * kValues + j];
     if (p.parts > 1)
       args.get<T>(7 + p.need_dx)[(static_cast<ll>(part) * p.k + k) * (kernel + 1) + (is_db ? kernel : e)] =
           value;

@@ -385,8 +385,8 @@ struct ConvPoolTileParams {
 };
 
 // conv_pool_grad on CUDA. dx: a tile is `dx_rows` rows of one image in `dx_groups` groups of `dx_channels`
-// channels, from `windows` windows and `maps` output channels at a time. dw: a tile is one channel k and `dw_values`
-// values of dw[k], from one of `parts` of the images.
+// channels, from `windows` windows and `maps` output channels at a time; dx_stage: with its weights in shared memory.
+// dw: a tile is one channel k and `dw_values` values of dw[k], from one of `parts` of the images.
 struct ConvPoolGradTileParams {
   int n;
   int c;
@@ -407,6 +407,7 @@ struct ConvPoolGradTileParams {
   int dx_rows;
   int dx_groups;
   int dx_channels;
+  int dx_stage;
   int windows;
   int maps;
   int dw_values;

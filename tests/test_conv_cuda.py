@@ -128,6 +128,7 @@ def test_conv_pool_grad_uses_each_form() -> None:
     assert tiling("bands").rows < 40 and tiling("large_patch").rows == 15
     assert tiling("groups").groups > 1 and tiling("parts").parts > 1
     assert tiling("many_maps").maps < 1100 and tiling("book_second").values == 125
+    assert tiling("book_second").stage and not tiling("groups").stage
 
 
 @pytest.mark.parametrize("activation", ["linear", "sigmoid", "tanh"])

@@ -213,6 +213,7 @@ FORWARD = [
 WARPS = THREADS // 32
 VALUES = 128  # of a patch that a warp holds
 STAGED = 12 << 10  # bytes of pooled gradients in a dx tile
+STAGED_WEIGHTS = 24 << 10  # bytes of weights in a dx tile
 ENTRIES = 4096  # maxima that a dw tile should have at least
 
 
@@ -245,7 +246,20 @@ class GradTiling:
         sums = WARPS * ((32 if self.values <= 32 else VALUES) + 1) * self.itemsize
         staged = self.windows * (self.maps | 1) * (self.itemsize + 4)
         copies = WARPS * self.channels * self.rows * (s.w + s.left + s.right) * self.itemsize
-        return max(sums, -(-staged // 16) * 16 + copies if need_dx else 0)
+        weights = self.weights if self.stage else 0
+        return max(sums, copies + weights + staged if need_dx else 0)
+
+    @property
+    def weights(self) -> int:
+        """Bytes of the weights that a tile of dx needs."""
+        s = self.sizes
+        return s.k * self.groups * self.channels * s.r * s.s * self.itemsize
+
+    @property
+    def stage(self) -> bool:
+        """A tile that finds nothing in L1 brings all its weights at once, if they fit."""
+        few = self.dx_tiles <= 2 * MULTIPROCESSORS
+        return few and self.maps == self.sizes.k and self.weights <= STAGED_WEIGHTS
 
 
 def grad_tiling(s: Sizes, itemsize: int) -> GradTiling:
@@ -299,7 +313,8 @@ def _walk(dtype: str) -> Kernel:
         dx_tiles = t.dx_tiles if op.need_dx else 0
         params = _grad_params(
             t.sizes, op.need_dx, dx_tiles=dx_tiles, dx_rows=t.rows, dx_groups=t.groups,
-            dx_channels=t.channels, windows=t.windows, maps=t.maps, dw_values=t.values, parts=t.parts,
+            dx_channels=t.channels, dx_stage=int(t.stage), windows=t.windows, maps=t.maps,
+            dw_values=t.values, parts=t.parts,
         )  # fmt: skip
         tiles, shared = dx_tiles + t.dw_tiles, t.shared(op.need_dx)
         if t.parts == 1:
@@ -316,8 +331,8 @@ def _grad_naive(dtype: str) -> Kernel:
     def launch(node: Apply) -> Launch:
         op: Any = node.op
         params = _grad_params(
-            sizes_of(node), op.need_dx, dx_tiles=0, dx_rows=0, dx_groups=0, dx_channels=0, windows=0, maps=0,
-            dw_values=0, parts=0,
+            sizes_of(node), op.need_dx, dx_tiles=0, dx_rows=0, dx_groups=0, dx_channels=0, dx_stage=0,
+            windows=0, maps=0, dw_values=0, parts=0,
         )  # fmt: skip
         return Launch(params, blocks(sum(v.type.size for v in node.outputs)))
 
