@@ -89,15 +89,26 @@ struct Args {
 #endif
 };
 
-// True if 0 <= index < limit; else the fault is kept and the caller must not use the index.
-DEVICE bool check_index(const Args& args, ll index, ll at, ll limit) {
-  if (index >= 0 && index < limit) return true;
+DEVICE void keep_fault(const Args& args, ll index, ll at, ll limit) {
   if (atomicCAS(&args.fault->found, 0, 1) == 0) {
     args.fault->step = args.step;
     args.fault->index = index;
     args.fault->at = at;
     args.fault->limit = limit;
   }
+}
+
+// True if 0 <= index < limit; else the fault is kept and the caller must not use the index.
+DEVICE bool check_index(const Args& args, ll index, ll at, ll limit) {
+  if (index >= 0 && index < limit) return true;
+  keep_fault(args, index, at, limit);
+  return false;
+}
+
+// True if low < high; else the fault of an empty range is kept: one with at = -1.
+DEVICE bool check_range(const Args& args, ll low, ll high) {
+  if (low < high) return true;
+  keep_fault(args, low, -1, high);
   return false;
 }
 

@@ -102,17 +102,23 @@ inline double rsqrt(double x) { return 1.0 / std::sqrt(x); }
 inline float __expf(float x) { return std::exp(x); }
 inline float __logf(float x) { return std::log(x); }
 inline float __fdividef(float a, float b) { return a / b; }
-// Never contracted with what is added to the product.
-inline float __fmul_rn(float a, float b) {
-  volatile float product = a * b;
-  return product;
+
+namespace emulator {
+// x as it is rounded: the compiler must not contract the operation with the next one.
+template <class T>
+inline T rounded(T x) {
+  asm("" : "+m"(x));
+  return x;
 }
-inline double __dmul_rn(double a, double b) {
-  volatile double product = a * b;
-  return product;
-}
-inline float __fadd_rn(float a, float b) { return a + b; }
-inline double __dadd_rn(double a, double b) { return a + b; }
+}  // namespace emulator
+inline float __fmul_rn(float a, float b) { return emulator::rounded(a * b); }
+inline float __fadd_rn(float a, float b) { return emulator::rounded(a + b); }
+inline float __fdiv_rn(float a, float b) { return emulator::rounded(a / b); }
+inline float __fsqrt_rn(float a) { return std::sqrt(a); }
+inline double __dmul_rn(double a, double b) { return emulator::rounded(a * b); }
+inline double __dadd_rn(double a, double b) { return emulator::rounded(a + b); }
+inline double __ddiv_rn(double a, double b) { return emulator::rounded(a / b); }
+inline double __dsqrt_rn(double a) { return std::sqrt(a); }
 inline int __float_as_int(float x) {
   int i;
   std::memcpy(&i, &x, sizeof i);
@@ -153,6 +159,9 @@ inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __clz(int x) { return x ? __builtin_clz(static_cast<unsigned>(x)) : 32; }
 inline unsigned __umulhi(unsigned a, unsigned b) {
   return static_cast<unsigned>((static_cast<unsigned long long>(a) * b) >> 32);
+}
+inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+  return static_cast<unsigned long long>((static_cast<unsigned __int128>(a) * b) >> 64);
 }
 inline int min(int a, int b) { return a < b ? a : b; }
 inline int max(int a, int b) { return a > b ? a : b; }

@@ -15,13 +15,14 @@ import numpy as np
 
 from symconv.config import config
 from symconv.errors import ArgumentError, DTypeError, ExecutionError
-from symconv.graph import FLOATS, Apply, Constant, Kernel, Launch, Op, TensorType, Variable, op_error
+from symconv.graph import FLOATS, Apply, Constant, Kernel, Launch, Op, TensorType, Variable, blocks, op_error
 from symconv.graph.params import pack
 from symconv.ops import elementwise as ew
 from symconv.ops import philox
 from symconv.ops.float_kernels import both_dtypes
 from symconv.ops.leaf import shared
 from symconv.ops.operands import as_dim, as_dims, as_operands, is_scalar, static_dim
+from symconv.ops.random_cuda import draws_on_cuda, permutations_on_cuda, signed
 
 
 class RandomStream:
@@ -112,13 +113,9 @@ def dropout(x: Any, p: float = 0.5, *, rng: RandomStream, scale: bool = True) ->
 # ---- ops and their kernels
 
 
-def _signed(seed: int) -> int:
-    return seed - 2**64 if seed >= 2**63 else seed
-
-
 def _launch(node: Apply) -> Launch:
     op: Any = node.op
-    return Launch(pack("RandomParams", n=node.out.type.size, seed=_signed(op.seed), stream=op.stream))
+    return Launch(pack("RandomParams", n=node.out.type.size, seed=signed(op.seed), stream=op.stream))
 
 
 def _launch_dropout(node: Apply) -> Launch:
@@ -127,12 +124,16 @@ def _launch_dropout(node: Apply) -> Launch:
         pack(
             "DropoutParams",
             n=node.out.type.size,
-            seed=_signed(op.seed),
+            seed=signed(op.seed),
             stream=op.stream,
             threshold=op.threshold,
             factor=op.factor,
         )
     )
+
+
+def _dropout_tiles(node: Apply) -> int:
+    return blocks(node.out.type.size, 8 * 256)
 
 
 def _int64_kernel(entry: str) -> list[Kernel]:
@@ -190,7 +191,7 @@ class RandomUniform(RandomOp):
     dtype: str = "float32"
     name = "random_uniform"
     operands = ("counter",)
-    kernels = both_dtypes("random_uniform", "random", _launch)
+    kernels = both_dtypes("random_uniform", "random", _launch) + draws_on_cuda("random_uniform", FLOATS)
 
     @property
     def out_dtype(self) -> str:
@@ -205,7 +206,7 @@ class RandomNormal(RandomOp):
     dtype: str = "float32"
     name = "random_normal"
     operands = ("counter",)
-    kernels = both_dtypes("random_normal", "random", _launch)
+    kernels = both_dtypes("random_normal", "random", _launch) + draws_on_cuda("random_normal", FLOATS)
 
     @property
     def out_dtype(self) -> str:
@@ -221,7 +222,7 @@ class RandomIntegers(RandomOp):
 
     name = "random_integers"
     operands = ("counter", "low", "high")
-    kernels = _int64_kernel("random_integers")
+    kernels = _int64_kernel("random_integers") + draws_on_cuda("random_integers", ["int64"])
     dims_from = 3
 
     def infer(self, *inputs: Variable) -> TensorType:
@@ -241,7 +242,7 @@ class RandomIntegers(RandomOp):
 class RandomPermutation(RandomOp):
     name = "random_permutation"
     operands = ("counter", "n")
-    kernels = _int64_kernel("random_permutation")
+    kernels = _int64_kernel("random_permutation") + permutations_on_cuda()
 
     def draw(self, counter: int, n: int, *bounds: int) -> np.ndarray:
         return np.argsort(philox.words64(self.seed, self.stream, counter, n), kind="stable")
@@ -261,7 +262,7 @@ class Dropout(Op):
     scale: bool = True
     name = "dropout"
     operands = ("x", "counter")
-    kernels = both_dtypes("dropout", "random", _launch_dropout, ((0, 0),))
+    kernels = both_dtypes("dropout", "random", _launch_dropout, ((0, 0),), tiles=_dropout_tiles)
 
     @property
     def threshold(self) -> int:

@@ -337,6 +337,8 @@ class GpuExecutable:
         self.runtime.upload(self._fault.address, np.zeros(1, FAULT))
         _, step, index, at, limit = fault[0].tolist()
         label = self.plan.steps[step].label if step >= 0 else "a view"
+        if at < 0:  # of check_range
+            raise ExecutionError(f"{label}: nothing lies in [{index}, {limit})")
         raise ExecutionError(f"{label}: index {index} (element {at}) is outside 0 to {limit - 1}")
 
 
