@@ -116,7 +116,11 @@ void pool_plane(const PoolParams& p, const RowLayout& layout, const Op& op, cons
     const T count = static_cast<T>(window_count(p.mode, i, p.window_h, p.stride_h, p.top, p.bottom, p.h));
     for (int j = 0; j < p.q; j += W) {
       V sum = load(s.row + j);
-      for (int k = 1; k < p.window_w; k++) sum = op.combine(sum, load(s.row + element_offset(layout, k) + j));
+      ElementWalk element{layout};
+      for (int k = 1; k < p.window_w; k++) {
+        element.next();
+        sum = op.combine(sum, load(s.row + element.at + j));
+      }
       store_part(y + j, op.finish(sum, count, load(s.counts + j)), p.q - j);
     }
     y += p.q;
@@ -152,7 +156,7 @@ void run_lp(const Launch& l) { params_as<PoolParams>(l).exponent == 2 ? run_pool
 // ---- the gradient of the average ------------------------------------------------------------------------
 
 template <class T>
-void spread_plane(const PoolParams& p, const Scratch<T>& s, const T* dy, T* dx) {
+void spread_plane(const PoolParams& p, const RowLayout& layout, const Scratch<T>& s, const T* dy, T* dx) {
   using V = typename Lanes<T>::V;
   constexpr int W = Lanes<T>::W;
   Span before{-1, -1};
@@ -171,24 +175,27 @@ void spread_plane(const PoolParams& p, const Scratch<T>& s, const T* dy, T* dx) 
       }
       store(s.column + j, sum);
     }
-    for (int w = 0; w < p.w; w++) {
-      const Span cols = outputs_over(w, p.window_w, p.stride_w, p.left, p.q);
-      T sum = 0;
-      for (int j = cols.begin; j < cols.end; j++) sum += s.column[j];
-      dx[w] = sum;
+    // Each window's share to the columns it covers; beyond q the share is 0.
+    for (long long j = 0; j < layout.size; j++) s.row[j] = 0;
+    ElementWalk element{layout};
+    for (int k = 0; k < p.window_w; k++, element.next()) {
+      T* to = s.row + element.at;
+      for (int j = 0; j < p.q; j += W) store(to + j, load(to + j) + load(s.column + j));
     }
+    unlay_row(layout, s.row, p.w, p.left, dx);
   }
 }
 
 template <class T>
 void run_spread_typed(const Launch& l) {
   const PoolParams& p = params_as<PoolParams>(l);
+  const RowLayout layout = row_layout<T>(p.q, p.window_w, p.stride_w);
   for_planes(p, l.pool, [&](long long first, long long last, int part) {
     Scratch<T> s{};
     carve(p, static_cast<char*>(l.workspace), l.pool->size(), part, s);
     count_columns(p, s.counts);
     for (long long i = first; i < last; i++)
-      spread_plane(p, s, static_cast<const T*>(l.in[0]) + i * p.p * p.q,
+      spread_plane(p, layout, s, static_cast<const T*>(l.in[0]) + i * p.p * p.q,
                    static_cast<T*>(l.out[0]) + i * p.h * p.w);
   });
 }

@@ -4,7 +4,9 @@
 //
 // place(i, j) is the first maximum of x in the window, in row-major order; a NaN is larger than all, padding is
 // never picked. argmax_of_lanes: a plane of x is laid out once so that the windows of neighbouring outputs are
-// neighbours (pool_common.h); a vector of outputs then walks the window together.
+// neighbours (pool_common.h); a vector of outputs then walks the window together. The gradient through a small
+// window is spread by comparing each of its places with the maximum's, in the same layout; through a large one it
+// is added to one element at a time.
 #include "pool_common.h"
 
 namespace symconv {
@@ -16,8 +18,13 @@ using Places = decltype(typename Lanes<T>::V{} == typename Lanes<T>::V{});  // i
 
 template <class T>
 struct Scratch {
-  T* plane;  // [h][row layout]
+  T* plane;   // [h][row layout]
+  T* spread;  // the same, of dx
 };
+
+constexpr int kSmallWindow = 16;
+
+bool small_window(const PoolParams& p) { return p.window_h * p.window_w <= kSmallWindow; }
 
 template <class T>
 size_t carve(const PoolParams& p, char* base, int threads, int part, Scratch<T>& out) {
@@ -26,12 +33,13 @@ size_t carve(const PoolParams& p, char* base, int threads, int part, Scratch<T>&
   for (int t = 0; t < threads; t++) {
     Scratch<T> s{};
     s.plane = c.take<T>(r.size * p.h);
+    s.spread = c.take<T>(small_window(p) ? r.size * p.h : 0);
     if (t == part) out = s;
   }
   return c.used;
 }
 
-// f(output, place) for every output of one plane.
+// f(row, column, rows, places): the rows its window covers, and the places of a vector of outputs, as h * w + column.
 template <class T, class F>
 void for_places(const PoolParams& p, const RowLayout& layout, const T* x, T* plane, const F& f) {
   using V = typename Lanes<T>::V;
@@ -49,17 +57,58 @@ void for_places(const PoolParams& p, const RowLayout& layout, const T* x, T* pla
       P place = (corner < 0 ? P{} : corner) + rows.begin * p.w;
       for (int h = rows.begin; h < rows.end; h++) {
         const T* row = plane + h * layout.size + j;
-        for (int k = 0; k < p.window_w; k++) {
-          const V value = load(row + element_offset(layout, k));
+        ElementWalk element{layout};
+        for (int k = 0; k < p.window_w; k++, element.next()) {
+          const V value = load(row + element.at);
           const P wins = (value > best) | ((value != value) & (best == best));
           best = wins ? value : best;
           place = wins ? corner + (h * p.w + k) : place;
         }
       }
-      const int n = p.q - j < W ? p.q - j : W;
-      for (int m = 0; m < n; m++) f(i * p.q + j + m, place[m]);
+      f(i, j, rows, place);
     }
   }
+}
+
+template <class T>
+void pick_plane(const PoolParams& p, const RowLayout& layout, const Scratch<T>& s, const T* x, const T* v,
+                T* y) {
+  for_places(p, layout, x, s.plane, [&](int i, int j, Span, Places<T> place) {
+    T* to = y + static_cast<long long>(i) * p.q + j;
+    for (int m = 0; m < Lanes<T>::W && j + m < p.q; m++) to[m] = v[place[m]];
+  });
+}
+
+template <class T>
+void add_plane(const PoolParams& p, const RowLayout& layout, const Scratch<T>& s, const T* x, const T* dy,
+               T* dx) {
+  memset(dx, 0, static_cast<size_t>(p.h) * static_cast<size_t>(p.w) * sizeof(T));
+  for_places(p, layout, x, s.plane, [&](int i, int j, Span, Places<T> place) {
+    const T* from = dy + static_cast<long long>(i) * p.q + j;
+    for (int m = 0; m < Lanes<T>::W && j + m < p.q; m++) dx[place[m]] += from[m];
+  });
+}
+
+template <class T>
+void spread_plane(const PoolParams& p, const RowLayout& layout, const Scratch<T>& s, const T* x, const T* dy,
+                  T* dx) {
+  using V = typename Lanes<T>::V;
+  using P = Places<T>;
+  memset(s.spread, 0, static_cast<size_t>(layout.size * p.h) * sizeof(T));
+  P lane{};
+  for (int i = 0; i < Lanes<T>::W; i++) lane[i] = i * p.stride_w;
+  for_places(p, layout, x, s.plane, [&](int i, int j, Span rows, P place) {
+    const V d = load_part(dy + static_cast<long long>(i) * p.q + j, p.q - j);
+    place -= lane + (j * p.stride_w - p.left);  // the same number for all lanes at each place of the window
+    for (int h = rows.begin; h < rows.end; h++) {
+      T* row = s.spread + h * layout.size + j;
+      ElementWalk element{layout};
+      for (int k = 0; k < p.window_w; k++, element.next())
+        store(row + element.at, load(row + element.at) + (place == h * p.w + k ? d : V{}));
+    }
+  });
+  for (int h = 0; h < p.h; h++)
+    unlay_row(layout, s.spread + h * layout.size, p.w, p.left, dx + static_cast<long long>(h) * p.w);
 }
 
 template <class T, bool GRAD>
@@ -75,12 +124,12 @@ void run_typed(const Launch& l) {
       const T* x = static_cast<const T*>(l.in[0]) + i * image;
       const T* from = static_cast<const T*>(l.in[1]) + i * (GRAD ? pooled : image);
       T* to = static_cast<T*>(l.out[0]) + i * (GRAD ? image : pooled);
-      if (GRAD) {
-        memset(to, 0, static_cast<size_t>(image) * sizeof(T));
-        for_places(p, layout, x, s.plane, [&](int output, long long place) { to[place] += from[output]; });
-      } else {
-        for_places(p, layout, x, s.plane, [&](int output, long long place) { to[output] = from[place]; });
-      }
+      if (!GRAD)
+        pick_plane(p, layout, s, x, from, to);
+      else if (small_window(p))
+        spread_plane(p, layout, s, x, from, to);
+      else
+        add_plane(p, layout, s, x, from, to);
     }
   });
 }

@@ -52,6 +52,17 @@ static inline long long element_offset(const RowLayout& r, int j) {
   return j % r.stride * r.run + j / r.stride;
 }
 
+// element_offset of 0, 1, 2, ... without divisions.
+struct ElementWalk {
+  const RowLayout& layout;
+  long long at = 0;
+  int phase = 0;
+  void next() {
+    at += layout.run;
+    if (++phase == layout.stride) phase = 0, at += 1 - layout.stride * layout.run;
+  }
+};
+
 // Values 0, 2, 4, ... and 1, 3, 5, ... of two vectors.
 static inline void split_pairs(vf a, vf b, vf& even, vf& odd) {
 #if defined(__AVX512F__)
@@ -101,6 +112,59 @@ static inline void lay_row(const RowLayout& r, const T* in, int n, int before, T
   }
   for (int j = before + i, phase = j % r.stride, column = j / r.stride; i < n; i++) {
     out[phase * r.run + column] = in[i];
+    if (++phase == r.stride) phase = 0, column++;
+  }
+}
+
+// The inverse of split_pairs.
+static inline void join_pairs(vf even, vf odd, vf& a, vf& b) {
+#if defined(__AVX512F__)
+  const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  a = (vf)_mm512_permutex2var_ps((__m512)even, low, (__m512)odd);
+  b = (vf)_mm512_permutex2var_ps((__m512)even, _mm512_add_epi32(low, _mm512_set1_epi32(8)), (__m512)odd);
+#elif defined(__AVX2__)
+  const __m256 lo = _mm256_unpacklo_ps((__m256)even, (__m256)odd),
+               hi = _mm256_unpackhi_ps((__m256)even, (__m256)odd);
+  a = (vf)_mm256_permute2f128_ps(lo, hi, 0x20);
+  b = (vf)_mm256_permute2f128_ps(lo, hi, 0x31);
+#elif defined(__x86_64__)
+  a = (vf)_mm_unpacklo_ps((__m128)even, (__m128)odd);
+  b = (vf)_mm_unpackhi_ps((__m128)even, (__m128)odd);
+#else
+  for (int i = 0; i < VF_WIDTH / 2; i++) {
+    a[2 * i] = even[i], b[2 * i] = even[i + VF_WIDTH / 2];
+    a[2 * i + 1] = odd[i], b[2 * i + 1] = odd[i + VF_WIDTH / 2];
+  }
+#endif
+}
+static inline void join_pairs(vd even, vd odd, vd& a, vd& b) {
+  for (int i = 0; i < VD_WIDTH / 2; i++) {
+    a[2 * i] = even[i], b[2 * i] = even[i + VD_WIDTH / 2];
+    a[2 * i + 1] = odd[i], b[2 * i + 1] = odd[i + VD_WIDTH / 2];
+  }
+}
+
+// The inverse of lay_row: out[n] from a row of that layout.
+template <class T>
+static inline void unlay_row(const RowLayout& r, const T* row, int n, int before, T* out) {
+  constexpr int W = Lanes<T>::W;
+  if (r.stride == 1) {
+    memcpy(out, row + before, static_cast<size_t>(n) * sizeof(T));
+    return;
+  }
+  int i = 0;
+  if (r.stride == 2) {
+    if (before % 2 && n > 0) out[i++] = row[element_offset(r, before)];
+    const T *even = row + (before + i) / 2, *odd = even + r.run;
+    for (; i + 2 * W <= n; i += 2 * W, even += W, odd += W) {
+      typename Lanes<T>::V a, b;
+      join_pairs(load(even), load(odd), a, b);
+      store(out + i, a);
+      store(out + i + W, b);
+    }
+  }
+  for (int j = before + i, phase = j % r.stride, column = j / r.stride; i < n; i++) {
+    out[i] = row[phase * r.run + column];
     if (++phase == r.stride) phase = 0, column++;
   }
 }
