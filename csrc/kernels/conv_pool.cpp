@@ -8,17 +8,13 @@
 // registers over all taps, each tap one broadcast of x per output; then the maximum is taken. Where the
 // channels end in half a vector (20 = 2.5 x 8), the last half vectors of two outputs share a register. The
 // pooled [P Q][lanes] of an image are transposed into NCHW, where bias and activation are applied.
-#include "conv_activation.h"
-#include "conv_common.h"
-#include "params.h"
+#include "conv_pool_common.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-constexpr int kMaxVectors = 3;       // of channels in one block: 4 x 3 accumulators + 3 weights + 1 input
-constexpr double kShareFlops = 1e6;  // below this one thread does it all
-constexpr int kMaxWindow = 255;
+constexpr int kMaxVectors = 3;  // of channels in one block: 4 x 3 accumulators + 3 weights + 1 input
 
 // The channels [first, first + lanes), computed together: `vectors` whole ones, and half of one.
 struct Block {
@@ -27,22 +23,15 @@ struct Block {
   long long packed;  // offset of the packed weights
 };
 
-struct Plan {
+struct Plan : PooledShape {
   ConvPoolParams p;
-  int hp, wp;      // padded input
-  int rows, cols;  // pooled output
   long long taps;
   int n_blocks;
   bool padded;
 };
 
 Plan make_plan(const ConvPoolParams& p) {
-  Plan plan{};
-  plan.p = p;
-  plan.hp = p.h + p.top + p.bottom;
-  plan.wp = p.w + p.left + p.right;
-  plan.rows = (plan.hp - p.r + 1) / p.pool_h;
-  plan.cols = (plan.wp - p.s + 1) / p.pool_w;
+  Plan plan{pooled_shape(p), p, 0, 0, false};
   plan.taps = static_cast<long long>(p.c) * p.r * p.s;
   plan.padded = p.top || p.bottom || p.left || p.right;
   return plan;
@@ -91,7 +80,7 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& s)
   int* images = c.take<int>(threads);
   s.image = images ? images + part : nullptr;
   const long long x = plan.padded ? static_cast<long long>(plan.p.c) * plan.hp * plan.wp : 0;
-  const long long pooled = static_cast<long long>(plan.rows) * plan.cols * kMaxVectors * W;
+  const long long pooled = plan.positions * kMaxVectors * W;
   for (int t = 0; t < threads; t++) {
     T *xs = c.take<T>(x), *ys = c.take<T>(pooled), *is = c.take<T>(pooled);
     if (t == part) s.x = xs, s.pooled = ys, s.places = is;
@@ -157,14 +146,6 @@ struct Accumulators {
     }
   }
 };
-
-// A later value wins if it is larger, or NaN.
-template <class V, class T>
-inline void fold(V& best, V& place, V value, T index) {
-  auto wins = (value > best) | (value != value);
-  best = select(wins, value, best);
-  place = select(wins, set1(index), place);
-}
 
 // The outputs first .. first + M - 1 of a window, folded into best[] and place[]. FIRST: these are unset.
 template <class T, int M, int V, bool HALF, int S, bool FIRST>
@@ -247,37 +228,6 @@ void pool_block(const Plan& plan, const Block& b, const T* x, const T* w, T* poo
   }
 }
 
-// y[i] = activation(y[i] + bias).
-template <class T>
-void finish_row(int activation, T bias, T* y, long long n) {
-  constexpr int W = Lanes<T>::W;
-  long long i = 0;
-  for (; i + W <= n; i += W) store(y + i, activate(activation, load(y + i) + bias));
-  if (i < n) {
-    T tail[W] = {};
-    for (long long j = i; j < n; j++) tail[j - i] = y[j];
-    store(tail, activate(activation, load(tail) + bias));
-    for (long long j = i; j < n; j++) y[j] = tail[j - i];
-  }
-}
-
-// The pooled values and places of one block of one image into NCHW.
-template <class T>
-void finish_block(const Plan& plan, const Block& b, const T* bias, T* pooled, T* places, T* y,
-                  uint8_t* argmax) {
-  const long long positions = static_cast<long long>(plan.rows) * plan.cols;
-  int channels = plan.p.k - b.first;
-  if (channels > b.lanes) channels = static_cast<int>(b.lanes);
-  y += b.first * positions;
-  argmax += b.first * positions;
-  transpose(pooled, b.lanes, y, positions, positions, channels);
-  // `pooled` is free now: it takes the transposed places
-  transpose(places, b.lanes, pooled, positions, positions, channels);
-  for (long long i = 0; i < positions * channels; i++) argmax[i] = static_cast<uint8_t>(pooled[i]);
-  for (int k = 0; k < channels; k++)
-    finish_row(plan.p.activation, bias[b.first + k], y + k * positions, positions);
-}
-
 template <class T>
 void run(const Launch& l) {
   Plan plan = make_plan(params_as<ConvPoolParams>(l));
@@ -285,10 +235,7 @@ void run(const Launch& l) {
   const ConvPoolParams& p = plan.p;
   const T *x = static_cast<const T*>(l.in[0]), *w = static_cast<const T*>(l.in[1]),
           *bias = static_cast<const T*>(l.in[2]);
-  const long long positions = static_cast<long long>(plan.rows) * plan.cols;
-  const double flops =
-      2.0 * static_cast<double>(plan.taps) * p.n * p.k * static_cast<double>(positions) * p.pool_h * p.pool_w;
-  const bool share = flops > kShareFlops;
+  const bool share = conv_pool_flops(p, plan) > kShareFlops;
   Scratch<T> shared{};
   const int threads = l.pool->size();
   char* base = static_cast<char*>(l.workspace);
@@ -317,9 +264,11 @@ void run(const Launch& l) {
           xi = s.x;
         }
         pool_block(plan, b, xi, s.weights + b.packed, s.pooled, s.places);
-        const long long out = static_cast<long long>(image) * p.k * positions;
-        finish_block(plan, b, bias, s.pooled, s.places, static_cast<T*>(l.out[0]) + out,
-                     static_cast<uint8_t*>(l.out[1]) + out);
+        const long long out = static_cast<long long>(image) * p.k * plan.positions;
+        const int channels = p.k - b.first < b.lanes ? p.k - b.first : static_cast<int>(b.lanes);
+        finish_positions(p, plan.positions, b.first, channels, bias, s.pooled, s.places, b.lanes, 0,
+                         plan.positions, static_cast<T*>(l.out[0]) + out,
+                         static_cast<uint8_t*>(l.out[1]) + out);
       },
       share);
 }
@@ -342,31 +291,9 @@ size_t workspace(const Sizes& s) {
   return carve(plan, nullptr, s.threads, 0, scratch);
 }
 
-void check(const Sizes& s) {
-  require_counts(s, "conv_pool", 3, 2);
-  const ConvPoolParams& p = params_as<ConvPoolParams>(s, "conv_pool");
-  if (p.itemsize != 4 && p.itemsize != 8) fail("conv_pool: itemsize is %d, expected 4 or 8", p.itemsize);
-  if (p.n < 0 || p.c < 1 || p.h < 1 || p.w < 1 || p.k < 1 || p.r < 1 || p.s < 1 || p.pool_h < 1 ||
-      p.pool_w < 1 || p.pool_h * p.pool_w > kMaxWindow || p.top < 0 || p.bottom < 0 || p.left < 0 ||
-      p.right < 0)
-    fail("conv_pool: x [%d, %d, %d, %d], w [%d, .., %d, %d], window %d x %d", p.n, p.c, p.h, p.w, p.k, p.r,
-         p.s, p.pool_h, p.pool_w);
-  Plan plan = make_plan(p);
-  if (plan.rows < 1 || plan.cols < 1) fail("conv_pool: no pooling window fits");
-  const size_t item = static_cast<size_t>(p.itemsize), n = static_cast<size_t>(p.n),
-               k = static_cast<size_t>(p.k);
-  const size_t out = n * k * static_cast<size_t>(plan.rows) * static_cast<size_t>(plan.cols);
-  require_bytes("conv_pool", "x", s.in_bytes[0],
-                n * static_cast<size_t>(p.c) * static_cast<size_t>(p.h) * static_cast<size_t>(p.w) * item);
-  require_bytes("conv_pool", "w", s.in_bytes[1], k * static_cast<size_t>(plan.taps) * item);
-  require_bytes("conv_pool", "b", s.in_bytes[2], k * item);
-  require_bytes("conv_pool", "y", s.out_bytes[0], out * item);
-  require_bytes("conv_pool", "argmax", s.out_bytes[1], out);
-}
-
 }  // namespace
 
-void register_conv_pool(Registrar& r) { r.add({"direct_conv_pool", run_direct, check, workspace}); }
+void register_conv_pool(Registrar& r) { r.add({"direct_conv_pool", run_direct, check_conv_pool, workspace}); }
 
 }  // namespace SYMCONV_ISA
 }  // namespace symconv

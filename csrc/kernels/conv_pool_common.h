@@ -1,0 +1,97 @@
+// What the kernels of conv_pool share: sizes, the maximum and its place, the way back to NCHW.
+#pragma once
+#include "conv_activation.h"
+#include "conv_common.h"
+#include "params.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+constexpr int kMaxWindow = 255;
+constexpr double kShareFlops = 1e6;  // below this one thread does it all
+
+struct PooledShape {
+  int hp, wp;      // padded input
+  int rows, cols;  // pooled output
+  long long positions;
+};
+
+inline PooledShape pooled_shape(const ConvPoolParams& p) {
+  PooledShape s;
+  s.hp = p.h + p.top + p.bottom;
+  s.wp = p.w + p.left + p.right;
+  s.rows = (s.hp - p.r + 1) / p.pool_h;
+  s.cols = (s.wp - p.s + 1) / p.pool_w;
+  s.positions = static_cast<long long>(s.rows) * s.cols;
+  return s;
+}
+
+inline double conv_pool_flops(const ConvPoolParams& p, const PooledShape& s) {
+  return 2.0 * p.n * p.k * p.c * p.r * p.s * static_cast<double>(s.positions) * p.pool_h * p.pool_w;
+}
+
+// A later value wins if it is larger, or NaN.
+template <class V, class T>
+inline void fold(V& best, V& place, V value, T index) {
+  auto wins = (value > best) | (value != value);
+  best = select(wins, value, best);
+  place = select(wins, set1(index), place);
+}
+
+// y[i] = activation(y[i] + bias).
+template <class T>
+void finish_row(int activation, T bias, T* y, long long n) {
+  constexpr int W = Lanes<T>::W;
+  long long i = 0;
+  for (; i + W <= n; i += W) store(y + i, activate(activation, load(y + i) + bias));
+  if (i < n) {
+    T tail[W] = {};
+    for (long long j = i; j < n; j++) tail[j - i] = y[j];
+    store(tail, activate(activation, load(tail) + bias));
+    for (long long j = i; j < n; j++) y[j] = tail[j - i];
+  }
+}
+
+// pooled[n][lanes] and places[n][lanes] of channels k .. k + channels of one image -> y and argmax from position
+// `first` on. `pooled` is used up.
+template <class T>
+void finish_positions(const ConvPoolParams& p, long long positions, int k, int channels, const T* bias,
+                      T* pooled, const T* places, long long lanes, long long first, long long n, T* y,
+                      uint8_t* argmax) {
+  y += k * positions + first;
+  argmax += k * positions + first;
+  transpose(pooled, lanes, y, positions, n, channels);
+  transpose(places, lanes, pooled, n, n, channels);
+  for (int c = 0; c < channels; c++, y += positions, argmax += positions, pooled += n) {
+    for (long long i = 0; i < n; i++) argmax[i] = static_cast<uint8_t>(pooled[i]);
+    finish_row(p.activation, bias[k + c], y, n);
+  }
+}
+
+inline void check_conv_pool(const Sizes& s) {
+  require_counts(s, "conv_pool", 3, 2);
+  const ConvPoolParams& p = params_as<ConvPoolParams>(s, "conv_pool");
+  if (p.itemsize != 4 && p.itemsize != 8) fail("conv_pool: itemsize is %d, expected 4 or 8", p.itemsize);
+  if (p.n < 0 || p.c < 1 || p.h < 1 || p.w < 1 || p.k < 1 || p.r < 1 || p.s < 1 || p.pool_h < 1 ||
+      p.pool_w < 1 || p.pool_h * p.pool_w > kMaxWindow || p.top < 0 || p.bottom < 0 || p.left < 0 ||
+      p.right < 0)
+    fail("conv_pool: x [%d, %d, %d, %d], w [%d, .., %d, %d], window %d x %d", p.n, p.c, p.h, p.w, p.k, p.r,
+         p.s, p.pool_h, p.pool_w);
+  const PooledShape shape = pooled_shape(p);
+  if (shape.rows < 1 || shape.cols < 1) fail("conv_pool: no pooling window fits");
+  const size_t item = static_cast<size_t>(p.itemsize), n = static_cast<size_t>(p.n),
+               k = static_cast<size_t>(p.k);
+  const size_t out = n * k * static_cast<size_t>(shape.rows) * static_cast<size_t>(shape.cols);
+  require_bytes("conv_pool", "x", s.in_bytes[0],
+                n * static_cast<size_t>(p.c) * static_cast<size_t>(p.h) * static_cast<size_t>(p.w) * item);
+  require_bytes("conv_pool", "w", s.in_bytes[1],
+                k * static_cast<size_t>(p.c) * static_cast<size_t>(p.r) * static_cast<size_t>(p.s) * item);
+  require_bytes("conv_pool", "b", s.in_bytes[2], k * item);
+  require_bytes("conv_pool", "y", s.out_bytes[0], out * item);
+  require_bytes("conv_pool", "argmax", s.out_bytes[1], out);
+}
+
+}  // namespace
+}  // namespace SYMCONV_ISA
+}  // namespace symconv

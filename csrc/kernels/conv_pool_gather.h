@@ -1,0 +1,117 @@
+// The lists of non-zero gradients that conv_pool_grad walks: g = dy activation'(y), with the pixel of each maximum.
+#pragma once
+#include "conv_activation.h"
+#include "conv_common.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+// The non-zero gradients of one channel of one image.
+template <class T>
+struct List {
+  T* g;
+  int* pixel;
+  int count;
+};
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+// For each mask of 8 lanes, the lanes that are set, in order.
+struct CompressTable {
+  uint64_t lanes[256];
+  constexpr CompressTable() : lanes{} {
+    for (int mask = 0; mask < 256; mask++) {
+      int at = 0;
+      for (int lane = 0; lane < 8; lane++)
+        if (mask >> lane & 1) lanes[mask] |= static_cast<uint64_t>(lane) << (8 * at++);
+    }
+  }
+};
+alignas(64) constexpr CompressTable kCompress;
+#endif
+
+// Appends the lanes of (g, pixel) with g != 0 behind `count`; may write a whole vector there.
+inline int append(vf g, vi pixel, float* values, int* pixels, int count) {
+#if defined(__AVX512F__)
+  __mmask16 mask = _mm512_cmp_ps_mask((__m512)g, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+  _mm512_storeu_ps(values + count, _mm512_maskz_compress_ps(mask, (__m512)g));
+  _mm512_storeu_si512(pixels + count, _mm512_maskz_compress_epi32(mask, (__m512i)pixel));
+  return count + __builtin_popcount(mask);
+#elif defined(__AVX2__)
+  __m256 nonzero = _mm256_cmp_ps((__m256)g, _mm256_setzero_ps(), _CMP_NEQ_UQ);
+  int mask = _mm256_movemask_ps(nonzero);
+  __m256i order = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(kCompress.lanes[mask])));
+  _mm256_storeu_ps(values + count, _mm256_permutevar8x32_ps((__m256)g, order));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(pixels + count),
+                      _mm256_permutevar8x32_epi32((__m256i)pixel, order));
+  return count + __builtin_popcount(static_cast<unsigned>(mask));
+#else
+  for (int i = 0; i < VF_WIDTH; i++) {
+    values[count] = g[i];
+    pixels[count] = pixel[i];
+    count += g[i] != 0;
+  }
+  return count;
+#endif
+}
+
+// base[i] + delta[argmax[i]] is the pixel of maximum i: base[] is the corner of each window, delta[] what a place
+// in it adds.
+struct PixelTable {
+  const int* base;
+  int places;  // in a window
+  int delta[256];
+};
+
+inline vi pixels_of(const PixelTable& t, long long i, const uint8_t* argmax) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  if (t.places <= 8) {
+    const __m256i place = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(argmax + i)));
+    return load(t.base + i) + (vi)_mm256_permutevar8x32_epi32((__m256i)load(t.delta), place);
+  }
+#endif
+  vi pixel = load(t.base + i);
+  for (int j = 0; j < VF_WIDTH; j++) pixel[j] += t.delta[argmax[i + j]];
+  return pixel;
+}
+
+// The list of one channel of n maxima; the sum of g is added to db, lane by lane.
+inline void gather(int activation, const float* y, const float* dy, const uint8_t* argmax,
+                   const PixelTable& t, long long n, List<float>& list, float* db) {
+  vf sum = load(db);
+  int count = 0;
+  long long i = 0;
+  for (; i + VF_WIDTH <= n; i += VF_WIDTH) {
+    const vf g = activation_gradient(activation, load(y + i), load(dy + i));
+    sum += g;
+    count = append(g, pixels_of(t, i, argmax), list.g, list.pixel, count);
+  }
+  if (const int left = static_cast<int>(n - i); left > 0) {
+    const vf g = activation_gradient(activation, load_n(y + i, left), load_n(dy + i, left));
+    vi pixel{};
+    for (int j = 0; j < left; j++) pixel[j] = t.base[i + j] + t.delta[argmax[i + j]];
+    sum += g;
+    count = append(g, pixel, list.g, list.pixel, count);
+  }
+  store(db, sum);
+  list.count = count;
+}
+
+inline void gather(int activation, const double* y, const double* dy, const uint8_t* argmax,
+                   const PixelTable& t, long long n, List<double>& list, double* db) {
+  int count = 0;
+  for (long long i = 0; i < n; i++) {
+    vd yv{}, dv{};
+    yv[0] = y[i], dv[0] = dy[i];
+    const double g = activation_gradient(activation, yv, dv)[0];
+    db[0] += g;
+    list.g[count] = g;
+    list.pixel[count] = t.base[i] + t.delta[argmax[i]];
+    count += g != 0;
+  }
+  list.count = count;
+}
+
+}  // namespace
+}  // namespace SYMCONV_ISA
+}  // namespace symconv

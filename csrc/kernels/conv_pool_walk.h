@@ -1,0 +1,131 @@
+// The two walks of conv_pool_grad, over tiles of a patch that stay in registers.
+#pragma once
+#include "conv_pool_gather.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+constexpr int kMaxTile = 13;  // accumulators: 16 registers less one value and two in flight
+
+// Rows [row, row + rows) and vectors [vector, vector + vectors) of a patch.
+struct Tile {
+  int row, rows, vector, vectors;
+};
+
+// A patch of `rows` x `vectors` cut into near-equal tiles of at most kMaxTile; returns their number. tiles may
+// be null.
+int cut_tiles(int rows, int vectors, Tile* tiles) {
+  auto share = [](int n, int i, int parts) {
+    return static_cast<int>(static_cast<long long>(n) * i / parts);
+  };
+  const int chunks = (vectors + kMaxTile - 1) / kMaxTile;
+  int count = 0;
+  for (int c = 0; c < chunks; c++) {
+    const int v = share(vectors, c, chunks), nv = share(vectors, c + 1, chunks) - v;
+    const int most = kMaxTile / nv, bands = (rows + most - 1) / most;
+    for (int b = 0; b < bands; b++, count++) {
+      const int r = share(rows, b, bands);
+      if (tiles) tiles[count] = {r, share(rows, b + 1, bands) - r, v, nv};
+    }
+  }
+  return count;
+}
+
+// The non-zero gradients of one image, by pixel.
+template <class T>
+struct Sorted {
+  T* g;
+  int* channels;
+  int* starts;  // of each pixel in the above
+};
+
+// dw[r][v] += g x[pixel + r, v] over the lists, for NR rows and NV vectors.
+template <class T, int NR, int NV>
+void walk_dw(const List<T>* lists, int n_lists, const T* x, long long image, int channels, long long pitch,
+             T* dw, long long dw_stride) {
+  using V = typename Lanes<T>::V;
+  constexpr int W = Lanes<T>::W;
+  constexpr int U = NR * NV <= 6 ? 2 : 1;  // entries at once: enough independent sums to hide the latency
+  V acc[U][NR][NV];
+  for (int r = 0; r < NR; r++)
+    for (int v = 0; v < NV; v++) {
+      acc[0][r][v] = load(dw + r * dw_stride + v * W);
+      for (int u = 1; u < U; u++) acc[u][r][v] = V{};
+    }
+  for (int i = 0; i < n_lists; i++, x += image) {
+    const List<T>& list = lists[i];
+    const T* g = list.g;
+    const int *pixel = list.pixel, *end = pixel + list.count;
+    for (; pixel + U <= end; pixel += U, g += U)
+      for (int u = 0; u < U; u++) {
+        const V gv = set1(g[u]);
+        const T* row = x + static_cast<long long>(pixel[u]) * channels;
+        for (int r = 0; r < NR; r++)
+          for (int v = 0; v < NV; v++) acc[u][r][v] = fma(gv, load(row + r * pitch + v * W), acc[u][r][v]);
+      }
+    if (U > 1 && pixel < end) {
+      const V gv = set1(*g);
+      const T* row = x + static_cast<long long>(*pixel) * channels;
+      for (int r = 0; r < NR; r++)
+        for (int v = 0; v < NV; v++) acc[0][r][v] = fma(gv, load(row + r * pitch + v * W), acc[0][r][v]);
+    }
+  }
+  for (int r = 0; r < NR; r++)
+    for (int v = 0; v < NV; v++) {
+      V sum = acc[0][r][v];
+      for (int u = 1; u < U; u++) sum += acc[u][r][v];
+      store(dw + r * dw_stride + v * W, sum);
+    }
+}
+
+// dx[pixel + r, v] += g w[k][r][v] over the pixels, for NR rows and NV vectors.
+template <class T, int NR, int NV>
+void walk_dx(const Sorted<T>& s, int pixels, int channels, long long pitch, long long kernel, const T* w,
+             long long w_stride, T* dx) {
+  using V = typename Lanes<T>::V;
+  constexpr int W = Lanes<T>::W;
+  for (int pixel = 0; pixel < pixels; pixel++) {
+    const int begin = s.starts[pixel], end = s.starts[pixel + 1];
+    if (begin == end) continue;
+    T* patch = dx + static_cast<long long>(pixel) * channels;
+    V acc[NR][NV];
+    for (int r = 0; r < NR; r++)
+      for (int v = 0; v < NV; v++) acc[r][v] = load(patch + r * pitch + v * W);
+    for (int e = begin; e < end; e++) {
+      const V gv = set1(s.g[e]);
+      const T* row = w + s.channels[e] * kernel;
+      for (int r = 0; r < NR; r++)
+        for (int v = 0; v < NV; v++) acc[r][v] = fma(gv, load(row + r * w_stride + v * W), acc[r][v]);
+    }
+    for (int r = 0; r < NR; r++)
+      for (int v = 0; v < NV; v++) store(patch + r * pitch + v * W, acc[r][v]);
+  }
+}
+
+// walk_dw and walk_dx of every tile, by rows and vectors.
+template <class T>
+struct Tiles {
+  decltype(&walk_dw<T, 1, 1>) dw[kMaxTile][kMaxTile] = {};
+  decltype(&walk_dx<T, 1, 1>) dx[kMaxTile][kMaxTile] = {};
+
+  template <int NR, int NV>
+  constexpr void fill() {
+    if constexpr (NR <= kMaxTile) {
+      if constexpr (NR * NV <= kMaxTile) {
+        dw[NR - 1][NV - 1] = walk_dw<T, NR, NV>;
+        dx[NR - 1][NV - 1] = walk_dx<T, NR, NV>;
+        fill<NR, NV + 1>();
+      } else {
+        fill<NR + 1, 1>();
+      }
+    }
+  }
+  constexpr Tiles() { fill<1, 1>(); }
+};
+template <class T>
+constexpr Tiles<T> kTiles;
+
+}  // namespace
+}  // namespace SYMCONV_ISA
+}  // namespace symconv
