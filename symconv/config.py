@@ -211,6 +211,12 @@ class Config:
         "0 (forward), 1 (reverse), 2 to 2**31 - 1 (random, with this seed)",
         "Device emulated: the order in which the threads of a block run.",
     )
+    winograd = Setting(
+        True,
+        boolean,
+        "True, False (1, 0, yes, no, on, off)",
+        "Allow Winograd convolutions: fewer products, but other rounding than that of plain sums.",
+    )
     memory_limit = Setting(
         0,
         byte_count,

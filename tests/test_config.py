@@ -22,6 +22,7 @@ def config():
 def test_config_defaults(config):
     assert config.device == "auto" and config.floatX == "float32" and config.num_threads == 0
     assert config.optimize is True and config.verify_rewrites is False and config.check_data is False
+    assert config.winograd is True
     assert config.memory_limit == 0 and config.data is None and config.seed == 0
     assert config.cache_dir.name in ("symconv", "cache")
 
@@ -35,6 +36,7 @@ def test_config_defaults(config):
         ("optimize", "off", False),
         ("verify_rewrites", "1", True),
         ("check_data", "Yes", True),
+        ("winograd", "0", False),
         ("memory_limit", "512M", 512 * 2**20),
         ("memory_limit", "1.5 GiB", 3 * 2**29),
         ("memory_limit", "1000", 1000),

@@ -16,6 +16,7 @@ from symconv.graph import Apply, Kernel, Op, constant
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
 from symconv.ops.conv_pool import ACTIVATIONS, ConvPool, ConvPoolGrad
 from symconv.ops.pool import AvgPool2d, AvgPool2dGrad, LpPool2d, MaxPool2d, MaxPool2dGrad, MaxPool2dPick
+from symconv.testing import assert_close
 
 core = pytest.importorskip("symconv._core")
 
@@ -59,7 +60,9 @@ def run(node: Apply, kernel: Kernel, arrays: tuple[np.ndarray, ...]) -> list[np.
 def check(op: Op, *arrays: np.ndarray, exact: bool = True) -> None:
     node = node_of(op, arrays)
     desired = oracle(op, *arrays)
-    for kernel in node.op.kernels:
+    for kernel in cpu_kernels(op):
+        if kernel.name.startswith("winograd"):
+            continue
         if "no channels" in (kernel.supports(node) or ""):
             continue
         for got, want in zip(run(node, kernel, arrays), desired):
@@ -70,6 +73,14 @@ def check(op: Op, *arrays: np.ndarray, exact: bool = True) -> None:
                 np.testing.assert_allclose(
                     got, want, rtol=64 * eps, atol=64 * eps * max(1, np.abs(want).max(initial=0))
                 )
+
+
+def cpu_kernels(op: Op | type[Op]) -> list[Kernel]:
+    return [k for k in op.kernels if k.device == "cpu"]
+
+
+def named(op: Op, name: str) -> Kernel:
+    return next(k for k in op.kernels if k.name == name)
 
 
 def whole(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
@@ -182,7 +193,8 @@ def test_conv_pool_keeps_nan(isa: str) -> None:
     w, b = whole(rng, (20, 3, 3, 3), "float32"), whole(rng, (20,), "float32")
     for activation in ("linear", "relu", "sigmoid", "tanh"):
         op = ConvPool((2, 2), activation=activation)
-        (got, _), (want, _) = run(node_of(op, (x, w, b)), op.kernels[0], (x, w, b)), op.reference(x, w, b)
+        kernel = named(op, "direct_conv_pool")
+        (got, _), (want, _) = run(node_of(op, (x, w, b)), kernel, (x, w, b)), op.reference(x, w, b)
         assert np.isnan(want).any() and np.array_equal(np.isnan(got), np.isnan(want))
 
 
@@ -204,6 +216,71 @@ def test_zero_gradients_leave_nan_pixels_alone(isa: str) -> None:
     assert np.array_equal(run(node_of(op, arrays), op.kernels[0], arrays)[1], want)
 
 
+# x, w, window, padding: the layer of the book; tiles that overhang on two sides; more output channels than a
+# block holds, more tiles than a chunk, no pooling.
+WINOGRAD = {
+    "book_second": ((3, 20, 12, 12), (40, 20, 5, 5), (2, 2), (0, 0, 0, 0)),
+    "overhang": ((2, 9, 17, 23), (13, 9, 5, 5), (2, 2), (1, 1, 1, 1)),
+    "uneven_padding": ((1, 8, 14, 15), (8, 8, 5, 5), (4, 1), (0, 3, 2, 1)),
+    "wide_padding": ((2, 11, 9, 7), (50, 11, 5, 5), (1, 2), (6, 2, 5, 7)),
+    "large": ((3, 33, 31, 37), (90, 33, 5, 5), (1, 1), (2, 2, 2, 2)),
+    "no_images": ((0, 8, 12, 12), (8, 8, 5, 5), (2, 2), (0, 0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("name", WINOGRAD)
+def test_winograd_conv_pool(name: str, isa: str, threads: int) -> None:
+    """Within the tolerance of the case table; each place holds, to that tolerance, the maximum."""
+    x_shape, w_shape, window, padding = WINOGRAD[name]
+    rng = np.random.default_rng(9)
+    x, w, b = (rng.standard_normal(s).astype("float32") for s in (x_shape, w_shape, w_shape[:1]))
+    op = ConvPool(window, padding)
+    node = node_of(op, (x, w, b))
+    y, argmax = run(node, named(op, "winograd_conv_pool"), (x, w, b))
+    want, _ = oracle(op, x, w, b)
+    rtol = 16 * float(np.finfo("float32").eps) * float(np.sqrt(np.prod(w_shape[1:])))
+    atol = rtol * float(np.sqrt(np.mean(want**2))) if want.size else 0.0
+    assert_close(y, want, rtol, atol)
+    full = oracle(Conv2d(padding=padding), x, w)[0]
+    rows, cols = np.divmod(argmax.astype(int), window[1])
+    rows += np.arange(y.shape[2])[:, None] * window[0]
+    cols += np.arange(y.shape[3]) * window[1]
+    n, k = np.ogrid[: y.shape[0], : y.shape[1]]
+    picked = full[n[..., None, None], k[..., None, None], rows, cols] + b[:, None, None]
+    assert_close(picked, want, rtol, atol)
+
+
+def test_winograd_keeps_nan(isa: str) -> None:
+    """It spreads over its tile of 4 x 4 outputs at most."""
+    rng = np.random.default_rng(3)
+    x, w, b = (rng.standard_normal(s).astype("float32") for s in ((2, 8, 24, 24), (9, 8, 5, 5), (9,)))
+    x[0, 3, 9, 9] = x[1, 0, 23, 1] = np.nan
+    op = ConvPool((2, 2), activation="relu")
+    arrays = (x, w, b)
+    got, want = run(node_of(op, arrays), named(op, "winograd_conv_pool"), arrays)[0], op.reference(*arrays)[0]
+    tiles = np.isnan(want).reshape(2, 9, 5, 2, 5, 2).any(axis=(3, 5)).repeat(2, axis=2).repeat(2, axis=3)
+    assert np.isnan(want).any() and not tiles.all()
+    assert np.isnan(got[np.isnan(want)]).all() and np.isfinite(got[~tiles]).all()
+
+
+def test_winograd_refusals() -> None:
+    def refusal(
+        x: tuple[int, ...], w: tuple[int, ...], window: tuple[int, int] = (2, 2), dtype: str = "float32"
+    ) -> str:
+        node = ConvPool(window)(*(sc.tensor(dtype, s) for s in (x, w, w[:1])))[0].owner
+        return ConvPool.kernels[0].supports(node) or ""
+
+    book = ((10, 20, 12, 12), (40, 20, 5, 5))
+    assert refusal(*book) == ""
+    assert refusal(*book, dtype="float64") == "dtype float64, needs float32"
+    assert refusal((10, 1, 28, 28), (20, 1, 5, 5)) == "1 channels to 20, needs at least 8"
+    assert refusal((1, 8, 12, 12), (8, 8, 4, 5)) == "windows of 4x5, needs 5x5"
+    assert refusal(*book, window=(3, 3)) == "pooling windows of (3, 3) do not divide tiles of 4x4"
+    assert "1x8 outputs fill tiles of 4x4 too little" in refusal((1, 8, 5, 12), (8, 8, 5, 5), (1, 1))
+    with sc.config(winograd=False):
+        assert refusal(*book) == "config.winograd is off"
+
+
 @pytest.mark.parametrize("threads_", [1, 2, 3])
 def test_kernels_repeat_their_bits(threads_: int) -> None:
     before = core.num_threads()
@@ -220,7 +297,7 @@ def test_kernels_repeat_their_bits(threads_: int) -> None:
             (Conv2dWgrad(), (x, full, *dims(5, 5))),
         ):
             node = node_of(op, arrays)
-            for kernel in op.kernels:
+            for kernel in cpu_kernels(op):
                 first = [a.tobytes() for a in run(node, kernel, arrays)]
                 for _ in range(3):
                     assert [a.tobytes() for a in run(node, kernel, arrays)] == first
@@ -231,7 +308,7 @@ def test_kernels_repeat_their_bits(threads_: int) -> None:
 def test_selection_by_filled_lanes() -> None:
     def chosen(x: tuple[int, ...], w: tuple[int, ...], **attributes: int) -> str:
         node = sc.conv2d(sc.tensor("float32", x), sc.tensor("float32", w), **attributes).owner
-        return next(k.name for k in node.op.kernels if k.supports(node) is None)
+        return next(k.name for k in cpu_kernels(node.op) if k.supports(node) is None)
 
     assert chosen((8, 64, 56, 56), (64, 64, 3, 3), padding=1) == "direct_channels_fprop"
     assert chosen((8, 64, 56, 56), (64, 1, 3, 3), padding=1, groups=64) == "direct_rows_fprop"
@@ -243,14 +320,14 @@ def test_selection_by_filled_lanes() -> None:
 
 def test_no_channels_runs_on_the_reference() -> None:
     node = sc.conv2d(sc.tensor("float32", (2, 0, 5, 5)), sc.tensor("float32", (3, 0, 3, 3))).owner
-    assert all(k.supports(node) == "no channels" for k in node.op.kernels)
+    assert all(k.supports(node) == "no channels" for k in cpu_kernels(node.op))
     assert not sc.conv2d(np.zeros((2, 0, 5, 5), "float32"), np.zeros((3, 0, 3, 3), "float32")).eval().any()
 
 
 def test_wrong_sizes_are_refused() -> None:
     x, w = np.zeros((1, 2, 5, 5), "float32"), np.zeros((3, 2, 3, 3), "float32")
     node = node_of(Conv2d(), (x, w))
-    for kernel in Conv2d.kernels:
+    for kernel in cpu_kernels(Conv2d):
         with pytest.raises(ValueError, match=f"{kernel.name}: y has 104 bytes, the params need 108"):
             core.call_kernel(kernel.entry, kernel.launch(node).params, [x, w], [np.zeros(26, "float32")])
         with pytest.raises(ValueError, match="got 1 inputs"):

@@ -24,6 +24,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from symconv.config import config
 from symconv.errors import DTypeError
 from symconv.graph import Apply, Kernel, Launch, Op, TensorType, Variable, op_error
 from symconv.graph.params import pack
@@ -35,8 +36,8 @@ from symconv.ops.window import Padding, Pair
 
 Array = np.ndarray
 
-
 MAX_WINDOW = 255  # elements that a uint8 argmax can tell apart
+TRANSFORMED = 120  # products that the 64 of a Winograd tile and its transforms cost, roughly
 
 
 @dataclass(frozen=True)
@@ -168,10 +169,34 @@ def _supports(node: Apply) -> str | None:
     return None if c and node.inputs[1].type.shape[0] else "no channels"
 
 
+def _supports_winograd(node: Apply) -> str | None:
+    op, (x, w, _), y = node.op, node.inputs, node.outputs[0]
+    assert isinstance(op, ConvPool)
+    k, c, r, s = w.type.shape
+    if not config.winograd:
+        return "config.winograd is off"
+    if x.dtype != "float32":
+        return f"dtype {x.dtype}, needs float32"
+    if (r, s) != (5, 5):
+        return f"windows of {r}x{s}, needs 5x5"
+    if (c or 0) < 8 or (k or 0) < 8:
+        return f"{c} channels to {k}, needs at least 8"
+    if 4 % op.window[0] or 4 % op.window[1]:
+        return f"pooling windows of {op.window} do not divide tiles of 4x4"
+    rows, cols = ((d or 0) * e for d, e in zip(y.type.shape[2:], op.window))
+    if TRANSFORMED * -(-rows // 4) * -(-cols // 4) > rows * cols * 25:
+        return f"{rows}x{cols} outputs fill tiles of 4x4 too little"
+    return _supports(node)
+
+
 ConvPool.kernels = [
+    Kernel(
+        "winograd_conv_pool", "cpu", "csrc/kernels/conv_pool_winograd.cpp", "winograd_conv_pool",
+        _supports_winograd, _launch,
+    ),
     Kernel("direct_conv_pool", "cpu", "csrc/kernels/conv_pool.cpp", "direct_conv_pool", _supports, _launch),
     *conv_pool_kernels.FORWARD,
-]
+]  # fmt: skip
 ConvPoolGrad.kernels = [
     Kernel("argmax_walk", "cpu", "csrc/kernels/conv_pool_grad.cpp", "argmax_walk", _supports, _launch),
     *conv_pool_kernels.BACKWARD,

@@ -1,0 +1,159 @@
+// Winograd transforms F(4 x 4, 5 x 5): tiles of 8 x 8 inputs give 4 x 4 outputs, with 64 products a channel in place
+// of 400.
+//
+//   Y = A' [ (G g G') . (B' d B) ] A,   points 0, 1, -1, 2, -2, 1/2, -1/2, infinity
+//
+// (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016; B' is that of their F(6, 3).) The sums
+// are not those of the plain form: errors are some ten times larger, and an infinity or a NaN spreads over its tile.
+// F(6 x 6, 3 x 3) by the same points is not here: it goes beyond the tolerance of the case table.
+#pragma once
+#include "conv_common.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+constexpr int kPoints = 8;
+constexpr int kWindow = 5;
+constexpr int kOutputs = kPoints - kWindow + 1;
+
+// t = B' d, for 8 values.
+template <class V>
+inline void transform_input(const V* d, V* t) {
+  t[0] = d[0] - d[6] + (d[4] - d[2]) * 5.25f;
+  t[7] = d[7] - d[1] + (d[3] - d[5]) * 5.25f;
+  V even = d[2] + d[6] - d[4] * 4.25f, odd = d[1] + d[5] - d[3] * 4.25f;
+  t[1] = even + odd, t[2] = even - odd;
+  even = d[6] + d[2] * 0.25f - d[4] * 1.25f, odd = d[1] * 0.5f - d[3] * 2.5f + d[5] * 2.0f;
+  t[3] = even + odd, t[4] = even - odd;
+  even = d[6] + (d[2] - d[4] * 1.25f) * 4.0f, odd = d[1] * 2.0f - d[3] * 2.5f + d[5] * 0.5f;
+  t[5] = even + odd, t[6] = even - odd;
+}
+
+// t = G g, for 5 values.
+template <class V>
+inline void transform_weights(const V* g, V* t) {
+  t[0] = g[0];
+  V even = (g[0] + g[2] + g[4]) * (-2.0f / 9), odd = (g[1] + g[3]) * (-2.0f / 9);
+  t[1] = even + odd, t[2] = even - odd;
+  even = (g[0] + g[2] * 4.0f + g[4] * 16.0f) * (1.0f / 90);
+  odd = (g[1] * 2.0f + g[3] * 8.0f) * (1.0f / 90);
+  t[3] = even + odd, t[4] = even - odd;
+  even = (g[0] + g[2] * 0.25f + g[4] * 0.0625f) * (32.0f / 45);
+  odd = (g[1] * 0.5f + g[3] * 0.125f) * (32.0f / 45);
+  t[5] = even + odd, t[6] = even - odd;
+  t[7] = g[4];
+}
+
+// y = A' t, 4 values.
+template <class V>
+inline void transform_output(const V* t, V* y) {
+  const V s1 = t[1] + t[2], d1 = t[1] - t[2], s2 = t[3] + t[4], d2 = t[3] - t[4], s3 = t[5] + t[6],
+          d3 = t[5] - t[6];
+  y[0] = t[0] + s1 + s2 + s3;
+  y[1] = d1 + d2 * 2.0f + d3 * 0.5f;
+  y[2] = s1 + s2 * 4.0f + s3 * 0.25f;
+  y[3] = d1 + d2 * 8.0f + d3 * 0.125f + t[7];
+}
+
+// in[i * row + j * col], 8 x 8 vectors -> out[(i * 8 + j) * step].
+inline void input_tile(const float* in, long long row, long long col, float* out, long long step) {
+  vf half[kPoints][kPoints];
+  for (int j = 0; j < kPoints; j++) {
+    vf d[kPoints], t[kPoints];
+    for (int i = 0; i < kPoints; i++) d[i] = load(in + i * row + j * col);
+    transform_input(d, t);
+    for (int i = 0; i < kPoints; i++) half[i][j] = t[i];
+  }
+  for (int i = 0; i < kPoints; i++) {
+    vf t[kPoints];
+    transform_input(half[i], t);
+    for (int j = 0; j < kPoints; j++) store(out + (i * kPoints + j) * step, t[j]);
+  }
+}
+
+// in[(i * 5 + j) * in_step], 5 x 5 vectors -> out[(i * 8 + j) * step].
+inline void weight_tile(const float* in, long long in_step, float* out, long long step) {
+  vf half[kPoints][kWindow];
+  for (int j = 0; j < kWindow; j++) {
+    vf g[kWindow], t[kPoints];
+    for (int i = 0; i < kWindow; i++) g[i] = load(in + (i * kWindow + j) * in_step);
+    transform_weights(g, t);
+    for (int i = 0; i < kPoints; i++) half[i][j] = t[i];
+  }
+  for (int i = 0; i < kPoints; i++) {
+    vf t[kPoints];
+    transform_weights(half[i], t);
+    for (int j = 0; j < kPoints; j++) store(out + (i * kPoints + j) * step, t[j]);
+  }
+}
+
+// in[(i * 8 + j) * step], 8 x 8 vectors -> y[4][4].
+inline void output_tile(const float* in, long long step, vf (*y)[kOutputs]) {
+  vf half[kOutputs][kPoints];
+  for (int j = 0; j < kPoints; j++) {
+    vf t[kPoints], o[kOutputs];
+    for (int i = 0; i < kPoints; i++) t[i] = load(in + (i * kPoints + j) * step);
+    transform_output(t, o);
+    for (int i = 0; i < kOutputs; i++) half[i][j] = o[i];
+  }
+  for (int i = 0; i < kOutputs; i++) transform_output(half[i], y[i]);
+}
+
+// out[m][v] = sum over c of x[m][c] w[c][v], for M rows x_step apart and V vectors.
+template <int M, int V>
+inline void multiply_tile(const float* x, long long x_step, const float* w, int channels, float* out,
+                          long long out_step) {
+  constexpr int W = VF_WIDTH;
+  vf acc[M][V] = {};
+  for (int c = 0; c < channels; c++, w += V * W) {
+    vf wv[V];
+    for (int v = 0; v < V; v++) {
+      wv[v] = load(w + v * W);
+      pin(wv[v]);
+    }
+    for (int m = 0; m < M; m++) {
+      const vf a = set1(x[m * x_step + c]);
+      for (int v = 0; v < V; v++) acc[m][v] = fma(a, wv[v], acc[m][v]);
+    }
+  }
+  for (int m = 0; m < M; m++)
+    for (int v = 0; v < V; v++) store(out + m * out_step + v * W, acc[m][v]);
+}
+
+// The same for n rows.
+template <int V>
+void multiply(const float* x, long long x_step, int n, const float* w, int channels, float* out,
+              long long out_step) {
+  constexpr int M = V == 1 ? 8 : V == 2 ? 6 : V == 3 ? 4 : V == 4 ? 3 : 2;
+  int i = 0;
+  for (; i + M <= n; i += M)
+    multiply_tile<M, V>(x + i * x_step, x_step, w, channels, out + i * out_step, out_step);
+  if constexpr (M > 4)
+    for (; i + 4 <= n; i += 4)
+      multiply_tile<4, V>(x + i * x_step, x_step, w, channels, out + i * out_step, out_step);
+  if constexpr (M > 2)
+    for (; i + 2 <= n; i += 2)
+      multiply_tile<2, V>(x + i * x_step, x_step, w, channels, out + i * out_step, out_step);
+  for (; i < n; i++) multiply_tile<1, V>(x + i * x_step, x_step, w, channels, out + i * out_step, out_step);
+}
+
+inline void multiply_vectors(int vectors, const float* x, long long x_step, int n, const float* w,
+                             int channels, float* out, long long out_step) {
+  switch (vectors) {
+    case 1:
+      return multiply<1>(x, x_step, n, w, channels, out, out_step);
+    case 2:
+      return multiply<2>(x, x_step, n, w, channels, out, out_step);
+    case 3:
+      return multiply<3>(x, x_step, n, w, channels, out, out_step);
+    case 4:
+      return multiply<4>(x, x_step, n, w, channels, out, out_step);
+    default:
+      return multiply<5>(x, x_step, n, w, channels, out, out_step);
+  }
+}
+
+}  // namespace
+}  // namespace SYMCONV_ISA
+}  // namespace symconv
