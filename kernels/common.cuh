@@ -55,7 +55,7 @@ struct Fault {
 };
 
 // The arrays of a kernel: inputs in the op's order, then outputs. A view whose start is known only on the device
-// stands as the address, plus one, of the word that holds its address.
+// stands as the address, negated, of the word that holds its address.
 struct Args {
 #if defined(SYMCONV_EMULATED)
   const EmulatedArg* slot;
@@ -63,7 +63,7 @@ struct Args {
   int step;
   ll address(int i) const {
     ll base = reinterpret_cast<ll>(slot[i].base);
-    return base & 1 ? *reinterpret_cast<ll*>(base - 1) : base;
+    return base < 0 ? *reinterpret_cast<ll*>(-base) : base;
   }
   template <class T>
   Global<T> get(int i) const {
@@ -80,7 +80,7 @@ struct Args {
   int step;
   DEVICE ll address(int i) const {
     ll base = reinterpret_cast<ll>(slot[i]);
-    return base & 1 ? *reinterpret_cast<const ll*>(base - 1) : base;
+    return base < 0 ? *reinterpret_cast<const ll*>(-base) : base;
   }
   template <class T>
   DEVICE Global<T> get(int i) const {

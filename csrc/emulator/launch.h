@@ -3,7 +3,7 @@
 
 extern "C" {
 
-// One pointer of a kernel. An odd base is the address, plus one, of the word that holds the pointer.
+// One pointer of a kernel. A negative base is the address, negated, of the word that holds the pointer.
 struct EmulatedArg {
   void* base;
   unsigned long long bytes;

@@ -27,8 +27,8 @@ class Array:
 
     @property
     def slot(self) -> int:
-        """What stands in Args: the address, or that of the word with its lowest bit set."""
-        return self.address | self.word
+        """What stands in Args: the address, or that of the word, negated (bytes may lie at odd addresses)."""
+        return -self.address if self.word else self.address
 
 
 class Memory(Protocol):
