@@ -205,6 +205,12 @@ class Config:
         "True, False (1, 0, yes, no, on, off)",
         "Device emulated: look for races, divergent barriers, accesses out of bounds. Several times slower.",
     )
+    emulator_sanitize = Setting(
+        False,
+        boolean,
+        "True, False (1, 0, yes, no, on, off)",
+        "Device emulated: build kernels with AddressSanitizer (LD_PRELOAD libasan.so: see docs/cuda.md).",
+    )
     emulator_order = Setting(
         0,
         natural(2**31),

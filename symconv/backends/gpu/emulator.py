@@ -51,13 +51,30 @@ class Launch(ctypes.Structure):
     ]
 
 
+_process = ctypes.CDLL(None)
+
+
 class HostMemory:
     """Memory of the emulated device: all ones at first, which as floats are NaN."""
 
     def __init__(self, nbytes: int) -> None:
-        self._array = np.full(nbytes + 256, 0xFF, np.uint8)
+        self._array = np.full(nbytes + 512, 0xFF, np.uint8)
         self.address = -(-self._array.ctypes.data // 256) * 256
         self.nbytes = nbytes
+        self._fence(True)
+
+    def __del__(self) -> None:
+        self._fence(False)
+
+    def _fence(self, up: bool) -> None:
+        """Tell AddressSanitizer, if it is there, that what lies beyond the end is nobody's."""
+        name = "__asan_poison_memory_region" if up else "__asan_unpoison_memory_region"
+        call = getattr(_process, name, None)
+        if call is not None:
+            end = self._array.ctypes.data + self._array.nbytes
+            call(
+                ctypes.c_void_p(self.address + self.nbytes), ctypes.c_size_t(end - self.address - self.nbytes)
+            )
 
 
 class EmulatedRuntime:
@@ -171,6 +188,14 @@ def _included(text: str) -> str:
 def _flags(checked: bool) -> list[str]:
     flags = ["-std=c++20", "-fPIC", "-ftls-model=initial-exec", "-fvisibility=hidden", "-DSYMCONV_EMULATED"]
     flags += ["-march=native"] if platform.machine() in ("x86_64", "AMD64") else []
+    if config.emulator_sanitize:
+        if not hasattr(_process, "__asan_poison_memory_region"):
+            raise DeviceError(
+                "emulator_sanitize needs AddressSanitizer's library in the process from its start\n"
+                '  hint: LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(g++ -print-file-name=libstdc++.so)"'
+                " ASAN_OPTIONS=detect_leaks=0 python ..."
+            )
+        flags += ["-fsanitize=address", "-fno-omit-frame-pointer", "-g"]
     # Checked code is mostly calls into the scheduler: it gains little from more optimisation.
     return flags + (["-O1", "-DSYMCONV_CHECKED"] if checked else ["-O2"])
 
