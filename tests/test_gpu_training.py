@@ -40,7 +40,7 @@ def trained(name: str, device: str, executor: str = "auto") -> tuple[list[float]
     return costs, [p.get_value() for p in model.params]
 
 
-@pytest.mark.parametrize("executor", ["kernels"])
+@pytest.mark.parametrize("executor", ["kernels", "persistent"])
 @pytest.mark.parametrize("name", NETS)
 def test_training_equals_the_cpu(name: str, executor: str) -> None:
     with config(emulator_checks=name == "dbl_conv_relu"):

@@ -13,6 +13,8 @@ from symconv.plan.plan import Buffer, Plan, Step
 from symconv.plan.schedule import order_steps, root_of
 from symconv.plan.select import Choice, select
 
+SPARE_BYTES = 256 << 20  # of values that a plan for a GPU may keep apart
+
 
 def build_plan(
     graph: FunctionGraph,
@@ -33,6 +35,9 @@ class _Planner:
         self.destinations: dict[Variable, tuple[str, int]] = {}  # values computed in their final place
         self.buffers: list[Buffer] = []
         self.number: dict[Variable, int] = {}
+        # On a GPU memory that is used twice orders launches that could run at once.
+        values = sum(o.type.nbytes for node in graph.nodes() for o in node.outputs)
+        self.reuse = device not in ("cuda", "emulated") or values > SPARE_BYTES
 
     def plan(self, passes: tuple[tuple[str, tuple[Any, ...]], ...]) -> Plan:
         order = self._order()
@@ -88,7 +93,7 @@ class _Planner:
                 leaving.setdefault(max(last_use.get(out, t), t), []).append(out)
                 self._add(out, Buffer(out.type, "arena", offset=offsets[out], label=str(out)))
             for v in leaving.pop(t, ()):
-                if v not in reused.values():
+                if self.reuse and v not in reused.values():
                     arena.release(offsets[v], v.type.nbytes)
             choice = self.choices[node]
             launch = choice.kernel.launch(node) if choice.kernel is not None else Launch()

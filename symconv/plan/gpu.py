@@ -100,8 +100,10 @@ class Program:
     workspace: int
 
     @property
-    def kernels(self) -> list[GpuLaunch]:
-        return [x for x in self.launches if isinstance(x, GpuLaunch)]
+    def sequence(self) -> list[GpuLaunch]:
+        """All launches of one round of a loop: those of an execution, then `advance`."""
+        own = [x for x in self.launches if isinstance(x, GpuLaunch)]
+        return own if self.advance is None else [*own, self.advance]
 
 
 def word_of(plan: Plan, number: int) -> int | None:
@@ -189,23 +191,28 @@ def _advance(n: int) -> GpuLaunch | None:
 
 # ---- what may run at once
 
+Region = tuple[object, int, int]  # memory, first byte, byte after the last
+Phase = tuple[tuple[int, ...], ...]
 
-def _regions(plan: Plan, operand: Operand, address: bool) -> Iterator[tuple[object, int, int]]:
-    """(memory, first byte, byte after the last) of an operand; with `address` also the word it hangs on."""
-    whole = 1 << 62
+SMALL = 2  # tiles of a launch that may be one of several in a row of one block
+
+
+def _regions(program: Program, operand: Operand, address: bool) -> Iterator[Region]:
+    """The memory of an operand; with `address` also the word that its address stands in."""
+    plan = program.plan
     if operand.kind == "workspace":
         yield "workspace", operand.number, operand.number + operand.nbytes
         return
-    if operand.kind == "word":
-        yield ("word", operand.number), 0, WORD
-        return
     if operand.kind != "buffer":
-        yield operand.kind, 0, whole
+        first = WORD * program.words.index(operand.number) if operand.kind == "word" else 0
+        kind = "strides" if operand.kind == "strides" else "words"
+        yield kind, first, first + operand.nbytes
         return
     number, offset, nbytes = operand.number, 0, operand.nbytes
     word = word_of(plan, number)
     if address and word is not None:
-        yield ("word", word), 0, WORD
+        first = WORD * program.words.index(word)
+        yield "words", first, first + WORD
     while (b := plan.buffers[number]).kind == "view":
         if b.start >= 0:
             offset, nbytes = 0, plan.buffers[b.base].type.nbytes
@@ -218,29 +225,74 @@ def _regions(plan: Plan, operand: Operand, address: bool) -> Iterator[tuple[obje
         yield (b.kind, b.slot), offset, offset + nbytes
 
 
-def phases(program: Program) -> list[list[int]] | None:
-    """The launches by number, in groups that may run at once; None if the host has a part in the program."""
-    plan = program.plan
-    result: list[list[int]] = []
-    touched: list[tuple[int, bool, list[tuple[object, int, int]]]] = []  # (phase, writes, regions)
-    for i, launch in enumerate(program.launches):
-        if isinstance(launch, HostStep):
-            return None
-        reads = [r for o in launch.reads for r in _regions(plan, o, True)]
-        writes = [r for o in launch.writes for r in _regions(plan, o, False)]
-        reads += [r for o in launch.writes for r in _regions(plan, o, True) if r not in writes]
-        phase = 0
-        for other, is_write, regions in touched:
-            if other >= phase and (_overlap(writes, regions) or (is_write and _overlap(reads, regions))):
-                phase = other + 1
-        touched += [(phase, False, reads), (phase, True, writes)]
+def _accesses(program: Program, launch: GpuLaunch) -> tuple[list[Region], list[Region]]:
+    """What a launch reads and what it writes."""
+    reads = [r for o in launch.reads for r in _regions(program, o, True)]
+    writes = [r for o in launch.writes for r in _regions(program, o, False)]
+    reads += [
+        r for o in launch.writes for r in _regions(program, o, True) if r[0] == "words" and r not in writes
+    ]
+    return reads, writes
+
+
+def phases(program: Program) -> list[Phase] | None:
+    """The launches by number (`program.sequence`), in phases; None if the host has a part in the program.
+
+    A phase is a tuple of units that may run at once; a unit is a row of launches that one block does one
+    after the other, or a single launch of any size. Each launch goes into the first phase that it can. Small
+    ones on the longest chain of launches join a row of small ones that they depend on, which saves a barrier.
+    """
+    if any(isinstance(x, HostStep) for x in program.launches):
+        return None
+    launches = program.sequence
+    needs = _dependences(program)
+    critical = _on_the_longest_chain(needs)
+    result: list[list[list[int]]] = []
+    place: list[tuple[int, int]] = []  # (phase, unit) of every launch so far
+    for i, launch in enumerate(launches):
+        before = {place[j] for j in needs[i]}
+        phase = max((p for p, _ in before), default=-1) + 1
+        last = {unit for p, unit in before if p == phase - 1}
+        if len(last) == 1 and launch.tiles <= SMALL and critical[i]:
+            (number,) = last
+            unit = result[phase - 1][number]
+            if all(launches[j].tiles <= SMALL for j in unit):
+                place.append((phase - 1, number))
+                unit.append(i)
+                continue
         while len(result) <= phase:
             result.append([])
-        result[phase].append(i)
-    return result
+        place.append((phase, len(result[phase])))
+        result[phase].append([i])
+    return [tuple(map(tuple, units)) for units in result]
 
 
-def _overlap(a: Sequence[tuple[object, int, int]], b: Sequence[tuple[object, int, int]]) -> bool:
+def _dependences(program: Program) -> list[list[int]]:
+    """For every launch the earlier ones that must be done before it."""
+    accesses = [_accesses(program, x) for x in program.sequence]
+    return [
+        [
+            j
+            for j, (r, w) in enumerate(accesses[:i])
+            if _overlap(writes, r) or _overlap(writes, w) or _overlap(reads, w)
+        ]
+        for i, (reads, writes) in enumerate(accesses)
+    ]
+
+
+def _on_the_longest_chain(needs: Sequence[Sequence[int]]) -> list[bool]:
+    depth = [0] * len(needs)
+    height = [0] * len(needs)
+    for i, before in enumerate(needs):
+        depth[i] = max((depth[j] + 1 for j in before), default=0)
+    for i in reversed(range(len(needs))):
+        for j in needs[i]:
+            height[j] = max(height[j], height[i] + 1)
+    longest = max((d + h for d, h in zip(depth, height)), default=0)
+    return [d + h == longest for d, h in zip(depth, height)]
+
+
+def _overlap(a: Sequence[Region], b: Sequence[Region]) -> bool:
     return any(m == n and s < v and u < t for m, s, t in a for n, u, v in b)
 
 
@@ -251,7 +303,7 @@ def _overlap(a: Sequence[tuple[object, int, int]], b: Sequence[tuple[object, int
 class ExecutorChoice:
     name: str
     reason: str
-    phases: tuple[tuple[int, ...], ...] = ()
+    phases: tuple[Phase, ...] = ()
 
 
 def choose_executor(program: Program, wanted: str = "auto") -> ExecutorChoice:
@@ -260,18 +312,19 @@ def choose_executor(program: Program, wanted: str = "auto") -> ExecutorChoice:
     if groups is None:
         hosts = [program.plan.steps[x.step].label for x in program.launches if isinstance(x, HostStep)]
         return ExecutorChoice("kernels", f"the host takes part: {hosts[0]}")
-    by_phase = tuple(map(tuple, groups))
-    alone = next((x for x in program.kernels if x.source.defines), None)
+    by_phase = tuple(groups)
+    launches = program.sequence
+    alone = next((x for x in launches if x.source.defines), None)
     if alone is not None and wanted in ("auto", "persistent"):
         return ExecutorChoice("graph", f"{alone.entry} needs macros of its own", by_phase)
     if wanted != "auto":
         return ExecutorChoice(wanted, "asked for by config.gpu_executor", by_phase)
-    work = sum(_work_us(program.plan, x) for x in program.kernels)
-    graph = work + NODE_US * len(program.kernels)
+    work = sum(_work_us(program.plan, x) for x in launches)
+    graph = work + NODE_US * len(launches)
     persistent = work / PERSISTENT_SHARE + BARRIER_US * len(groups)
     reason = (
         f"modelled {persistent:.0f} us as one persistent kernel of {len(groups)} phases, "
-        f"{graph:.0f} us as a graph of {len(program.kernels)} kernels"
+        f"{graph:.0f} us as a graph of {len(launches)} kernels"
     )
     return ExecutorChoice("persistent" if persistent < graph else "graph", reason, by_phase)
 
@@ -285,15 +338,23 @@ def _work_us(plan: Plan, launch: GpuLaunch) -> float:
 
 
 def explain_program(program: Program, choice: ExecutorChoice) -> str:
-    """The launches as text: phase, kernel, tiles, shared memory."""
-    phase_of = {i: p for p, group in enumerate(choice.phases) for i in group}
+    """The launches as text: phase by phase, or in their order where the executor has no phases."""
     lines = [f"executor {choice.name}: {choice.reason}"]
-    for i, launch in enumerate(program.launches):
-        if isinstance(launch, HostStep):
-            lines.append(f"  host      {program.plan.steps[launch.step].label}")
-            continue
-        where = f"phase {phase_of[i]}" if i in phase_of else "-"
-        shared = f", {launch.shared} bytes shared" if launch.shared else ""
-        name = "" if launch.step < 0 else f" for step {launch.step}"
-        lines.append(f"  {where:<9} {launch.entry}{name}: {launch.tiles} tiles{shared}")
+    if not choice.phases:
+        for launch in program.launches:
+            if isinstance(launch, HostStep):
+                lines.append(f"  on the host: {program.plan.steps[launch.step].label}")
+            else:
+                lines.append(f"  {_explain_launch(launch)}")
+    launches = program.sequence
+    for number, phase in enumerate(choice.phases):
+        lines.append(f"  phase {number}")
+        for unit in phase:
+            lines += [f"    {'then ' if k else ''}{_explain_launch(launches[i])}" for k, i in enumerate(unit)]
     return "\n".join(lines)
+
+
+def _explain_launch(launch: GpuLaunch) -> str:
+    shared = f", {launch.shared} bytes shared" if launch.shared else ""
+    step = "" if launch.step < 0 else f" for step {launch.step}"
+    return f"{launch.entry}{step}: {launch.tiles} tiles{shared}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from symconv.backends.executable import Progress
 from symconv.backends.gpu.interop import DeviceArray
-from symconv.backends.gpu.persistent import all_launches, persistent_source
+from symconv.backends.gpu.persistent import persistent_source
 from symconv.backends.gpu.runtime import FAULT, Array, Memory, Runtime, Work
 from symconv.backends.reference import run_reference
 from symconv.config import config
@@ -207,7 +207,7 @@ class GpuExecutable:
         runtime = self.runtime
         rows = [
             runtime.args_row(tuple(map(self._array, x.operands)), self._fault.address, x.step)
-            for x in all_launches(self.program)
+            for x in self.program.sequence
         ]
         table = np.frombuffer(b"".join(rows), np.uint8)
         self._table = runtime.allocate(max(table.nbytes, 1), "the table of arrays")

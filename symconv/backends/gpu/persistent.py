@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from symconv.plan.gpu import GpuLaunch, Program, Source
+from symconv.plan.gpu import GpuLaunch, Phase, Program, Source
 
 _HEAD = """\
 #define SYMCONV_WHOLE_PLAN
@@ -14,14 +14,14 @@ _HEAD = """\
 """
 
 
-def persistent_source(program: Program, phases: Sequence[Sequence[int]]) -> tuple[Source, int]:
+def persistent_source(program: Program, phases: Sequence[Phase]) -> tuple[Source, int]:
     """The kernel `whole_plan` and the bytes of shared memory that it needs.
 
-    Its arrays are the table of Args (one row a launch, in the order of all_launches), the word of the grid's
-    barrier, and the number of rounds. The params of every launch are constants of the text, so that the
-    compiler knows all sizes.
+    Its arrays are the table of Args (one row a launch of program.sequence), the word of the grid's barrier,
+    and the number of rounds. The params of every launch are constants of the text, so that the compiler knows
+    all sizes.
     """
-    launches = all_launches(program)
+    launches = program.sequence
     files = dict.fromkeys(x.source.file for x in launches if x.source.file)
     codes = dict.fromkeys(x.source.code for x in launches if x.source.code)
     parts = [_HEAD, *(f'#include "{f}"\n' for f in files), *codes]
@@ -31,36 +31,35 @@ def persistent_source(program: Program, phases: Sequence[Sequence[int]]) -> tupl
     )
     parts.append("  Args a = args;\n  (void)block;\n  const ll rounds = args.get<const ll>(2)[0];")
     parts.append("  for (ll round = 0; round < rounds; round++) {")
-    groups = [list(p) for p in phases]
-    if program.advance is not None:
-        groups.append([len(launches) - 1])
-    for group in groups:
-        parts += _phase(group, launches)
+    for phase in phases:
+        parts += _phase(phase, launches)
     parts.append("  }\n}\nWHOLE_PLAN(whole_plan, AdvanceParams, run_whole_plan)\n")
     return Source(code="\n".join(parts)), max((x.shared for x in launches), default=0)
 
 
-def all_launches(program: Program) -> list[GpuLaunch]:
-    """The launches in the order of their rows; `advance` is the last."""
-    return program.kernels + ([program.advance] if program.advance is not None else [])
-
-
-def _phase(group: Sequence[int], launches: Sequence[GpuLaunch]) -> list[str]:
-    total = sum(launches[i].tiles for i in group)
-    lines = [f"    for (int t = blockIdx.x; t < {total}; t += gridDim.x) {{"]
+def _phase(phase: Phase, launches: Sequence[GpuLaunch]) -> list[str]:
+    sizes = [launches[unit[0]].tiles if len(unit) == 1 else 1 for unit in phase]
+    lines = [f"    for (int t = blockIdx.x; t < {sum(sizes)}; t += gridDim.x) {{"]
     lines.append("      if (t != static_cast<int>(blockIdx.x)) next_tile();")
     first = 0
-    for k, i in enumerate(group):
-        x = launches[i]
-        last = first + x.tiles
-        test = f"if (t < {last}) " if k < len(group) - 1 else ""
-        otherwise = "else " if k else ""
-        params = f"params_at<{x.entry}_params>(words_{i})"
-        call = f"tile_of_{x.entry}({params}, row(a, {i}), t - {first}, shared);"
-        lines.append(f"      {otherwise}{test}{call}")
-        first = last
+    for k, (unit, size) in enumerate(zip(phase, sizes)):
+        test = f"if (t < {first + size}) " if k < len(phase) - 1 else ""
+        lines.append(f"      {'else ' if k else ''}{test}{{")
+        if len(unit) == 1:
+            lines.append(f"        {_call(unit[0], launches, f't - {first}')}")
+        else:
+            tiles = [(i, tile) for i in unit for tile in range(launches[i].tiles)]
+            for n, (i, tile) in enumerate(tiles):
+                lines.append(f"        {'next_tile(); ' if n else ''}{_call(i, launches, str(tile))}")
+        lines.append("      }")
+        first += size
     lines.append("    }\n    grid_barrier(a);")
     return lines
+
+
+def _call(number: int, launches: Sequence[GpuLaunch], tile: str) -> str:
+    entry = launches[number].entry
+    return f"tile_of_{entry}(params_at<{entry}_params>(words_{number}), row(a, {number}), {tile}, shared);"
 
 
 def _params(number: int, launch: GpuLaunch) -> str:
