@@ -330,7 +330,7 @@ def choose_executor(program: Program, wanted: str = "auto") -> ExecutorChoice:
 
 
 def _work_us(plan: Plan, launch: GpuLaunch) -> float:
-    if launch.step < 0:
+    if launch.source is CONTROL:
         return 0.0
     node = plan.steps[launch.step].node
     full = max(node.op.flops(node) / FLOPS_PER_US, node.op.bytes(node) / BYTES_PER_US)
