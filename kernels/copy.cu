@@ -28,21 +28,21 @@ DEVICE void moves_tile(const MovesParams& p, const Args& args, int tile, Shared)
 // A tile is 32 x 32 elements; warp w loads the rows of cols w, w + 8, ... and stores those of rows w, w + 8, ...
 // Elements below 4 bytes stand in words.
 template <class T>
-struct InShared {
+struct TransposedWord {
   typedef T type;
 };
 template <>
-struct InShared<unsigned char> {
+struct TransposedWord<unsigned char> {
   typedef unsigned type;
 };
 template <>
-struct InShared<unsigned short> {
+struct TransposedWord<unsigned short> {
   typedef unsigned type;
 };
 
 template <class T>
 DEVICE void transpose_tile(const MoveParams& p, const Args& args, int tile, Shared shared) {
-  typedef typename InShared<T>::type Word;
+  typedef typename TransposedWord<T>::type Word;
   SharedArray<Word> square = shared.array<Word>(0, 32 * 33);
   ll in_at = p.in_offset, out_at = p.out_offset;
   bool good = add_starts(p, args, in_at, out_at);
