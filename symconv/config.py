@@ -222,6 +222,11 @@ class Config:
         boolean,
         "True, False (1, 0, yes, no, on, off)",
         "Allow Winograd convolutions: fewer products, but other rounding than that of plain sums.",
+    tf32 = Setting(
+        False,
+        boolean,
+        "True, False (1, 0, yes, no, on, off)",
+        "Devices cuda and emulated: large float32 products may round their operands to 10 bits of mantissa.",
     )
     memory_limit = Setting(
         0,

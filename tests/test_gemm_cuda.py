@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from cuda_kernels import chosen, kernel_named, node_of, run_cuda_kernel
 
+from symconv.config import config
 from symconv.graph.params import kernel_dir
 from symconv.ops.dense import BatchedDot, Dot
 from symconv.ops.epilogue import ACTIVATIONS
@@ -46,6 +47,13 @@ def stored(array: np.ndarray, trans: bool) -> np.ndarray:
     return np.ascontiguousarray(array.swapaxes(-1, -2)) if trans else array
 
 
+def seen(v, *arrays: np.ndarray) -> list[np.ndarray]:
+    """The operands as the kernel uses them, in float64: rounded to TF32 by some."""
+    if v.form == "tf32":
+        arrays = tuple(((a.view("u4") + 0x1000) & 0xFFFFE000).view("f") for a in arrays)
+    return [a.astype("f8") for a in arrays]
+
+
 @pytest.mark.parametrize("flags", FLAGS)
 def test_products_of_integers_are_exact(variant, flags):
     rng = np.random.default_rng(1)
@@ -68,7 +76,7 @@ def test_gaussian_products_match_float64(variant):
             a, b = a.astype(variant.dtype), b.astype(variant.dtype)
             node = node_of(Dot(), a, b)
             (got,) = run_cuda_kernel(node, kernel_named(node, variant.name), a, b)
-            close(got, a.astype("f8") @ b.astype("f8"), k)
+            close(got, np.matmul(*seen(variant, a, b)), k)
 
 
 def close(got: np.ndarray, expected: np.ndarray, terms: int) -> None:
@@ -105,7 +113,7 @@ def test_dense_act(variant, activation):
         x, w, b = (rng.normal(size=s).astype(variant.dtype) for s in ((m, k), (k, n), n))
         node = node_of(DenseAct(False, False, activation), x, w, b)
         (got,) = run_cuda_kernel(node, kernel_named(node, variant.name), x, w, b)
-        close(got, node.op.reference(*(v.astype("f8") for v in (x, w, b))), k)
+        close(got, node.op.reference(*seen(variant, x, w), b.astype("f8")), k)
 
 
 @pytest.mark.parametrize("activation", list(FACTORS))
@@ -119,7 +127,7 @@ def test_dot_mul_act_grad(variant, activation):
         node = node_of(DotMulActGrad(False, True, activation), dy, w, y)
         kernel = kernel_named(node, variant.name)
         (got,) = run_cuda_kernel(node, kernel, dy, w, y)
-        close(got, node.op.reference(*(v.astype("f8") for v in (dy, w, y))), k)
+        close(got, node.op.reference(*seen(variant, dy, w), y.astype("f8")), k)
         if activation != "linear":
             dy[:] = np.inf
             (got,) = run_cuda_kernel(node, kernel, dy, np.ones_like(w), y)
@@ -206,6 +214,24 @@ def test_the_kernel_fits_the_size(m, n, k, flags, name):
     assert chosen(node).name == name
     reasons = [kernel.supports(node) for kernel in node.op.kernels]
     assert all(r is None or len(r) > 10 for r in reasons)
+
+
+@pytest.mark.parametrize(
+    "m, n, k, name",
+    [
+        (4096, 4096, 4096, "gemm_tf32_128x128"),
+        (1024, 1024, 1024, "gemm_tf32_64x64"),
+        (10, 100, 784, "gemm_dots_4x4_block"),
+        (4096, 4096, 10, "gemm_outer_4x4"),
+    ],
+)
+def test_tf32_is_for_large_products_and_for_those_who_ask(m, n, k, name):
+    node = node_of(Dot(), np.empty((m, k), "f"), np.empty((k, n), "f"))
+    assert "tf32" not in chosen(node).name
+    with config(tf32=True):
+        assert chosen(node).name == name
+        wide = node_of(Dot(), np.empty((m, k)), np.empty((k, n)))
+        assert "tf32" not in chosen(wide).name
 
 
 def test_sizes_beyond_32_bits_are_refused():

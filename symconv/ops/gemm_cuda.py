@@ -1,8 +1,9 @@
 """CUDA kernels of the matrix products, shared by the ops of dense.py and gemm.py.
 
-By size, fastest first: gemm_outer for few terms; gemm_dots_1x1 and 1x8 for vectors; the largest of the
-tiles whose blocks fill the GPU; for smaller outputs gemm_dots, whose threads share the terms; gemm_plain
-for integers and bools. Every kernel takes every size and does the epilogue of every op.
+By size, fastest first: gemm_outer for few terms; gemm_dots_1x1 and 1x8 for vectors; gemm_tf32 where
+config.tf32 (read when a function compiles) allows it; the largest of the tiles whose blocks fill the GPU;
+for smaller outputs gemm_dots, whose threads share the terms; gemm_plain for integers and bools. Every
+kernel takes every size and does the epilogue of every op.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from symconv.config import config
 from symconv.graph import Apply, Kernel, Launch, blocks
 from symconv.ops.float_kernels import SUFFIX
 from symconv.ops.gemm_kernels import Problem, launch, problem
@@ -20,12 +22,12 @@ FEW_TERMS = 32  # up to which memory, not arithmetic, is what a product waits fo
 MANY_TERMS = 256  # beyond which a warp alone would walk too long
 LIMIT = 2**31  # of extents and of blocks
 
-Form = Literal["tile", "outer", "warp", "block"]
+Form = Literal["tile", "tf32", "outer", "warp", "block"]
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One entry: `rows` x `columns` elements for each block (tile, block), warp or thread (outer)."""
+    """One entry: `rows` x `columns` elements for each block (tile, tf32, block), warp or thread (outer)."""
 
     name: str
     form: Form
@@ -36,7 +38,8 @@ class Variant:
 
     @property
     def source(self) -> str:
-        return {"tile": "gemm_tiled", "outer": "gemm_outer"}.get(self.form, "gemm_dots")
+        files = {"tile": "gemm_tiled", "tf32": "gemm_tf32", "outer": "gemm_outer"}
+        return files.get(self.form, "gemm_dots")
 
     def blocks(self, p: Problem) -> int:
         p = p.as_bound()
@@ -48,6 +51,12 @@ def _tile(rows: int, columns: int, terms: int, dtype: str = "float32") -> Varian
     """kBuffer of gemm_tiled.cu, twice."""
     shared = 2 * terms * (rows + columns + 8) * (4 if dtype == "float32" else 8)
     return Variant(f"gemm_{rows}x{columns}", "tile", rows, columns, shared, dtype)
+
+
+def _tf32(rows: int, columns: int, terms: int) -> Variant:
+    """kBuffer of gemm_tf32.cu, twice."""
+    shared = 2 * terms * (rows + columns + 16) * 4
+    return Variant(f"gemm_tf32_{rows}x{columns}", "tf32", rows, columns, shared)
 
 
 def _dots(rows: int, columns: int, form: Form) -> Variant:
@@ -66,6 +75,7 @@ def _wide(v: Variant) -> Variant:
 VARIANTS = [
     _outer(4), _outer(1),
     _dots(1, 1, "block"), _dots(1, 8, "block"), _dots(1, 8, "warp"),
+    _tf32(128, 128, 16), _tf32(64, 64, 32),
     _tile(128, 128, 8), _tile(64, 64, 16), _tile(32, 32, 32), _tile(16, 32, 64),
     _dots(8, 8, "block"), _dots(8, 8, "warp"), _dots(4, 4, "block"), _dots(4, 4, "warp"),
     _wide(_outer(1)),
@@ -84,7 +94,9 @@ def _refuse_size(v: Variant, p: Problem) -> str | None:
         if p.k > FEW_TERMS:
             return f"{p.k} terms, more than {FEW_TERMS}: reads of the operands would be repeated"
         return f"{count} blocks do not fill a GPU" if v.rows > 1 and not fills else None
-    if v.form == "tile":
+    if v.form == "tf32" and not config.tf32:
+        return "rounds the operands to TF32: config.tf32 is off"
+    if v.form in ("tile", "tf32"):
         return None if fills else f"{count} blocks do not fill a GPU"
     if v.rows == 1 and p.m > 1:
         return "is for vectors, the product has several rows and columns"
