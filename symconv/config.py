@@ -222,6 +222,7 @@ class Config:
         boolean,
         "True, False (1, 0, yes, no, on, off)",
         "Allow Winograd convolutions: fewer products, but other rounding than that of plain sums.",
+    )
     tf32 = Setting(
         False,
         boolean,
