@@ -7,7 +7,7 @@
 //   direct_fprop, direct_dgrad   a thread does one element of y or dx; neighbouring threads neighbouring columns, so
 //       that loads of images coalesce and weights are broadcast. Every tap is two loads for one multiply-add: right
 //       where no channels share a load (depthwise layers, one output channel); conv_implicit.cu tiles the rest.
-//   direct_wgrad   a warp, or a whole block where dw is small, adds up one element of dw over all images and
+//   direct_wgrad   a warp adds up four elements of dw, or a whole block one where dw is small, over all images and
 //       positions: lanes along the positions, then a tree.
 #include "math.cuh"
 
@@ -71,35 +71,54 @@ DEVICE void direct_dgrad_tile(const ConvTileParams& p, const Args& args, int til
   args.get<T>(4)[i] = sum;
 }
 
-// Inputs x, dy and two dimensions; output dw. p.threads threads an element.
-template <class T>
-DEVICE void direct_wgrad_tile(const ConvTileParams& p, const Args& args, int tile, Shared shared) {
-  const bool whole_block = p.threads == THREADS;
-  const ll i = whole_block ? tile : static_cast<ll>(tile) * WARPS + threadIdx.x / 32;
+// Inputs x, dy and two dimensions; output dw. p.threads threads add up ELEMENTS neighbours of dw: a warp four, which
+// share what a position costs, a block one.
+template <class T, int ELEMENTS>
+DEVICE void add_up_dw(const ConvTileParams& p, const Args& args, int tile, Shared shared) {
   const int channels = p.c / p.groups, maps = p.k / p.groups;
-  const bool exists = i < static_cast<ll>(p.k) * channels * p.r * p.s;
-  T sum = 0;
-  if (exists) {
+  const ll size = static_cast<ll>(p.k) * channels * p.r * p.s;
+  const ll plane = static_cast<ll>(p.h) * p.w, positions = static_cast<ll>(p.p) * p.q;
+  const ll first = (static_cast<ll>(tile) * (THREADS / p.threads) + threadIdx.x / p.threads) * ELEMENTS;
+  Global<const T> x = args.get<const T>(0), dy = args.get<const T>(1);
+  T sum[ELEMENTS];
+  int row[ELEMENTS], col[ELEMENTS];
+  ll x_at[ELEMENTS], dy_at[ELEMENTS];
+#pragma unroll
+  for (int e = 0; e < ELEMENTS; e++) {
+    const ll i = first + e < size ? first + e : size - 1;
     const int s = static_cast<int>(i % p.s), r = static_cast<int>(i / p.s % p.r);
     const int c = static_cast<int>(i / p.s / p.r % channels), k = static_cast<int>(i / p.s / p.r / channels);
-    const ll plane = static_cast<ll>(p.h) * p.w, positions = static_cast<ll>(p.p) * p.q;
-    Global<const T> x = args.get<const T>(0) + (static_cast<ll>(k / maps) * channels + c) * plane;
-    Global<const T> dy = args.get<const T>(1) + k * positions;
-    for (ll j = threadIdx.x % p.threads; j < p.n * positions; j += p.threads) {
-      const ll image = j / positions;
-      const int position = static_cast<int>(j % positions);
-      int h, v;
-      if (tap_forward(position / p.q, r, p.stride_h, p.top, p.dilation_h, p.h, h) &&
-          tap_forward(position % p.q, s, p.stride_w, p.left, p.dilation_w, p.w, v))
-        sum = fma_of(T(x[image * p.c * plane + static_cast<ll>(h) * p.w + v]),
-                     T(dy[image * p.k * positions + position]), sum);
+    row[e] = r * p.dilation_h - p.top, col[e] = s * p.dilation_w - p.left;
+    x_at[e] = (static_cast<ll>(k / maps) * channels + c) * plane + static_cast<ll>(row[e]) * p.w + col[e];
+    dy_at[e] = k * positions;
+    sum[e] = 0;
+  }
+  for (ll j = threadIdx.x % p.threads; j < p.n * positions && first < size; j += p.threads) {
+    const ll image = j / positions;
+    const int position = static_cast<int>(j - image * positions);
+    const int h = position / p.q * p.stride_h, w = position % p.q * p.stride_w;
+    const ll x_from = image * p.c * plane + static_cast<ll>(h) * p.w + w,
+             dy_from = image * p.k * positions + position;
+#pragma unroll
+    for (int e = 0; e < ELEMENTS; e++) {
+      const int at_row = h + row[e], at_col = w + col[e];
+      if (at_row >= 0 && at_row < p.h && at_col >= 0 && at_col < p.w)
+        sum[e] = fma_of(T(x[x_from + x_at[e]]), T(dy[dy_from + dy_at[e]]), sum[e]);
     }
   }
-  if (whole_block)
-    sum = block_reduce(sum, Sum(), shared, 0);
+#pragma unroll
+  for (int e = 0; e < ELEMENTS; e++) {
+    sum[e] = ELEMENTS == 1 ? block_reduce(sum[e], Sum(), shared, 0) : warp_reduce(sum[e], Sum());
+    if (first + e < size && threadIdx.x % p.threads == 0) args.get<T>(4)[first + e] = sum[e];
+  }
+}
+
+template <class T>
+DEVICE void direct_wgrad_tile(const ConvTileParams& p, const Args& args, int tile, Shared shared) {
+  if (p.threads == THREADS)
+    add_up_dw<T, 1>(p, args, tile, shared);
   else
-    sum = warp_reduce(sum, Sum());
-  if (exists && threadIdx.x % p.threads == 0) args.get<T>(4)[i] = sum;
+    add_up_dw<T, 4>(p, args, tile, shared);
 }
 
 KERNEL(direct_fprop_f32, ConvTileParams, direct_fprop_tile<float>)

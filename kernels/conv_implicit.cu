@@ -137,11 +137,11 @@ DEVICE ImagePlace place_of_position(const ConvTileParams& p, const ImplicitProbl
           at_row, at_col};
 }
 
-DEVICE void load_four(SharedArray<const float> s, int at, float* v) {
+DEVICE void load_implicit_four(SharedArray<const float> s, int at, float* v) {
   const float4 four = load_vector<float4>(s, at);
   v[0] = four.x, v[1] = four.y, v[2] = four.z, v[3] = four.w;
 }
-DEVICE void load_four(SharedArray<const double> s, int at, double* v) {
+DEVICE void load_implicit_four(SharedArray<const double> s, int at, double* v) {
   const double2 a = load_vector<double2>(s, at), b = load_vector<double2>(s, at + 2);
   v[0] = a.x, v[1] = a.y, v[2] = b.x, v[3] = b.y;
 }
@@ -255,10 +255,10 @@ DEVICE void implicit_tile(const ConvTileParams& p, const Args& args, int tile, S
       T av[TM], bv[TN];
 #pragma unroll
       for (int v = 0; v < TM; v += 4)
-        load_four(as, a_buffer + i * kAPitch + thread_m + v / 4 * (BM / (TM / 4)), av + v);
+        load_implicit_four(as, a_buffer + i * kAPitch + thread_m + v / 4 * (BM / (TM / 4)), av + v);
 #pragma unroll
       for (int v = 0; v < TN; v += 4)
-        load_four(bs, b_buffer + i * BN + thread_n + v / 4 * (BN / (TN / 4)), bv + v);
+        load_implicit_four(bs, b_buffer + i * BN + thread_n + v / 4 * (BN / (TN / 4)), bv + v);
 #pragma unroll
       for (int y = 0; y < TM; y++)
 #pragma unroll

@@ -80,8 +80,8 @@ DEVICE ConvPoolTile conv_pool_tile_of(const ConvPoolTileParams& p, int tile) {
 }
 
 // xs[image][c][row][col] = x, zeros outside, for `count` channels from `first` on.
-DEVICE void stage_patch(const ConvPoolTileParams& p, const ConvPoolTile& t, Global<const float> x, int first,
-                        int count, SharedArray<float> xs) {
+DEVICE void stage_pool_patch(const ConvPoolTileParams& p, const ConvPoolTile& t, Global<const float> x,
+                             int first, int count, SharedArray<float> xs) {
   const int log_lanes = t.pitch > 16 ? 5 : t.pitch > 8 ? 4 : 3, lanes = 1 << log_lanes;
   const int lane = threadIdx.x & (lanes - 1);
   const int top = 2 * t.first_row - p.top;
@@ -102,8 +102,8 @@ DEVICE void stage_patch(const ConvPoolTileParams& p, const ConvPoolTile& t, Glob
 
 // ws[c][tap][k] = w[first_channel + k][first + c][tap]. Four channels by eight taps a warp: whole sectors are read,
 // and the banks written differ.
-DEVICE void stage_weights(const ConvPoolTileParams& p, const ConvPoolTile& t, Global<const float> w,
-                          int first, int count, SharedArray<float> ws) {
+DEVICE void stage_pool_weights(const ConvPoolTileParams& p, const ConvPoolTile& t, Global<const float> w,
+                               int first, int count, SharedArray<float> ws) {
   const int taps = p.r * p.s;
   for (int k = threadIdx.x & 3; k < t.block; k += 4) {
     const ll from = (static_cast<ll>(t.first_channel + k) * p.c + first) * taps;
@@ -116,7 +116,7 @@ DEVICE void stage_weights(const ConvPoolTileParams& p, const ConvPoolTile& t, Gl
 }
 
 template <int KT>
-DEVICE void load_weights(SharedArray<const float> ws, int at, float (&v)[KT]) {
+DEVICE void load_pool_weights(SharedArray<const float> ws, int at, float (&v)[KT]) {
   if constexpr (KT % 4 == 0) {
 #pragma unroll
     for (int k = 0; k < KT; k += 4) {
@@ -134,7 +134,7 @@ DEVICE void load_weights(SharedArray<const float> ws, int at, float (&v)[KT]) {
 
 // The S + 1 values of one row that two neighbouring outputs see (S odd, so that they are whole pairs).
 template <int S>
-DEVICE void load_row(SharedArray<const float> xs, int at, float (&v)[S + 1]) {
+DEVICE void load_pool_row(SharedArray<const float> xs, int at, float (&v)[S + 1]) {
 #pragma unroll
   for (int s = 0; s <= S; s += 2) {
     const float2 two = load_vector<float2>(xs, at + s);
@@ -143,7 +143,7 @@ DEVICE void load_row(SharedArray<const float> xs, int at, float (&v)[S + 1]) {
 }
 
 template <int KT>
-DEVICE void add_taps(float (&sum)[4][KT], float a, float b, float c, float d, const float (&w)[KT]) {
+DEVICE void add_pool_taps(float (&sum)[4][KT], float a, float b, float c, float d, const float (&w)[KT]) {
 #pragma unroll
   for (int k = 0; k < KT; k++) {
     sum[0][k] = fmaf(a, w[k], sum[0][k]);
@@ -155,19 +155,19 @@ DEVICE void add_taps(float (&sum)[4][KT], float a, float b, float c, float d, co
 
 // The four sums of a window over one input channel, added for KT output channels.
 template <int R_, int S_, int KT>
-DEVICE void add_channel(const ConvPoolTileParams& p, const ConvPoolTile& t, SharedArray<const float> xs,
-                        int x, SharedArray<const float> ws, int w, float (&sum)[4][KT]) {
+DEVICE void add_pool_channel(const ConvPoolTileParams& p, const ConvPoolTile& t, SharedArray<const float> xs,
+                             int x, SharedArray<const float> ws, int w, float (&sum)[4][KT]) {
   float wv[KT];
   if constexpr (R_ > 0) {
     float upper[S_ + 1], lower[S_ + 1];
-    load_row<S_>(xs, x, upper);
+    load_pool_row<S_>(xs, x, upper);
 #pragma unroll
     for (int r = 0; r < R_; r++) {
-      load_row<S_>(xs, x + (r + 1) * t.pitch, lower);
+      load_pool_row<S_>(xs, x + (r + 1) * t.pitch, lower);
 #pragma unroll
       for (int s = 0; s < S_; s++) {
-        load_weights<KT>(ws, w + (r * S_ + s) * t.block, wv);
-        add_taps<KT>(sum, upper[s], upper[s + 1], lower[s], lower[s + 1], wv);
+        load_pool_weights<KT>(ws, w + (r * S_ + s) * t.block, wv);
+        add_pool_taps<KT>(sum, upper[s], upper[s + 1], lower[s], lower[s + 1], wv);
       }
 #pragma unroll
       for (int s = 0; s <= S_; s++) upper[s] = lower[s];
@@ -177,8 +177,8 @@ DEVICE void add_channel(const ConvPoolTileParams& p, const ConvPoolTile& t, Shar
       float a = xs[x], c = xs[x + t.pitch];
       for (int s = 0; s < p.s; s++, w += t.block) {
         const float b = xs[x + s + 1], d = xs[x + t.pitch + s + 1];
-        load_weights<KT>(ws, w, wv);
-        add_taps<KT>(sum, a, b, c, d, wv);
+        load_pool_weights<KT>(ws, w, wv);
+        add_pool_taps<KT>(sum, a, b, c, d, wv);
         a = b, c = d;
       }
     }
@@ -202,13 +202,13 @@ DEVICE void conv_pool_2x2_tile(const ConvPoolTileParams& p, const Args& args, in
   for (int first = 0; first < p.c; first += p.channels) {
     const int count = min(p.channels, p.c - first);
     if (first) __syncthreads();
-    stage_patch(p, t, args.get<const float>(0), first, count, xs);
-    stage_weights(p, t, args.get<const float>(1), first, count, ws);
+    stage_pool_patch(p, t, args.get<const float>(0), first, count, xs);
+    stage_pool_weights(p, t, args.get<const float>(1), first, count, ws);
     __syncthreads();
     if (split < p.splits)
       for (int c = split; c < count; c += p.splits)
-        add_channel<R_, S_, KT>(p, t, xs, (image * p.channels + c) * p.plane + 2 * (row * t.pitch + col), ws,
-                                c * taps * t.block + group * KT, sum);
+        add_pool_channel<R_, S_, KT>(p, t, xs, (image * p.channels + c) * p.plane + 2 * (row * t.pitch + col),
+                                     ws, c * taps * t.block + group * KT, sum);
   }
   const int n_sums = 4 * KT * t.outputs;
   if (p.splits > 1) {  // sums [split][4 KT][outputs] added in order by as many threads as there are sums

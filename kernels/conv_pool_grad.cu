@@ -12,7 +12,8 @@
 //                  loads. A patch of dx stays in registers while all output channels with their maximum at that
 //                  position add to it, and is then added to the tile's piece of dx in shared memory.
 //
-// One launch does all outputs: the first dx_tiles tiles do dx, the others dw (and db). dx: warps that work on the same
+// One launch does all outputs: the first dw_tiles tiles do dw (and db), which take longest in large
+// batches, the others dx. dx: warps that work on the same
 // channels have their own copy of the piece, so nothing is added by two warps; dw: the warps' sums, and those of the
 // parts of a large batch (in the workspace, added by conv_pool_grad_add), are added in order.
 //
@@ -23,10 +24,10 @@
 #define PATCH_VALUES 4  // of a patch in each lane
 
 // Where the window's maximum lies in the padded image.
-struct Maximum {
+struct ArgmaxPlace {
   int row, col;
 };
-DEVICE Maximum maximum_at(const ConvPoolGradTileParams& p, int window, int place) {
+DEVICE ArgmaxPlace argmax_place_at(const ConvPoolGradTileParams& p, int window, int place) {
   const int cols = pooled_cols(p);
   return {window / cols * p.pool_h + place / p.pool_w, window % cols * p.pool_w + place % p.pool_w};
 }
@@ -145,7 +146,7 @@ DEVICE void add_windows(const ConvPoolGradTileParams& p, const W& w, SharedArray
     DxPatch<T> patch;
     make_dx_patch(p, first_block, group, value, pitch, patch);
     for (int window = part; window < count; window += WARPS / p.dx_groups) {
-      const Maximum corner = maximum_at(p, first + window, 0);
+      const ArgmaxPlace corner = argmax_place_at(p, first + window, 0);
       for (int i = 0; i < p.pool_h; i++)
         for (int j = 0; j < p.pool_w; j++)
           add_position<T>(p, w, gs + window * map_pitch, places + window * map_pitch, maps, i * p.pool_w + j,
@@ -234,7 +235,7 @@ DEVICE DwEntry<T> dw_entry(const ConvPoolGradTileParams& p, const PooledGradient
                            int first_image, ll i, int positions) {
   const int image = first_image + static_cast<int>(i / positions), position = static_cast<int>(i % positions);
   const ll from = (static_cast<ll>(image) * p.k + k) * positions + position;
-  const Maximum m = maximum_at(p, position, g.place(from));
+  const ArgmaxPlace m = argmax_place_at(p, position, g.place(from));
   const int row = m.row - p.top, col = m.col - p.left;
   return {g.value(from), (static_cast<ll>(image) * p.c * p.h + row) * p.w + col, row, col};
 }
@@ -336,12 +337,12 @@ DEVICE void conv_pool_dw_tile(const ConvPoolGradTileParams& p, const Args& args,
 
 template <class T>
 DEVICE void conv_pool_grad_tile(const ConvPoolGradTileParams& p, const Args& args, int tile, Shared shared) {
-  if (tile < p.dx_tiles)
-    conv_pool_dx_tile<T>(p, args, tile, shared);
+  if (tile >= p.dw_tiles)
+    conv_pool_dx_tile<T>(p, args, tile - p.dw_tiles, shared);
   else if (p.dw_values <= 32)
-    conv_pool_dw_tile<T, 1>(p, args, tile - p.dx_tiles, shared);
+    conv_pool_dw_tile<T, 1>(p, args, tile, shared);
   else
-    conv_pool_dw_tile<T, PATCH_VALUES>(p, args, tile - p.dx_tiles, shared);
+    conv_pool_dw_tile<T, PATCH_VALUES>(p, args, tile, shared);
 }
 
 // The second stage of a large batch: dw and db from [parts][K][C R S + 1] in the workspace.
@@ -376,7 +377,7 @@ DEVICE T naive_dx(const ConvPoolGradTileParams& p, const Args& args, ll i) {
     for (int a = first_row; a <= last_row; a++)
       for (int b = first_col; b <= last_col; b++) {
         const ll at = (image * p.k + k) * positions + a * cols + b;
-        const Maximum m = maximum_at(p, a * cols + b, g.place(at));
+        const ArgmaxPlace m = argmax_place_at(p, a * cols + b, g.place(at));
         const int r = row - m.row, s = col - m.col;
         const T value = g.value(at);
         if (r >= 0 && r < p.r && s >= 0 && s < p.s && value != 0)
@@ -401,7 +402,7 @@ DEVICE T naive_dw(const ConvPoolGradTileParams& p, const Args& args, int k, int 
         sum += value;
         continue;
       }
-      const Maximum m = maximum_at(p, position, g.place(at));
+      const ArgmaxPlace m = argmax_place_at(p, position, g.place(at));
       const int h = m.row + r - p.top, v = m.col + s - p.left;
       if (value != 0 && h >= 0 && h < p.h && v >= 0 && v < p.w)
         sum = fma_of(value, T(x[((static_cast<ll>(image) * p.c + c) * p.h + h) * p.w + v]), sum);

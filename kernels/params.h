@@ -403,7 +403,7 @@ struct ConvPoolGradTileParams {
   int right;
   int activation;
   int need_dx;
-  int dx_tiles;
+  int dw_tiles;
   int dx_rows;
   int dx_groups;
   int dx_channels;

@@ -32,25 +32,25 @@ DEVICE void max_pool_grad_tile(const PoolTileParams& p, const Args& args, int ti
 
 // Elements of less than 4 bytes stand in shared memory as ints.
 template <class T>
-struct InShared {
+struct PoolShared {
   typedef int type;
 };
 template <>
-struct InShared<float> {
+struct PoolShared<float> {
   typedef float type;
 };
 template <>
-struct InShared<double> {
+struct PoolShared<double> {
   typedef double type;
 };
 template <>
-struct InShared<ll> {
+struct PoolShared<ll> {
   typedef ll type;
 };
 
 template <class T>
 DEVICE void max_pool_grad_tiled_tile(const PoolTileParams& p, const Args& args, int tile, Shared shared) {
-  typedef typename InShared<T>::type S;
+  typedef typename PoolShared<T>::type S;
   const int bands = (p.h + p.rows - 1) / p.rows, first_row = tile % bands * p.rows;
   const ll plane = tile / bands;
   const int last_row = min(p.h, first_row + p.rows) - 1;

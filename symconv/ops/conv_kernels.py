@@ -17,6 +17,7 @@ MULTIPROCESSORS = 132  # of an H100
 RATE = 128  # multiply-adds per cycle of each
 DEPTH = 16  # IMPLICIT_DEPTH of kernels/conv_implicit.cu
 SMALL_DW = 4096  # elements of dw up to which a block adds up each
+WARP_DW = 4  # elements that a warp adds up otherwise
 # (rows, columns) of a tile: the share of the multiply-add rate it reaches at best
 TILES = {(128, 64): 0.75, (64, 64): 0.6, (32, 128): 0.6}
 
@@ -63,7 +64,7 @@ class Product:
     def parts(self, tile: tuple[int, int]) -> int:
         """Into how many parts to cut a long sum, so that there are tiles for the whole GPU."""
         wanted = blocks(2 * MULTIPROCESSORS, max(self.tiles(tile), 1))
-        return max(1, min(wanted, self.depth // (16 * DEPTH)))
+        return max(1, min(wanted, self.depth // (8 * DEPTH)))
 
     def implicit_cycles(self, tile: tuple[int, int], parts: int) -> float:
         rounds = blocks(self.tiles(tile) * parts, MULTIPROCESSORS)
@@ -73,7 +74,8 @@ class Product:
     def direct_cycles(self, kind: str) -> float:
         per_tap = 10  # instructions for each multiply-add
         share = 1 if kind != "wgrad" else 256 if self.outputs <= SMALL_DW else 32  # threads that share a sum
-        issue = self.outputs * self.depth * per_tap / (RATE * MULTIPROCESSORS)
+        ends = share * 40 if share > 1 else 0  # instructions of all of them before and after
+        issue = self.outputs * (self.depth * per_tap + ends) / (RATE * MULTIPROCESSORS)
         return 1000 + max(issue, self.depth / share * 40)
 
 
@@ -107,7 +109,8 @@ def _direct(kind: str, dtype: str) -> Kernel:
         if kind != "wgrad":
             return Launch(_params(node), blocks(size))
         threads = 256 if size <= SMALL_DW else 32
-        return Launch(_params(node, threads=threads), blocks(size, 256 // threads), 64)
+        per_tile = 1 if threads == 256 else 256 // threads * WARP_DW
+        return Launch(_params(node, threads=threads), blocks(size, per_tile), 64)
 
     return Kernel(
         f"{name}_{SUFFIX[dtype]}", "cuda", "kernels/conv_direct.cu", f"{name}_{SUFFIX[dtype]}",

@@ -103,7 +103,8 @@ class Tiling:
         issue = blocks(self.threads, 32) * own / 4 + 2 * (staged + sums)
         per_sm = blocks(self.tiles, MULTIPROCESSORS)
         resident = min(3 if self.k < 8 else 2, (200 << 10) // self.shared)
-        return max(blocks(per_sm, resident) * latency, per_sm * issue) + latency * 0.1
+        idle = 1.1 if self.tiles < MULTIPROCESSORS else 1.0
+        return idle * max(blocks(per_sm, resident) * latency, per_sm * issue) + latency * 0.1
 
 
 def _tilings(s: Sizes, k: int) -> Iterator[Tiling]:
@@ -312,7 +313,7 @@ def _walk(dtype: str) -> Kernel:
         t = tiling(node)
         dx_tiles = t.dx_tiles if op.need_dx else 0
         params = _grad_params(
-            t.sizes, op.need_dx, dx_tiles=dx_tiles, dx_rows=t.rows, dx_groups=t.groups,
+            t.sizes, op.need_dx, dw_tiles=t.dw_tiles, dx_rows=t.rows, dx_groups=t.groups,
             dx_channels=t.channels, dx_stage=int(t.stage), windows=t.windows, maps=t.maps,
             dw_values=t.values, parts=t.parts,
         )  # fmt: skip
@@ -331,7 +332,7 @@ def _grad_naive(dtype: str) -> Kernel:
     def launch(node: Apply) -> Launch:
         op: Any = node.op
         params = _grad_params(
-            sizes_of(node), op.need_dx, dx_tiles=0, dx_rows=0, dx_groups=0, dx_channels=0, dx_stage=0,
+            sizes_of(node), op.need_dx, dw_tiles=0, dx_rows=0, dx_groups=0, dx_channels=0, dx_stage=0,
             windows=0, maps=0, dw_values=0, parts=0,
         )  # fmt: skip
         return Launch(params, blocks(sum(v.type.size for v in node.outputs)))
