@@ -5,7 +5,8 @@
 //   1. a thread an output: nothing coalesces where the innermost dimension is reduced, few outputs leave the GPU empty
 //   2. a tree of all threads of the block in shared memory, a barrier a level
 //   3. as many threads an output as its terms need (1 to 32 lanes, or the block), in trees of shuffles; the warps of a
-//      block meet once in shared memory; four loads in flight; columns of neighbouring outputs where they are contiguous
+//      block meet once in shared memory; up to eight loads in flight; neighbouring outputs side by side where they are
+//      contiguous
 //   4. few outputs of many terms: groups of terms, each with a tile of its own, whose results a second launch puts
 //      together in order. No atomics: the same bits on any grid
 #include "math.cuh"

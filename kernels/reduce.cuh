@@ -8,8 +8,8 @@
 //   result(Acc)       as an Out
 //
 // Thread = (group of outputs, lane of the output, column): columns are neighbouring outputs, so that loads coalesce
-// where the innermost dimension is kept; where it is reduced, lanes are neighbouring terms. A thread adds its terms with
-// four accumulators, lanes meet in a tree of shuffles and, if an output has the whole block, in shared memory (WARPS x
+// where the innermost dimension is kept; where it is reduced, lanes are neighbouring terms. A thread has four
+// accumulators and four or eight loads in flight, lanes meet in a tree of shuffles and, if an output has the whole block, in shared memory (WARPS x
 // columns). The order depends on the sizes alone.
 #pragma once
 
@@ -35,19 +35,31 @@ DEVICE ll reduced_at(const ReduceTileParams& p, ll i) {
   return at + i * p.reduced_stride[0];
 }
 
-// The terms t, t + step, ... < end of the output at `base`.
-template <class K>
-DEVICE typename K::Acc reduce_terms(const ReduceTileParams& p, Global<const typename K::In> x, ll base, ll t,
-                                    ll end, int step) {
+// Terms a constant step apart, and terms along several dimensions.
+struct LinearTerms {
+  ll stride;
+  DEVICE explicit LinearTerms(const ReduceTileParams& p) : stride(p.reduced_stride[0]) {}
+  DEVICE ll at(ll t) const { return t * stride; }
+};
+struct ScatteredTerms {
+  const ReduceTileParams& p;
+  DEVICE explicit ScatteredTerms(const ReduceTileParams& params) : p(params) {}
+  DEVICE ll at(ll t) const { return reduced_at(p, t); }
+};
+
+// The terms t, t + step, ... < end of the output at x; kLoads of them in flight.
+template <class K, int kLoads, class Terms>
+DEVICE typename K::Acc reduce_terms(const Terms& terms, Global<const typename K::In> x, ll t, ll end,
+                                    int step) {
   typedef typename K::In In;
   typename K::Acc acc[4] = {K::identity(), K::identity(), K::identity(), K::identity()};
-  for (; t + 3 * step < end; t += 4 * step) {
-    In v[4];
-    for (int k = 0; k < 4; k++) v[k] = x[base + reduced_at(p, t + k * step)];
-    for (int k = 0; k < 4; k++) acc[k] = K::combine(acc[k], K::of(v[k], t + k * step));
+  for (; t + (kLoads - 1) * step < end; t += kLoads * step) {
+    In v[kLoads];
+    for (int k = 0; k < kLoads; k++) v[k] = x[terms.at(t + k * step)];
+    for (int k = 0; k < kLoads; k++) acc[k % 4] = K::combine(acc[k % 4], K::of(v[k], t + k * step));
   }
   for (; t < end; t += step) {
-    In v = x[base + reduced_at(p, t)];
+    In v = x[terms.at(t)];
     acc[0] = K::combine(acc[0], K::of(v, t));
   }
   return K::combine(K::combine(acc[0], acc[1]), K::combine(acc[2], acc[3]));
@@ -80,7 +92,9 @@ DEVICE void reduce_tile(const ReduceTileParams& p, const Args& args, int tile, S
   Acc acc = K::identity();
   if (o < p.outputs) {
     ll begin = g * p.per_group, end = begin + p.per_group < p.terms ? begin + p.per_group : p.terms;
-    acc = reduce_terms<K>(p, args.get<const typename K::In>(0), kept_at(p, o), begin + lane, end, lanes);
+    Global<const typename K::In> x = args.get<const typename K::In>(0) + kept_at(p, o);
+    acc = p.reduced_ndim <= 1 ? reduce_terms<K, 8>(LinearTerms(p), x, begin + lane, end, lanes)
+                              : reduce_terms<K, 4>(ScatteredTerms(p), x, begin + lane, end, lanes);
   }
   for (int bits = width; bits < span && bits < 32; bits <<= 1) acc = K::combine(acc, K::exchange(acc, bits));
   if (span > 32) {
