@@ -138,7 +138,7 @@ def test_four_elements_a_thread(dtype: str, shifted: int, four_a_thread: None) -
 @pytest.mark.parametrize("per", [1, 4])
 def test_broadcasting_all_patterns(per: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Operands that span any subset of four dimensions."""
-    monkeypatch.setattr(elementwise_cuda, "FILLS_THE_GPU", 1 if per == 4 else 1 << 17)
+    monkeypatch.setattr(elementwise_cuda, "FILLS_THE_GPU", 1 if per == 4 else 1 << 18)
     dims = (3, 5, 2, 4)
     rng = np.random.default_rng(4)
     for masks in itertools.product((3, 15), range(16), (1, 6, 10)):

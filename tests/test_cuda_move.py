@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("cxx")
 @pytest.fixture(params=[1, 4])
 def per(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Units that a thread moves, whatever the size."""
-    least = 1 if request.param == 4 else 1 << 17
+    least = 1 if request.param == 4 else 1 << 18
     monkeypatch.setattr(move_cuda, "FILLS_THE_GPU", least)
     monkeypatch.setattr(pick_cuda, "FILLS_THE_GPU", least)
     return int(request.param)

@@ -23,7 +23,7 @@ from symconv.ops.elementwise_kernel import (
 )
 
 THREADS = 256
-FILLS_THE_GPU = 1 << 17  # elements from which four a thread still leave enough blocks
+FILLS_THE_GPU = 1 << 18  # elements from which four a thread still leave enough blocks
 MAX_ARRAYS = 38  # of a launch, with room for what the plan's own kernels add
 MAX_WAYS = 8  # in which inputs are broadcast
 

@@ -11,7 +11,7 @@ from symconv.ops.dividers import dividers
 from symconv.ops.index_kernels import FILL, Piece, bits, pieces_kernel
 
 THREADS = 256
-FILLS_THE_GPU = 1 << 17  # units from which four a thread still leave enough blocks
+FILLS_THE_GPU = 1 << 18  # units from which four a thread still leave enough blocks
 SQUARE = 32  # side of a transposed tile
 LEAST_SIDE = 8  # below this a tile would be mostly empty
 SOURCE = "kernels/copy.cu"
