@@ -8,7 +8,6 @@ kernel takes every size and does the epilogue of every op.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -22,12 +21,13 @@ FEW_TERMS = 32  # up to which memory, not arithmetic, is what a product waits fo
 MANY_TERMS = 256  # beyond which a warp alone would walk too long
 LIMIT = 2**31  # of extents and of blocks
 
-Form = Literal["tile", "tf32", "outer", "warp", "block"]
+PART = 4096  # terms of one block where blocks share them: kPart of gemm_dots.cu
+Form = Literal["tile", "tf32", "outer", "warp", "block", "parts"]
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One entry: `rows` x `columns` elements for each block (tile, tf32, block), warp or thread (outer)."""
+    """One entry: `rows` x `columns` elements for each block, warp (warp) or thread (outer)."""
 
     name: str
     form: Form
@@ -46,6 +46,15 @@ class Variant:
         units = blocks(p.m, self.rows) * blocks(p.n, self.columns) * p.batch
         return blocks(units, {"outer": 256, "warp": 8}.get(self.form, 1))
 
+    def launch(self, node: Apply) -> Launch:
+        p, params = problem(node), launch(node).params
+        if self.form != "parts":
+            return Launch(params, self.blocks(p), self.shared)
+        size, parts = p.m * p.n * p.batch, blocks(p.k, PART)
+        then = Launch(params, blocks(size, 8), 0, f"gemm_dots_sum_{SUFFIX[self.dtype]}")
+        tiles, workspace = self.blocks(p) * parts, 4 * size * parts
+        return Launch(params, tiles if parts else 0, self.shared, workspace=max(workspace, 4), then=then)
+
 
 def _tile(rows: int, columns: int, terms: int, dtype: str = "float32") -> Variant:
     """kBuffer of gemm_tiled.cu, twice."""
@@ -60,7 +69,7 @@ def _tf32(rows: int, columns: int, terms: int) -> Variant:
 
 
 def _dots(rows: int, columns: int, form: Form) -> Variant:
-    shared = 8 * rows * columns * 4 if form == "block" else 0
+    shared = 0 if form == "warp" else 8 * rows * columns * 4
     return Variant(f"gemm_dots_{rows}x{columns}_{form}", form, rows, columns, shared)
 
 
@@ -74,9 +83,11 @@ def _wide(v: Variant) -> Variant:
 
 VARIANTS = [
     _outer(4), _outer(1),
+    _dots(1, 1, "parts"), _dots(1, 8, "parts"),
     _dots(1, 1, "block"), _dots(1, 8, "block"), _dots(1, 8, "warp"),
     _tf32(128, 128, 16), _tf32(64, 64, 32),
     _tile(128, 128, 8), _tile(64, 64, 16), _tile(32, 32, 32), _tile(16, 32, 64),
+    _dots(4, 4, "parts"),
     _dots(8, 8, "block"), _dots(8, 8, "warp"), _dots(4, 4, "block"), _dots(4, 4, "warp"),
     _wide(_outer(1)),
     _wide(_dots(1, 8, "block")),
@@ -102,6 +113,10 @@ def _refuse_size(v: Variant, p: Problem) -> str | None:
         return "is for vectors, the product has several rows and columns"
     if v.columns == 1 and p.n > 1:
         return "is for one element, the product has several"
+    if v.form == "parts":
+        if p.k < 4 * PART:
+            return f"{p.k} terms, fewer than {4 * PART}: a second launch would cost more"
+        return f"{count} blocks fill a GPU without sharing terms" if fills else None
     if v.form == "block" and p.k <= MANY_TERMS and count > 2 * MULTIPROCESSORS:
         return f"{count} blocks with {p.k} terms each: a warp is enough for one"
     return f"{count} blocks do not fill a GPU" if v.rows == 8 and not fills else None
@@ -118,45 +133,31 @@ def _refuse(node: Apply, dtypes: tuple[str, ...]) -> str | None:
     return None
 
 
-def _descriptor(
-    name: str,
-    source: str,
-    entry: str,
-    refuse: Callable[[Apply], str | None],
-    tiles: Callable[[Problem], int],
-    shared: int,
-    in_place: bool,
-) -> Kernel:
-    def full(node: Apply) -> Launch:
-        return Launch(launch(node).params, tiles(problem(node)), shared)
-
-    pairs = ((0, 0),) if in_place else ()
-    return Kernel(name, "cuda", f"kernels/{source}.cu", entry, refuse, full, pairs)
-
-
-def _of_variant(v: Variant, in_place: bool) -> Kernel:
+def _descriptor(v: Variant, in_place: bool) -> Kernel:
     def refuse(node: Apply) -> str | None:
         if reason := _refuse(node, (v.dtype,)):
             return reason
         p = problem(node)
-        if v.blocks(p) >= LIMIT:
-            return "more than 2^31 blocks"
-        return _refuse_size(v, p)
+        return "more than 2^31 blocks" if v.blocks(p) >= LIMIT else _refuse_size(v, p)
 
-    return _descriptor(
-        v.name, v.source, f"{v.name}_{SUFFIX[v.dtype]}", refuse, v.blocks, v.shared, in_place
-    )  # fmt: skip
+    entry, pairs = f"{v.name}_{SUFFIX[v.dtype]}", ((0, 0),) if in_place else ()
+    return Kernel(v.name, "cuda", f"kernels/{v.source}.cu", entry, refuse, v.launch, pairs)
 
 
 def _plain() -> Kernel:
     integers = ("bool", "int8", "uint8", "int16", "int32", "int64")
-    return _descriptor(
-        "gemm_plain", "gemm_plain", "gemm_plain", lambda node: _refuse(node, integers),
-        lambda p: blocks(p.m * p.n * p.batch), 0, False,
-    )  # fmt: skip
+
+    def tiled(node: Apply) -> Launch:
+        p = problem(node)
+        return Launch(launch(node).params, blocks(p.m * p.n * p.batch))
+
+    def refuse(node: Apply) -> str | None:
+        return _refuse(node, integers)
+
+    return Kernel("gemm_plain", "cuda", "kernels/gemm_plain.cu", "gemm_plain", refuse, tiled)
 
 
 def cuda_product_kernels(floats_only: bool = False, in_place: bool = False) -> list[Kernel]:
     """Fastest first; each refuses the sizes where a later one wins."""
-    kernels = [_of_variant(v, in_place) for v in VARIANTS]
+    kernels = [_descriptor(v, in_place) for v in VARIANTS]
     return kernels if floats_only else [*kernels, _plain()]
