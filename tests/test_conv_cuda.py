@@ -207,7 +207,7 @@ def test_weight_gradient_in_parts() -> None:
     node = node_of(Conv2dWgrad(*fields), (np.zeros(x, "f4"), np.zeros(y.type.dims, "f4"), *dims(*w[2:])))
     launches = {k.name: k.launch(node) for k in able(node)}
     assert launches["implicit_wgrad_64x64_f32"].then is not None
-    assert launches["direct_wgrad_f32"].then is None
+    assert launches["direct_wgrad_f32"].tiles == 60  # a block an element
 
 
 def test_convolution_spreads_nan() -> None:
@@ -294,3 +294,52 @@ def test_global_pooling() -> None:
         check(op, x)
     check(MaxPool2dGrad((0, 0)), x, whole(rng, (3, 2, 1, 1)))
     check(AvgPool2dGrad((0, 0), mode="sum"), whole(rng, (3, 2, 1, 1)), *dims(11, 13))
+
+
+# ---- what runs, and how
+
+
+def book_layer(batch: int, first: bool) -> tuple[Apply, Apply]:
+    """conv_pool and its gradient, as in the book's networks."""
+    x, w = ((batch, 1, 28, 28), (20, 1, 5, 5)) if first else ((batch, 20, 12, 12), (40, 20, 5, 5))
+    inputs = [sc.tensor("float32", s) for s in (x, w, w[:1])]
+    forward = ConvPool((2, 2), activation="relu").make(*inputs)
+    y, argmax = forward.outputs
+    return forward, ConvPoolGrad((2, 2), activation="relu", need_dx=not first).make(*inputs[:2], y, argmax, y)
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("batch", [10, 128, 1024])
+def test_book_layers_fill_the_gpu(batch: int, first: bool) -> None:
+    forward, backward = book_layer(batch, first)
+    kernel = next(k for k in able(forward) if k.supports(forward) is None)
+    assert kernel.name.startswith("direct_conv_pool_2x2_k") and kernel.name.endswith("_5x5")
+    launch = kernel.launch(forward)
+    assert launch.tiles >= 132 and launch.shared <= 48 << 10
+    kernel = next(k for k in able(backward) if k.supports(backward) is None)
+    launch = kernel.launch(backward)
+    assert kernel.name == "argmax_walk_f32" and launch.shared <= 64 << 10
+    assert launch.tiles >= (132 if batch > 128 or not first else 20)
+    assert (launch.then is None) == (batch <= 128 and not (first and batch == 128))
+
+
+def test_results_do_not_depend_on_the_order_of_threads() -> None:
+    rng = np.random.default_rng(13)
+    x, w, b = (rng.standard_normal(s).astype("float32") for s in ((4, 5, 12, 12), (6, 5, 5, 5), (6,)))
+    y, argmax = ConvPool((2, 2)).reference(x, w, b)
+    dy, full = (rng.standard_normal(s).astype("float32") for s in (y.shape, (4, 6, 8, 8)))
+    for op, arrays in (
+        (ConvPool((2, 2)), (x, w, b)),
+        (ConvPoolGrad((2, 2)), (x, w, y, argmax, dy)),
+        (Conv2d(), (x, w)),
+        (Conv2dDgrad(), (full, w, *dims(12, 12))),
+        (Conv2dWgrad(), (x, full, *dims(5, 5))),
+        (MaxPool2dGrad((3, 3), (2, 2)), (x, rng.standard_normal((4, 5, 5, 5)).astype("float32"))),
+    ):
+        node = node_of(op, arrays)
+        for kernel in able(node):
+            first, *others = (
+                [a.tobytes() for a in run_cuda_kernel(node, kernel, *arrays, order=order)]
+                for order in (0, 1, 7)
+            )
+            assert all(o == first for o in others), kernel.name

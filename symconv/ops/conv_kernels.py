@@ -16,7 +16,7 @@ KINDS = {"conv2d": "fprop", "conv2d_dgrad": "dgrad", "conv2d_wgrad": "wgrad"}
 MULTIPROCESSORS = 132  # of an H100
 RATE = 128  # multiply-adds per cycle of each
 DEPTH = 16  # IMPLICIT_DEPTH of kernels/conv_implicit.cu
-SMALL_DW = 4096  # elements of dw up to which a block adds up each
+SMALL_DW, LONG_DW = 4096, 512  # elements of dw, at most, and positions, at least, for a block to add up each
 WARP_DW = 4  # elements that a warp adds up otherwise
 # (rows, columns) of a tile: the share of the multiply-add rate it reaches at best
 TILES = {(128, 64): 0.75, (64, 64): 0.6, (32, 128): 0.6}
@@ -71,9 +71,13 @@ class Product:
         own = tile[0] * tile[1] * (self.depth / parts + 2 * DEPTH) / (RATE * TILES[tile])
         return 1500 + max(rounds, 1.5) * own + (1500 if parts > 1 else 0)
 
+    def sharers(self) -> int:
+        """Threads that add up an element of dw together."""
+        return 256 if self.outputs <= SMALL_DW and self.depth >= LONG_DW else 32
+
     def direct_cycles(self, kind: str) -> float:
         per_tap = 10  # instructions for each multiply-add
-        share = 1 if kind != "wgrad" else 256 if self.outputs <= SMALL_DW else 32  # threads that share a sum
+        share = self.sharers() if kind == "wgrad" else 1
         ends = share * 40 if share > 1 else 0  # instructions of all of them before and after
         issue = self.outputs * (self.depth * per_tap + ends) / (RATE * MULTIPROCESSORS)
         return 1000 + max(issue, self.depth / share * 40)
@@ -108,7 +112,7 @@ def _direct(kind: str, dtype: str) -> Kernel:
         size = node.out.type.size
         if kind != "wgrad":
             return Launch(_params(node), blocks(size))
-        threads = 256 if size <= SMALL_DW else 32
+        threads = Product(kind, geometry(node)).sharers()
         per_tile = 1 if threads == 256 else 256 // threads * WARP_DW
         return Launch(_params(node, threads=threads), blocks(size, per_tile), 64)
 
