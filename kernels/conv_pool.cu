@@ -16,6 +16,8 @@
 // way round the banks, so that two splits in a half-warp do not meet. The sums of the splits reuse both.
 #include "conv_activation.cuh"
 
+#define STAGE_AHEAD 4  // loads of a thread under way at once
+
 template <class T>
 DEVICE void conv_pool_naive_tile(const ConvPoolTileParams& p, const Args& args, int tile, Shared) {
   Global<const T> x = args.get<const T>(0), w = args.get<const T>(1), b = args.get<const T>(2);
@@ -64,14 +66,13 @@ struct ConvPoolTile {
 template <int R_, int S_, int KT>
 DEVICE ConvPoolTile conv_pool_tile_of(const ConvPoolTileParams& p, int tile) {
   ConvPoolTile t;
-  t.rows = pooled_rows(p);
-  t.cols = pooled_cols(p);
+  t.rows = (p.h + p.top + p.bottom - p.r + 1) / 2;
+  t.cols = (p.w + p.left + p.right - p.s + 1) / 2;
   t.block = p.groups * KT;
-  const int blocks = (p.k + t.block - 1) / t.block, bands = (t.rows + p.rows - 1) / p.rows;
-  t.first_channel = tile % blocks * t.block;
-  tile /= blocks;
-  t.first_row = tile % bands * p.rows;
-  t.first_image = tile / bands * p.images;
+  const int rest = tile / p.blocks, image = rest / p.bands;
+  t.first_channel = (tile - rest * p.blocks) * t.block;
+  t.first_row = (rest - image * p.bands) * p.rows;
+  t.first_image = image * p.images;
   t.pitch = (2 * t.cols + (S_ ? S_ : p.s)) & ~1;
   t.patch_rows = 2 * p.rows + (R_ ? R_ : p.r) - 1;
   t.windows = p.images * p.rows * t.cols;
@@ -79,23 +80,38 @@ DEVICE ConvPoolTile conv_pool_tile_of(const ConvPoolTileParams& p, int tile) {
   return t;
 }
 
-// xs[image][c][row][col] = x, zeros outside, for `count` channels from `first` on.
+// xs[image][c][row][col] = x, zeros outside, for `count` channels from `first` on. STAGE_AHEAD loads are under way before
+// the first is stored: the compiler cannot know that a store to shared memory leaves x alone.
 DEVICE void stage_pool_patch(const ConvPoolTileParams& p, const ConvPoolTile& t, Global<const float> x,
                              int first, int count, SharedArray<float> xs) {
-  const int log_lanes = t.pitch > 16 ? 5 : t.pitch > 8 ? 4 : 3, lanes = 1 << log_lanes;
-  const int lane = threadIdx.x & (lanes - 1);
-  const int top = 2 * t.first_row - p.top;
-  for (int i = threadIdx.x >> log_lanes; i < p.images * count * t.patch_rows; i += THREADS >> log_lanes) {
-    const int plane = i / t.patch_rows, row = i - plane * t.patch_rows;
-    const int image = plane / count, c = plane - image * count;
-    const int h = top + row;
-    const bool inside = t.first_image + image < p.n && h >= 0 && h < p.h;
-    const ll from = ((static_cast<ll>(t.first_image + image) * p.c + first + c) * p.h + h) * p.w - p.left;
-    const int to = (image * p.channels + c) * p.plane + row * t.pitch;
-    for (int col = lane; col < t.pitch; col += lanes) {
-      float v = 0;
-      if (inside && col >= p.left && col < p.left + p.w) v = x[from + col];
-      xs[to + col] = v;
+  const int log_lanes = t.pitch > 16  ? 5
+                        : t.pitch > 8 ? 4
+                                      : 3,
+            lanes = 1 << log_lanes, step = THREADS >> log_lanes;
+  const int top = 2 * t.first_row - p.top, images = min(p.images, p.n - t.first_image);
+  for (int col = threadIdx.x & (lanes - 1); col < t.pitch; col += lanes) {
+    const bool in_row = col >= p.left && col < p.left + p.w;
+    int row = threadIdx.x >> log_lanes, c = 0, image = 0;
+    while (image < p.images) {
+      float v[STAGE_AHEAD];
+      int to[STAGE_AHEAD];
+#pragma unroll
+      for (int u = 0; u < STAGE_AHEAD; u++) {
+        while (row >= t.patch_rows && image < p.images) {
+          row -= t.patch_rows;
+          if (++c == count) c = 0, image++;
+        }
+        const int h = top + row;
+        to[u] = image < p.images ? (image * p.channels + c) * p.plane + row * t.pitch + col : -1;
+        v[u] = 0;
+        if (in_row && image < images && h >= 0 && h < p.h)
+          v[u] =
+              x[((static_cast<ll>(t.first_image + image) * p.c + first + c) * p.h + h) * p.w - p.left + col];
+        row += step;
+      }
+#pragma unroll
+      for (int u = 0; u < STAGE_AHEAD; u++)
+        if (to[u] >= 0) xs[to[u]] = v[u];
     }
   }
 }
@@ -104,13 +120,20 @@ DEVICE void stage_pool_patch(const ConvPoolTileParams& p, const ConvPoolTile& t,
 // and the banks written differ.
 DEVICE void stage_pool_weights(const ConvPoolTileParams& p, const ConvPoolTile& t, Global<const float> w,
                                int first, int count, SharedArray<float> ws) {
-  const int taps = p.r * p.s;
+  const int taps = p.r * p.s, values = count * taps, step = THREADS / 4;
   for (int k = threadIdx.x & 3; k < t.block; k += 4) {
+    const bool exists = t.first_channel + k < p.k;
     const ll from = (static_cast<ll>(t.first_channel + k) * p.c + first) * taps;
-    for (int e = threadIdx.x >> 2; e < count * taps; e += THREADS / 4) {
-      float v = 0;
-      if (t.first_channel + k < p.k) v = w[from + e];
-      ws[e * t.block + k] = v;
+    for (int e = threadIdx.x >> 2; e < values; e += STAGE_AHEAD * step) {
+      float v[STAGE_AHEAD];
+#pragma unroll
+      for (int u = 0; u < STAGE_AHEAD; u++) {
+        v[u] = 0;
+        if (exists && e + u * step < values) v[u] = w[from + e + u * step];
+      }
+#pragma unroll
+      for (int u = 0; u < STAGE_AHEAD; u++)
+        if (e + u * step < values) ws[(e + u * step) * t.block + k] = v[u];
     }
   }
 }
@@ -191,9 +214,14 @@ DEVICE void conv_pool_2x2_tile(const ConvPoolTileParams& p, const Args& args, in
   const int patch = p.images * p.channels * p.plane, taps = p.r * p.s;
   SharedArray<float> xs = shared.array<float>(0, patch);
   SharedArray<float> ws = shared.array<float>(patch * 4LL, p.channels * taps * t.block);
+  stage_pool_patch(p, t, args.get<const float>(0), 0, min(p.channels, p.c), xs);
+  stage_pool_weights(p, t, args.get<const float>(1), 0, min(p.channels, p.c), ws);
+  // who this thread is, while the loads are under way
   const int thread = threadIdx.x;
-  const int window = thread % t.windows, group = thread / t.windows % p.groups, split = thread / t.outputs;
-  const int image = window / (p.rows * t.cols), row = window / t.cols % p.rows, col = window % t.cols;
+  const int split = thread / t.outputs, output = thread - split * t.outputs;
+  const int group = output / t.windows, window = output - group * t.windows;
+  const int line = window / t.cols, col = window - line * t.cols, image = line / p.rows,
+            row = line - image * p.rows;
   float sum[4][KT];
 #pragma unroll
   for (int a = 0; a < 4; a++)
@@ -201,9 +229,11 @@ DEVICE void conv_pool_2x2_tile(const ConvPoolTileParams& p, const Args& args, in
     for (int k = 0; k < KT; k++) sum[a][k] = 0;
   for (int first = 0; first < p.c; first += p.channels) {
     const int count = min(p.channels, p.c - first);
-    if (first) __syncthreads();
-    stage_pool_patch(p, t, args.get<const float>(0), first, count, xs);
-    stage_pool_weights(p, t, args.get<const float>(1), first, count, ws);
+    if (first) {
+      __syncthreads();
+      stage_pool_patch(p, t, args.get<const float>(0), first, count, xs);
+      stage_pool_weights(p, t, args.get<const float>(1), first, count, ws);
+    }
     __syncthreads();
     if (split < p.splits)
       for (int c = split; c < count; c += p.splits)
@@ -218,8 +248,7 @@ DEVICE void conv_pool_2x2_tile(const ConvPoolTileParams& p, const Args& args, in
 #pragma unroll
       for (int a = 0; a < 4; a++)
 #pragma unroll
-        for (int k = 0; k < KT; k++)
-          part[split * n_sums + (a * KT + k) * t.outputs + thread % t.outputs] = sum[a][k];
+        for (int k = 0; k < KT; k++) part[split * n_sums + (a * KT + k) * t.outputs + output] = sum[a][k];
     }
     __syncthreads();
     for (int i = thread; i < n_sums; i += THREADS) {

@@ -360,7 +360,8 @@ struct AdvanceParams {
 
 // conv_pool on CUDA: ConvPoolParams, and what a tile does: `rows` pooled rows of `images` images, `groups` groups of
 // channels (how many in a group is the kernel's), the input channels shared among `splits` threads and brought
-// into shared memory `channels` at a time, in planes `plane` apart. All 0: no tiles, a thread does one output.
+// into shared memory `channels` at a time, in planes `plane` apart. These images take `blocks` tiles along the
+// channels and `bands` along the rows. All 0: no tiles, a thread does one output.
 struct ConvPoolTileParams {
   int n;
   int c;
@@ -382,6 +383,8 @@ struct ConvPoolTileParams {
   int splits;
   int channels;
   int plane;
+  int blocks;
+  int bands;
 };
 
 // conv_pool_grad on CUDA. dx: a tile is `dx_rows` rows of one image in `dx_groups` groups of `dx_channels`

@@ -78,9 +78,16 @@ class Tiling:
         return self.images * self.rows * self.sizes.cols * self.groups * self.splits
 
     @property
+    def channel_blocks(self) -> int:
+        return blocks(self.sizes.k, self.groups * self.k)
+
+    @property
+    def bands(self) -> int:
+        return blocks(self.sizes.rows, self.rows)
+
+    @property
     def tiles(self) -> int:
-        s = self.sizes
-        return blocks(s.n, self.images) * blocks(s.rows, self.rows) * blocks(s.k, self.groups * self.k)
+        return blocks(self.sizes.n, self.images) * self.bands * self.channel_blocks
 
     @property
     def shared(self) -> int:
@@ -102,7 +109,7 @@ class Tiling:
         latency = chunks * LATENCY + 1.3 * own + staged + sums
         issue = blocks(self.threads, 32) * own / 4 + 2 * (staged + sums)
         per_sm = blocks(self.tiles, MULTIPROCESSORS)
-        resident = min(3 if self.k < 8 else 2, (200 << 10) // self.shared)
+        resident = min(2, (200 << 10) // self.shared)
         idle = 1.1 if self.tiles < MULTIPROCESSORS else 1.0
         return idle * max(blocks(per_sm, resident) * latency, per_sm * issue) + latency * 0.1
 
@@ -179,7 +186,7 @@ def _direct(window: int, k: int) -> Kernel:
         assert t is not None
         params = _tile_params(
             t.sizes, rows=t.rows, images=t.images, groups=t.groups, splits=t.splits, channels=t.channels,
-            plane=t.plane,
+            plane=t.plane, blocks=t.channel_blocks, bands=t.bands,
         )  # fmt: skip
         return Launch(params, t.tiles, t.shared)
 
@@ -194,7 +201,9 @@ def _naive(dtype: str) -> Kernel:
         return _no_channels(node)
 
     def launch(node: Apply) -> Launch:
-        params = _tile_params(sizes_of(node), rows=0, images=0, groups=0, splits=0, channels=0, plane=0)
+        params = _tile_params(
+            sizes_of(node), rows=0, images=0, groups=0, splits=0, channels=0, plane=0, blocks=0, bands=0
+        )
         return Launch(params, blocks(node.out.type.size))
 
     name = f"conv_pool_naive_{SUFFIX[dtype]}"
