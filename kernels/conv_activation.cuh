@@ -3,6 +3,10 @@
 
 #include "math.cuh"
 
+// Loads on the way to shared memory that a thread has under way before it stores the first: the compiler, which cannot
+// know that such a store leaves global memory alone, would wait for each.
+#define STAGE_AHEAD 4
+
 enum ConvActivation { kConvLinear = 0, kConvRelu = 1, kConvSigmoid = 2, kConvTanh = 3 };
 
 template <class T>

@@ -16,8 +16,6 @@
 // way round the banks, so that two splits in a half-warp do not meet. The sums of the splits reuse both.
 #include "conv_activation.cuh"
 
-#define STAGE_AHEAD 4  // loads of a thread under way at once
-
 template <class T>
 DEVICE void conv_pool_naive_tile(const ConvPoolTileParams& p, const Args& args, int tile, Shared) {
   Global<const T> x = args.get<const T>(0), w = args.get<const T>(1), b = args.get<const T>(2);
@@ -80,8 +78,7 @@ DEVICE ConvPoolTile conv_pool_tile_of(const ConvPoolTileParams& p, int tile) {
   return t;
 }
 
-// xs[image][c][row][col] = x, zeros outside, for `count` channels from `first` on. STAGE_AHEAD loads are under way before
-// the first is stored: the compiler cannot know that a store to shared memory leaves x alone.
+// xs[image][c][row][col] = x, zeros outside, for `count` channels from `first` on. STAGE_AHEAD at a time.
 DEVICE void stage_pool_patch(const ConvPoolTileParams& p, const ConvPoolTile& t, Global<const float> x,
                              int first, int count, SharedArray<float> xs) {
   const int log_lanes = t.pitch > 16  ? 5

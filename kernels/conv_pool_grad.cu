@@ -155,6 +155,51 @@ DEVICE void add_windows(const ConvPoolGradTileParams& p, const W& w, SharedArray
   }
 }
 
+// ws[k][i] = w[k][i] for i < length and all k, rows `pitch` apart.
+template <class T>
+DEVICE void stage_dx_weights(const ConvPoolGradTileParams& p, Global<const T> w, int length, int pitch,
+                             SharedArray<T> ws) {
+  const ll kernel = static_cast<ll>(p.c) * p.r * p.s;
+  int k = 0, i = threadIdx.x;
+  while (k < p.k) {
+    T v[STAGE_AHEAD];
+    int to[STAGE_AHEAD];
+#pragma unroll
+    for (int u = 0; u < STAGE_AHEAD; u++, i += THREADS) {
+      while (i >= length && k < p.k) i -= length, k++;
+      to[u] = k < p.k ? k * pitch + i : -1;
+      v[u] = 0;
+      if (k < p.k) v[u] = w[k * kernel + i];
+    }
+#pragma unroll
+    for (int u = 0; u < STAGE_AHEAD; u++)
+      if (to[u] >= 0) ws[to[u]] = v[u];
+  }
+}
+
+// gs[window][m], places[window][m] = g and its place at element from + m positions + window.
+template <class T>
+DEVICE void stage_gradients(const ConvPoolGradTileParams& p, const PooledGradient<T>& g, ll from,
+                            int positions, int count, int maps, SharedArray<T> gs, SharedArray<int> places) {
+  const int pitch = p.maps | 1;
+  for (int i = threadIdx.x; i < count * maps; i += STAGE_AHEAD * THREADS) {
+    T v[STAGE_AHEAD];
+    int place[STAGE_AHEAD], to[STAGE_AHEAD];
+#pragma unroll
+    for (int u = 0; u < STAGE_AHEAD; u++) {
+      const int at = i + u * THREADS, m = at / count, window = at - m * count;
+      const bool exists = at < count * maps;
+      const ll j = from + static_cast<ll>(m) * positions + window;
+      to[u] = exists ? window * pitch + m : -1;
+      v[u] = 0, place[u] = 0;
+      if (exists) v[u] = g.value(j), place[u] = g.place(j);
+    }
+#pragma unroll
+    for (int u = 0; u < STAGE_AHEAD; u++)
+      if (to[u] >= 0) gs[to[u]] = v[u], places[to[u]] = place[u];
+  }
+}
+
 template <class T>
 DEVICE void conv_pool_dx_tile(const ConvPoolGradTileParams& p, const Args& args, int tile, Shared shared) {
   const int rows = pooled_rows(p), cols = pooled_cols(p), positions = rows * cols, window = p.r * p.s;
@@ -175,10 +220,7 @@ DEVICE void conv_pool_dx_tile(const ConvPoolGradTileParams& p, const Args& args,
   Global<const T> w = args.get<const T>(1) + first_block * window;
   const PooledGradient<T> g(p, args);
 
-  const int row_length = min(channels, p.c - first_block) * window;
-  for (int k = warp; k * channels * window < weights; k += WARPS)
-#pragma unroll 4
-    for (int i = lane; i < row_length; i += 32) ws[k * channels * window + i] = w[k * kernel + i];
+  if (p.dx_stage) stage_dx_weights(p, w, min(channels, p.c - first_block) * window, channels * window, ws);
   for (int i = thread; i < WARPS * piece; i += THREADS) copies[i] = 0;
   // the windows whose maxima may reach the piece
   const int lowest = top + p.top - p.r + 1, highest = top + p.dx_rows - 1 + p.top;
@@ -189,12 +231,7 @@ DEVICE void conv_pool_dx_tile(const ConvPoolGradTileParams& p, const Args& args,
     for (int first = first_window; first < last_window; first += p.windows) {
       const int count = min(p.windows, last_window - first);
       if (map || first > first_window) __syncthreads();
-      for (int i = thread; i < count * maps; i += THREADS) {
-        const int m = i / count, at_window = i - m * count;
-        const ll at = (image * p.k + map + m) * positions + first + at_window;
-        gs[at_window * map_pitch + m] = g.value(at);
-        places[at_window * map_pitch + m] = g.place(at);
-      }
+      stage_gradients(p, g, (image * p.k + map) * positions + first, positions, count, maps, gs, places);
       __syncthreads();
       if (p.dx_stage)
         add_windows<T>(p, DxWeights<SharedArray<const T>>{ws, channels * window}, gs, places, maps, first,
