@@ -348,7 +348,7 @@ def _grad_naive(dtype: str) -> Kernel:
 
     name = f"argmax_naive_{SUFFIX[dtype]}"
     return Kernel(
-        name, "cuda", "kernels/conv_pool_grad.cu", name, lambda node: _of_dtype(dtype, node), launch
+        name, "cuda", "kernels/conv_pool_grad_naive.cu", name, lambda node: _of_dtype(dtype, node), launch
     )
 
 
