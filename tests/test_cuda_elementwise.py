@@ -135,13 +135,15 @@ def test_four_elements_a_thread(dtype: str, shifted: int, four_a_thread: None) -
         np.testing.assert_array_equal(greater, x * a - b > x)
 
 
-@pytest.mark.parametrize("per", [1, 4])
-def test_broadcasting_all_patterns(per: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Operands that span any subset of four dimensions."""
+@pytest.mark.parametrize(("per", "wide"), [(1, False), (4, False), (4, True)])
+def test_broadcasting_all_patterns(per: int, wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Operands that span any subset of four dimensions; wide: as if there were 2^31 elements."""
     monkeypatch.setattr(elementwise_cuda, "FILLS_THE_GPU", 1 if per == 4 else 1 << 18)
+    if wide:
+        monkeypatch.setattr(elementwise_cuda, "LIMIT", 1)
     dims = (3, 5, 2, 4)
     rng = np.random.default_rng(4)
-    for masks in itertools.product((3, 15), range(16), (1, 6, 10)):
+    for masks in itertools.product((3, 15), range(16), (6,) if wide else (1, 6, 10)):
         shapes = [tuple(d if m >> i & 1 else 1 for i, d in enumerate(dims)) for m in masks]
         c, a, b = (rng.integers(-9, 9, s).astype("float32") for s in shapes)
         node = node_of(Where(), c > 0, a, b)

@@ -12,7 +12,7 @@ import symconv as sc
 from symconv.errors import ExecutionError
 from symconv.graph import Apply, Op, constant
 from symconv.graph.types import DTYPES
-from symconv.ops import move_cuda, pick_cuda
+from symconv.ops import dividers, move_cuda, pick_cuda
 from symconv.ops.gather import AdvancedIndex, Scatter
 from symconv.ops.join import Concatenate
 from symconv.ops.pad import Pad
@@ -92,6 +92,12 @@ def test_slices(per: int) -> None:
         for shift in (0, 1):
             (y,) = run_cuda_kernel(node, chosen(node), x, *bounds, shift=shift)
             np.testing.assert_array_equal(y, op.reference(x, *bounds))
+
+
+def test_indices_beyond_31_bits_are_divided_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dividers, "LIMIT", 1)
+    check(Transpose((1, 0, 2)), numbers((5, 7, 6), "float32"), entry="move_b8")
+    check(Concatenate(1), numbers((3, 5, 4), "int8"), numbers((3, 2, 4), "int8"))
 
 
 def test_moving_starts_are_checked() -> None:

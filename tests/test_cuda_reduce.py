@@ -9,7 +9,7 @@ import pytest
 from cuda_kernels import chosen, node_of, run_cuda_kernel
 
 from symconv.graph.types import DTYPES
-from symconv.ops import reduce
+from symconv.ops import dividers, reduce
 from symconv.ops.reduce_cuda import geometry
 
 pytestmark = pytest.mark.usefixtures("cxx")
@@ -64,6 +64,13 @@ def test_long_sums_have_the_same_bits_in_any_order(shape: tuple[int, ...], axes:
     results = [run(op, x, order) for order in (0, 1, 2)]
     np.testing.assert_allclose(results[0], x.sum(axis=axes, dtype="float64"), rtol=1e-6, atol=1e-6)
     assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
+
+
+def test_indices_beyond_31_bits_are_divided_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dividers, "LIMIT", 1)
+    x = np.random.default_rng(1).integers(-3, 4, (3, 5, 2, 7)).astype("float32")
+    for axes in ((0, 2), (1, 3), (1,)):
+        np.testing.assert_array_equal(run(reduce.Sum(axes), x), x.sum(axis=axes))
 
 
 def test_extremes_across_groups() -> None:
