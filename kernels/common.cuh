@@ -84,7 +84,10 @@ struct Args {
   }
   template <class T>
   DEVICE Global<T> get(int i) const {
-    return reinterpret_cast<T*>(address(i));
+    char* p = static_cast<char*>(slot[i]);
+    if (reinterpret_cast<ll>(p) < 0) p = *reinterpret_cast<char* const*>(-reinterpret_cast<ll>(p));
+    __builtin_assume(__isGlobal(p));  // or else every load waits for stores to shared memory, which it might read
+    return reinterpret_cast<T*>(p);
   }
 #endif
 };
