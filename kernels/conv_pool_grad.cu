@@ -40,7 +40,7 @@ DEVICE DwEntry<T> dw_entry(const ConvPoolGradTileParams& p, const PooledGradient
 // V values a lane of one dw[k], from the maxima of channel k in the images of one part.
 template <class T, int V>
 DEVICE void conv_pool_dw_tile(const ConvPoolGradTileParams& p, const Args& args, int tile, Shared shared) {
-  constexpr int kAtOnce = V == 1 ? 4 : 2;  // maxima: so many loads are under way together
+  constexpr int kAtOnce = V == 1 ? 8 : 4;  // maxima: so many loads are under way together
   const int positions = pooled_rows(p) * pooled_cols(p), window = p.r * p.s, kernel = p.c * window;
   const int chunks = (kernel + p.dw_values - 1) / p.dw_values;
   const int chunk = tile % chunks, k = tile / chunks % p.k, part = tile / chunks / p.k;
@@ -96,7 +96,10 @@ DEVICE void conv_pool_dw_tile(const ConvPoolGradTileParams& p, const Args& args,
           }
         } else {
 #pragma unroll
-          for (int v = 0; v < V; v++) xs[j][v] = x[at + offset[v]];
+          for (int v = 0; v < V; v++) {
+            xs[j][v] = 0;
+            if (exists[j]) xs[j][v] = x[at + offset[v]];
+          }
         }
       }
 #pragma unroll
