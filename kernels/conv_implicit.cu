@@ -11,14 +11,15 @@
 // into t x t phases, in each of which the taps that meet it are evenly spaced, so no product with a zero is computed.
 //
 // The ladder:
-//   direct_*               conv_direct.cu: two loads a multiply-add.
-//   implicit_gemm_64x64    tiles of a and b in shared memory, 16 deep; a thread has 4 x 4 sums: 8 values loaded (two
-//                          vectors) for 16 multiply-adds. What i means is worked out once a tile of 16, by 16 threads,
-//                          what j means once for the whole kernel. The next tiles are on their way, in registers,
-//                          while these are multiplied; two buffers, so one barrier a step.
-//   implicit_gemm_32x128   the same for few channels.
-//   implicit_gemm_128x64   8 x 4 sums: 12 values for 32 multiply-adds; for layers with enough tiles of that size. (8 x 8 sums
-//                          spill: the addresses of both operands take the registers that a plain product has left.)
+//   direct_*            conv_direct.cu: two loads a multiply-add.
+//   implicit_*_64x64    tiles of a and b in shared memory, 16 deep; a thread has 4 x 4 sums: 8 values loaded (two
+//                       vectors) for 16 multiply-adds. What i means is worked out once a tile of 16, by 16 threads,
+//                       what j means once for the whole kernel. The next tiles are on their way, in registers,
+//                       while these are multiplied; two buffers, so one barrier a step.
+//   implicit_*_32x128   the same for few channels.
+//   implicit_*_128x64   8 x 4 sums: 12 values for 32 multiply-adds; for layers with enough tiles of that size.
+//                       (8 x 8 sums spill: the addresses of both operands take the registers that a plain product has
+//                       left.)
 // wgrad: long sums, few outputs: the positions are cut into `parts`, whose sums meet in the workspace and are added in
 // order by implicit_wgrad_add.
 //

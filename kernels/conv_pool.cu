@@ -4,15 +4,15 @@
 //   stride 1, pooling windows that do not overlap; bias and activation come after the pool, on a quarter of the values
 //
 // The ladder:
-//   conv_pool_naive    a thread does one output: every tap is two loads from global memory for one multiply-add.
-//   direct_conv_pool_2x2_kN   a thread holds the four sums of a 2 x 2 window for N channels in registers. A tile's
+//   conv_pool_naive           a thread does one output: every tap is two loads from global memory for one multiply-add.
+//   direct_conv_pool_2x2_k*   a thread holds the four sums of a 2 x 2 window for * channels in registers. A tile's
 //       patch of x and its weights lie in shared memory, a block of input channels at a time. With R and S known, two
-//       rows of S + 1 values of x stay in registers: one value loaded serves up to 2 R S / (S + 1) x N multiply-adds,
+//       rows of S + 1 values of x stay in registers: one value loaded serves up to 2 R S / (S + 1) x * multiply-adds,
 //       one weight, broadcast to the warp and loaded 4 at once, serves 4. Small batches leave no room for that many
 //       outputs a thread: then several threads share the input channels of the same outputs, and their sums are added
 //       in order; the tiling (images, rows, channel groups, splits) is chosen by a model of the time it takes.
 //
-// Shared memory: x [images][channels][plane], rows of `pitch` values; w [channels][R S][groups N]. `plane` is half
+// Shared memory: x [images][channels][plane], rows of `pitch` values; w [channels][R S][groups x *]. `plane` is half
 // way round the banks, so that two splits in a half-warp do not meet. The sums of the splits reuse both.
 #include "conv_activation.cuh"
 

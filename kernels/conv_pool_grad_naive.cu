@@ -1,7 +1,9 @@
-// conv_pool_grad, the naive form: a thread gathers one element of dx, dw or db.
+// conv_pool_grad where a row of dx does not fit into shared memory; conv_pool_grad.cu has the formulas.
 //
-// dx asks every window near it whether its maximum reaches so far; dw reads one value of x for every multiply-add, from
-// all over memory. It runs where a row of dx does not fit into shared memory; conv_pool_grad.cu says how to do better.
+// The ladder begins here:
+//   argmax_naive   a thread gathers one element of dx, dw or db. dx asks every window near it whether its maximum reaches
+//                  so far; dw reads one value of x for every multiply-add, from all over memory.
+//   argmax_walk    conv_pool_grad.cu.
 #include "conv_pool_grad.cuh"
 
 template <class T>

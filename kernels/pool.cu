@@ -2,9 +2,11 @@
 //
 //   x [planes, H, W] -> y [planes, P, Q]; y[i, j] from the window at (i stride - top, j stride - left), clipped to x
 //
-// pool_window: a thread does one output, neighbouring threads neighbouring ones: their windows lie in the same lines of
-// x, which come from memory once. From 64 elements on (global pooling) a warp does an output, lanes along the window's
-// elements, and the lanes' results are joined by a tree; threads would each stride through an image of their own.
+// The ladder has one rung:
+//   max_pool, max_pool_pick, avg_pool, lp_pool   a thread does one output, neighbouring threads neighbouring ones: their
+//       windows lie in the same lines of x, which come from memory once. From 64 elements on (global pooling) a warp does
+//       an output, lanes along the window's elements, and the lanes' results are joined by a tree; threads would each
+//       stride through an image of their own.
 // A NaN in a window makes its maximum NaN; among equal maxima the first, in row-major order, is picked.
 #include "pool.cuh"
 

@@ -3,13 +3,13 @@
 //   max: dx[h, w] = sum of dy[i, j] over the windows whose first maximum of x is at (h, w)
 //   average: dx[h, w] = sum of dy[i, j] / count(i, j) over the windows that hold (h, w)
 //
-// The ladder for the maximum:
+// The ladder:
 //   max_pool_grad        a thread does one element and looks for the maximum of each window that holds it: right for
 //                        small windows that do not overlap, where that is one window of a few neighbours.
 //   max_pool_grad_tiled  a tile is some rows of one plane: the maxima of the windows over them are found once, by a
 //                        thread each or, from 64 elements on, by a warp, and kept with dy in shared memory; then each
 //                        element sums those that point at it.
-// avg_pool_grad: a thread does one element.
+//   avg_pool_grad        a thread does one element.
 //
 // Shared memory of the tiled form: dy [windows], padded to 8 bytes, then the places of the maxima [windows].
 #include "pool.cuh"

@@ -3,6 +3,9 @@ three orders of the threads, with NaN where the reference has it."""
 
 from __future__ import annotations
 
+import re
+from fnmatch import fnmatch
+
 import numpy as np
 import pytest
 from cases.conv import LAYERS, POOLED
@@ -12,6 +15,7 @@ from cuda_kernels import run_cuda_kernel
 import symconv as sc
 from kernels import oracle
 from symconv.graph import Apply, Kernel, Op, constant
+from symconv.graph.params import kernel_dir
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
 from symconv.ops.conv_pool import ConvPool, ConvPoolGrad
 from symconv.ops.conv_pool_kernels import GradTiling, Sizes, grad_tiling
@@ -343,3 +347,20 @@ def test_results_do_not_depend_on_the_order_of_threads() -> None:
                 for order in (0, 1, 7)
             )
             assert all(o == first for o in others), kernel.name
+
+
+def test_banners_name_the_kernels() -> None:
+    """The rungs of the ladders are the registered kernels, and each kernel is a rung of its own file."""
+    ops = (
+        Conv2d, Conv2dDgrad, Conv2dWgrad, ConvPool, ConvPoolGrad, MaxPool2d, MaxPool2dGrad, MaxPool2dPick,
+        AvgPool2d, AvgPool2dGrad, LpPool2d,
+    )  # fmt: skip
+    kernels = {k for op in ops for k in op.kernels if k.device == "cuda"}
+    names = {k: re.sub(r"_(f32|f64|u?int\d+|float\d+)$", "", k.entry) for k in kernels}
+    for source in sorted({k.source for k in kernels}):
+        ladder = (kernel_dir() / source[8:]).read_text().split("// The ladder")[1].split("\n#include")[0]
+        lines = re.findall(r"^//   ([\w*]+(?:, [\w*]+)*) {2,}\S", ladder, re.M)
+        rungs = [r for line in lines for r in line.split(", ")]
+        for k, name in names.items():
+            assert k.source != source or any(fnmatch(name, r) for r in rungs), f"{name} is not in {source}"
+        assert rungs and all(any(fnmatch(n, r) for n in names.values()) for r in rungs), source
