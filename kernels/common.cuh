@@ -86,7 +86,8 @@ struct Args {
   DEVICE Global<T> get(int i) const {
     char* p = static_cast<char*>(slot[i]);
     if (reinterpret_cast<ll>(p) < 0) p = *reinterpret_cast<char* const*>(-reinterpret_cast<ll>(p));
-    __builtin_assume(__isGlobal(p));  // or else every load waits for stores to shared memory, which it might read
+    // Or else a load would wait for stores to shared memory before it, which it might read.
+    __builtin_assume(__isGlobal(p));
     return reinterpret_cast<T*>(p);
   }
 #endif
