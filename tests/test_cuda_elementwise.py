@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from cuda_kernels import node_of, run_cuda_kernel
 
+from symconv.backends.gpu import nvrtc
 from symconv.backends.gpu.emulator import EmulatedRuntime
 from symconv.backends.gpu.runtime import FAULT, Array, Work
+from symconv.errors import DeviceError
 from symconv.graph import TensorType, Variable
 from symconv.graph.types import DTYPES
 from symconv.ops import activations, arithmetic, elementwise_cuda, logic, rounding, transcendental
@@ -149,6 +151,24 @@ def test_broadcasting_all_patterns(per: int, wide: bool, monkeypatch: pytest.Mon
         node = node_of(Where(), c > 0, a, b)
         (y,) = run_cuda_kernel(node, ELEMENTWISE_CUDA, c > 0, a, b)
         np.testing.assert_array_equal(y, np.where(c > 0, a, b))
+
+
+@pytest.mark.parametrize("architecture", nvrtc.ARCHITECTURES)
+def test_texts_compile_for_gpus(architecture: int, four_a_thread: None) -> None:
+    """Every kind of input, casts and functions with a slow path; no registers are spilled."""
+    try:
+        nvrtc.library()
+    except DeviceError as error:
+        pytest.skip(str(error))
+    x, row, one = (np.empty(s, "float32") for s in ((5, 7), (7,), ()))
+    wide = FusedElementwise(
+        ((Cast("float64"), (0,)), (transcendental.Sin(), (3,)), (Cast("int8"), (4,))), (1, 2)
+    )
+    for op, arrays in ((PROGRAM, (x, row, one)), (wide, (x, row, one)), (arithmetic.FloorDiv(), (x, x))):
+        launch = ELEMENTWISE_CUDA.launch(node_of(op, *arrays))
+        _, log = nvrtc.compile_source(Source(code=launch.code), architecture)
+        (found,) = nvrtc.resources(log).values()
+        assert found.registers <= 64 and not found.spill_stores, f"{op}: {found}"
 
 
 def test_equal_structure_gives_equal_text() -> None:
