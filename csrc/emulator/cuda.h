@@ -46,14 +46,7 @@ inline uint32_t mask_of(uint32_t mask = ~0u) { return mask; }
 
 inline uint32_t ballot(Site site, uint32_t mask, bool p) {
   int mine = p;
-  const char (*values)[kPayload] = current->exchange(mask, &mine, sizeof mine, site);
-  uint32_t result = 0;
-  for (int i = 0; i < kWarp; i++)
-    if (mask >> i & 1) {
-      int v;
-      std::memcpy(&v, values[i], sizeof v);
-      result |= static_cast<uint32_t>(v != 0) << i;
-    }
+  uint32_t result = current->exchange(mask, &mine, sizeof mine, site).nonzero;
   current->release();
   return result;
 }
@@ -62,7 +55,7 @@ inline uint32_t ballot(Site site, uint32_t mask, bool p) {
 template <class T>
 T shuffle(Site site, uint32_t mask, T mine, int from) {
   static_assert(sizeof(T) <= kPayload);
-  const char (*values)[kPayload] = current->exchange(mask, &mine, sizeof mine, site);
+  const char (*values)[kPayload] = current->exchange(mask, &mine, sizeof mine, site).value;
   T result = mine;
   if (from >= 0 && from < kWarp) {
     if (!(mask >> from & 1))

@@ -49,7 +49,12 @@ void Scheduler::start(Block& b, int number) {
     b.threads[i].index.x = i;
   }
   b.warps.resize((n + kWarp - 1) / kWarp);
-  for (Warp& w : b.warps) {
+  for (size_t k = 0; k < b.warps.size(); k++) {
+    Warp& w = b.warps[k];
+    int lanes = n - static_cast<int>(k) * kWarp;
+    w.existing = lanes >= kWarp ? ~0u : (1u << lanes) - 1;
+    w.ended = 0;
+    w.n_meetings = 0;
     w.epoch = 0;
     for (Exchange& e : w.exchanges) e.unread = 0;
   }
@@ -157,6 +162,7 @@ void Scheduler::work() {
 
 void Scheduler::finish() {
   thread->state = State::kDone;
+  block->warps[thread->number / kWarp].ended |= 1u << thread->number % kWarp;
   block->live--;
   if (block->arrived > 0 && block->arrived >= block->live) {
     Site site;
@@ -207,47 +213,53 @@ void Scheduler::grid_barrier(Site site) {
   park(State::kAtGrid, site);
 }
 
-const char (*Scheduler::exchange(uint32_t mask, const void* value, size_t bytes, Site site)) [kPayload] {
-  int lane = thread->number % kWarp, first = thread->number - lane;
-  int lanes = launch->threads - first < kWarp ? launch->threads - first : kWarp;
-  uint32_t existing = lanes == kWarp ? ~0u : (1u << lanes) - 1;
+const Exchange& Scheduler::exchange(uint32_t mask, const void* value, size_t bytes, Site site) {
+  int lane = thread->number % kWarp;
+  Warp& warp = block->warps[thread->number / kWarp];
+  mask &= warp.existing;
   if (!(mask >> lane & 1)) fail(site, "warp operation: lane %d is not in its own mask %08x", lane, mask);
-  Warp& warp = block->warps[first / kWarp];
+  if (mask & warp.ended)
+    fail(site, "warp operation: lane %d of mask %08x has ended", __builtin_ctz(mask & warp.ended), mask);
   std::memcpy(warp.posted[lane], value, bytes);
-  thread->mask = mask;
-  thread->site = site;
-  uint32_t here = 0;
-  for (int i = 0; i < lanes; i++) {
-    Thread& t = block->threads[first + i];
-    bool waits = &t == thread || t.state == State::kAtWarp;
-    if (!(mask >> i & 1)) continue;
-    if (t.state == State::kDone) fail(site, "warp operation: lane %d of mask %08x has ended", i, mask);
-    if (!waits) continue;
-    if (t.mask != mask && !(t.mask >> lane & 1)) continue;  // it waits for others first
-    if (t.mask != mask || t.site.line != site.line)
-      fail(site, "divergent warp operation: lane %d waits at %s:%d with mask %08x", i, t.site.file,
-           t.site.line, t.mask);
-    here |= 1u << i;
+  Meeting* meeting = nullptr;
+  for (int i = 0; i < warp.n_meetings; i++) {
+    Meeting& m = warp.meetings[i];
+    if (m.mask == mask && m.site.line == site.line && m.site.file == site.file)
+      meeting = &m;
+    else if ((m.mask >> lane & 1) && (m.here & mask))  // they would wait for each other
+      fail(site, "divergent warp operation: lane %d waits at %s:%d with mask %08x", __builtin_ctz(m.here),
+           m.site.file, m.site.line, m.mask);
   }
-  if (here != (mask & existing)) {
+  if (!meeting) {
+    if (warp.n_meetings == Warp::kMeetings)
+      fail(site, "more than %d masks of one warp at once", Warp::kMeetings);
+    meeting = &warp.meetings[warp.n_meetings++];
+    *meeting = {mask, 0, site};
+  }
+  meeting->here |= 1u << lane;
+  if (meeting->here != mask) {
     park(State::kAtWarp, site);
-    return block->warps[first / kWarp].exchanges[thread->exchange].value;
+    return block->warps[thread->number / kWarp].exchanges[thread->exchange];
   }
+  *meeting = warp.meetings[--warp.n_meetings];
   int free = 0;
   while (free < Warp::kExchanges && warp.exchanges[free].unread) free++;
   if (free == Warp::kExchanges)
     fail(site, "more than %d warp operations of one warp in flight", Warp::kExchanges);
   Exchange& e = warp.exchanges[free];
-  e.unread = here;
-  for (int i = 0; i < lanes; i++) {
-    if (!(here >> i & 1)) continue;
+  e.unread = mask;
+  e.nonzero = 0;
+  Thread* first = &block->threads[thread->number - lane];
+  for (uint32_t rest = mask; rest; rest &= rest - 1) {
+    int i = __builtin_ctz(rest), word = 0;
     std::memcpy(e.value[i], warp.posted[i], bytes);
-    Thread& t = block->threads[first + i];
-    t.exchange = free;
-    if (t.state == State::kAtWarp) t.state = State::kReady;
+    std::memcpy(&word, e.value[i], bytes < sizeof word ? bytes : sizeof word);
+    e.nonzero |= static_cast<uint32_t>(word != 0) << i;
+    first[i].exchange = free;
+    if (first[i].state == State::kAtWarp) first[i].state = State::kReady;
   }
-  if (here == existing) warp.epoch++;
-  return e.value;
+  if (mask == warp.existing) warp.epoch++;
+  return e;
 }
 
 void Scheduler::release() {

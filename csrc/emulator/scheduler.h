@@ -31,7 +31,6 @@ struct Thread {
   State state = State::kReady;
   Fiber* fiber = nullptr;  // null until started
   Site site;               // where it waits
-  uint32_t mask = 0;       // of the warp operation it waits for
   int exchange = 0;        // the buffer that its warp operation was given
 };
 
@@ -39,10 +38,21 @@ struct Thread {
 struct Exchange {
   alignas(16) char value[kWarp][kPayload];
   uint32_t unread = 0;
+  uint32_t nonzero = 0;  // lanes whose first four bytes are not all zero: a ballot's result
+};
+
+// Lanes that wait for each other: all that have come to the operation of `mask` at `site`.
+struct Meeting {
+  uint32_t mask = 0, here = 0;
+  Site site;
 };
 
 struct Warp {
   static constexpr int kExchanges = 32;
+  static constexpr int kMeetings = 8;
+  uint32_t existing = 0, ended = 0;  // lanes
+  Meeting meetings[kMeetings];       // at most kMeetings disjoint masks at once
+  int n_meetings = 0;
   uint32_t epoch = 0;  // whole-warp operations so far: they order the accesses before and after
   Exchange exchanges[kExchanges];
   alignas(16) char posted[kWarp][kPayload];
@@ -81,9 +91,9 @@ class __attribute__((visibility("default"))) Scheduler {  // kernels are librari
   // Called by the running thread. `predicate` counts to the result.
   int barrier(Site site, bool predicate);
   void grid_barrier(Site site);
-  // Hands `bytes` of `value` to the lanes of `mask`, waits for theirs; kWarp slots of kPayload bytes.
+  // Hands `bytes` of `value` to the lanes of `mask`, waits for theirs.
   // release() says that they have been read.
-  const char (*exchange(uint32_t mask, const void* value, size_t bytes, Site site))[kPayload];
+  const Exchange& exchange(uint32_t mask, const void* value, size_t bytes, Site site);
   void release();
   void reset_shared(Site site);
   void touch_shared(const char* address, size_t bytes, bool write, Site site);
