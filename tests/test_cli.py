@@ -390,3 +390,44 @@ def test_a_reader_that_leaves_is_no_error():
     process.stdout.close()
     assert process.wait(timeout=60) == 0
     assert "Error" not in process.stderr.read()
+
+
+def test_bench_prints_and_writes_rows(tmp_path, capsys):
+    out = tmp_path / "rows.json"
+    short = ["--rounds", "2", "--seconds", "0.001", "--device", "reference"]
+    assert (
+        main(["bench", "--net", "shallow", "--batches", "2", "--infer", "1,3", *short, "--json", str(out)])
+        == 0
+    )
+    rows = json.loads(out.read_text())
+    assert [(r["metric"], r["batch"], r["n"]) for r in rows] == [
+        ("training step", 2, 2), ("prediction", 1, 2), ("prediction", 3, 2)
+    ]  # fmt: skip
+    assert all(0 < r["min"] <= r["median"] <= r["max"] for r in rows)
+    assert "training step" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["bench", "--batches", "0"])
+
+
+def test_kernels_lists_and_chooses(capsys):
+    assert main(["kernels"]) == 0
+    listing = capsys.readouterr().out
+    assert "csrc/kernels/softmax.cpp" in listing and "kernels/softmax.cu" in listing
+    words = [
+        "conv_pool",
+        "float32[10,20,12,12]",
+        "float32[40,20,5,5]",
+        "float32[40]",
+        "--set",
+        "window=(2,2)",
+    ]
+    assert main(["kernels", *words, "--device", "cuda"]) == 0
+    assert "direct_conv_pool" in capsys.readouterr().out
+    for wrong, message in (
+        (["nonsense"], "no op 'nonsense'"),
+        (["dot", "float32[3", "float32[3]"], "is no type"),
+        (["dot", "float32[2,3]", "float32[4,5]"], "dot"),
+        (["conv_pool", "float32[1]", "--set", "nothing"], "NAME=VALUE"),
+    ):
+        assert main(["kernels", *wrong]) == 2
+        assert message in capsys.readouterr().err
