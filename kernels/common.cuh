@@ -12,7 +12,6 @@
 
 #define THREADS 256
 #define WARPS (THREADS / 32)
-#define MIN_BLOCKS 2  // on an SM: 128 registers a thread; else the compiler spills so as to fit more blocks
 #define MAX_ARGS 40
 #define FULL_MASK 0xffffffffu
 
@@ -188,7 +187,7 @@ DEVICE const T* tail_of(const P& p) {
 
 // ---- kernels
 #if defined(SYMCONV_EMULATED)
-#define SYMCONV_ENTRY(entry, Params, Received, the_params)                                      \
+#define SYMCONV_ENTRY(min_blocks, entry, Params, Received, the_params)                          \
   static void entry##_thread(const EmulatedLaunch& l) {                                         \
     Args args{l.args, static_cast<Fault*>(l.fault), l.step};                                    \
     for (int tile = blockIdx.x; tile < l.tiles; tile += gridDim.x) {                            \
@@ -200,8 +199,8 @@ DEVICE const T* tail_of(const P& p) {
     emulator::Scheduler(l, #entry, entry##_thread).run();                                       \
   }
 #else
-#define SYMCONV_ENTRY(entry, Params, Received, the_params)             \
-  extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)    \
+#define SYMCONV_ENTRY(min_blocks, entry, Params, Received, the_params) \
+  extern "C" __global__ void __launch_bounds__(THREADS, min_blocks)    \
       entry(const Received p, const Args args, const int tiles) {      \
     for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {     \
       if (tile != blockIdx.x) __syncthreads();                         \
@@ -232,10 +231,15 @@ extern __shared__ __align__(16) char symconv_shared[];
   }                                                                                         \
   typedef Params entry##_params;
 
-// The params come with the launch; KERNEL_TAIL: they lie in global memory, with their tail behind them.
+// At least two blocks on a multiprocessor, so 128 registers a thread; left to itself the compiler spills to fit more
+// blocks. KERNEL_ALONE: one block, up to 255 registers. KERNEL_TAIL: the params do not come with the launch, they lie
+// in global memory with their tail behind them.
 #define KERNEL(entry, Params, ...)         \
   SYMCONV_TILE(entry, Params, __VA_ARGS__) \
-  SYMCONV_LAUNCH(entry, Params, Params, p)
+  SYMCONV_LAUNCH(2, entry, Params, Params, p)
+#define KERNEL_ALONE(entry, Params, ...)   \
+  SYMCONV_TILE(entry, Params, __VA_ARGS__) \
+  SYMCONV_LAUNCH(1, entry, Params, Params, p)
 #define KERNEL_TAIL(entry, Params, ...)    \
   SYMCONV_TILE(entry, Params, __VA_ARGS__) \
-  SYMCONV_LAUNCH(entry, Params, Params*, *p)
+  SYMCONV_LAUNCH(2, entry, Params, Params*, *p)

@@ -111,5 +111,5 @@ DEVICE void gemm_tf32(const GemmParams& p, const Args& args, int tile, Shared sh
   block.run(p, args, tile, shared);
 }
 
-KERNEL(gemm_tf32_128x128_f32, GemmParams, gemm_tf32<128, 128, 16, 32, 64>)
+KERNEL_ALONE(gemm_tf32_128x128_f32, GemmParams, gemm_tf32<128, 128, 16, 32, 64>)
 KERNEL(gemm_tf32_64x64_f32, GemmParams, gemm_tf32<64, 64, 32, 16, 32>)

@@ -135,7 +135,7 @@ DEVICE void gemm_tiled(const GemmParams& p, const Args& args, int tile, Shared s
   block.run(p, args, tile, shared);
 }
 
-KERNEL(gemm_128x128_f32, GemmParams, gemm_tiled<float, 128, 128, 8, 8, 8>)
+KERNEL_ALONE(gemm_128x128_f32, GemmParams, gemm_tiled<float, 128, 128, 8, 8, 8>)
 KERNEL(gemm_64x64_f32, GemmParams, gemm_tiled<float, 64, 64, 16, 4, 4>)
 KERNEL(gemm_32x32_f32, GemmParams, gemm_tiled<float, 32, 32, 32, 4, 4>)
 KERNEL(gemm_16x32_f32, GemmParams, gemm_tiled<float, 16, 32, 64, 4, 4>)

@@ -47,9 +47,7 @@ DEVICE const P& params_at(const unsigned long long* words) {
   return *reinterpret_cast<const P*>(words);
 }
 
-// One block has a multiprocessor for itself, and all its registers.
-#undef MIN_BLOCKS
-#define MIN_BLOCKS 1
+// Like KERNEL_ALONE, but there where the plan's other kernels are tile functions only.
 #define WHOLE_PLAN(entry, Params, function) \
   SYMCONV_TILE(entry, Params, function)     \
-  SYMCONV_ENTRY(entry, Params, Params, p)
+  SYMCONV_ENTRY(1, entry, Params, Params, p)
