@@ -199,13 +199,14 @@ DEVICE const T* tail_of(const P& p) {
     emulator::Scheduler(l, #entry, entry##_thread).run();                                       \
   }
 #else
-#define SYMCONV_ENTRY(min_blocks, entry, Params, Received, the_params) \
-  extern "C" __global__ void __launch_bounds__(THREADS, min_blocks)    \
-      entry(const Received p, const Args args, const int tiles) {      \
-    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {     \
-      if (tile != blockIdx.x) __syncthreads();                         \
-      tile_of_##entry(the_params, args, tile, Shared{symconv_shared}); \
-    }                                                                  \
+// __grid_constant__: an indexed field is read where it is, not from a copy of the struct in local memory.
+#define SYMCONV_ENTRY(min_blocks, entry, Params, Received, the_params)                                \
+  extern "C" __global__ void __launch_bounds__(THREADS, min_blocks)                                   \
+      entry(__grid_constant__ Received const p, const __grid_constant__ Args args, const int tiles) { \
+    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {                                    \
+      if (tile != blockIdx.x) __syncthreads();                                                        \
+      tile_of_##entry(the_params, args, tile, Shared{symconv_shared});                                \
+    }                                                                                                 \
   }
 #endif
 

@@ -196,10 +196,17 @@ DEVICE void load_other(const Result<T>& g, int row, int col, T (&other)[4]) {
 }
 
 template <class T>
-DEVICE void finish_four(const Result<T>& g, int row, int col, const T (&sum)[4], const T (&other)[4]) {
-  T v[4];
-#pragma unroll
-  for (int j = 0; j < 4; j++) v[j] = finish(g, sum[j], other[j]);
+DEVICE void finish_four(const Result<T>& g, int row, int col, const T (&sum)[4], T (&other)[4]) {
+  T v[4] = {sum[0], sum[1], sum[2], sum[3]};
+  if (g.form != kFormDot) {
+    // One copy of the activations, through which the four elements rotate: 64 of them inline would cost registers.
+#pragma unroll 1
+    for (int j = 0; j < 4; j++) {
+      T x = finish(g, v[0], other[0]);
+      v[0] = v[1], v[1] = v[2], v[2] = v[3], v[3] = x;
+      other[0] = other[1], other[1] = other[2], other[2] = other[3];
+    }
+  }
   ll at = static_cast<ll>(row) * g.n + col;
   if (g.vector && col + 4 <= g.n) {
     store_whole_four(g.out, at, v);

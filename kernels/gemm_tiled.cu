@@ -112,6 +112,10 @@ struct TiledGemm {
     }
     combine(shared);
     if (group > 0) return;
+    locate();  // where we are once more, rather than kept in registers all the way
+    e = extents_of(p);
+    place = tile_place(tile, (e.m + BM - 1) / BM, (e.n + BN - 1) / BN);
+    row0 = place.row * BM, col0 = place.col * BN;
     const Result<T> result = result_of<T>(p, args, place.member);
 #pragma unroll
     for (int i = 0; i < TM; i++) {

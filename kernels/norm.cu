@@ -42,10 +42,13 @@ struct Slice {
   DEVICE ll offset_apart(ll place) const {
     ll left = channel, offset = 0, stride = 1;
     for (int d = p.ndim - 1; d >= 0; d--) {
-      ll& rest = p.kept >> d & 1 ? left : place;
-      offset += rest % p.shape[d] * stride;
-      rest /= p.shape[d];
-      stride *= p.shape[d];
+      ll dim = p.shape[d];
+      bool kept = p.kept >> d & 1;
+      ll rest = kept ? left : place, at = rest % dim;
+      rest /= dim;
+      left = kept ? rest : left, place = kept ? place : rest;
+      offset += at * stride;
+      stride *= dim;
     }
     return offset;
   }
