@@ -57,11 +57,16 @@ struct Slice {
   template <class F>
   DEVICE void each(const F& f) const {
     if (!live) return;
+    if (p.ndim) {
+#pragma unroll 1
+      for (ll place = first; place < end; place += step) f(offset_apart(place));
+      return;
+    }
     ll o = first / inner, i = first % inner;
     const ll rows = step / inner, rest = step % inner;
 #pragma unroll 4
     for (ll place = first; place < end; place += step) {
-      f(p.ndim ? offset_apart(place) : (o * c + channel) * inner + i);
+      f((o * c + channel) * inner + i);
       o += rows, i += rest;
       if (i >= inner) o++, i -= inner;
     }
