@@ -85,9 +85,9 @@ struct Args {
   DEVICE Global<T> get(int i) const {
     char* p = static_cast<char*>(slot[i]);
     if (reinterpret_cast<ll>(p) < 0) p = *reinterpret_cast<char* const*>(-reinterpret_cast<ll>(p));
-    // Or else a load would wait for stores to shared memory before it, which it might read.
-    __builtin_assume(__isGlobal(p));
-    return reinterpret_cast<T*>(p);
+    // By way of the global window, or else a load would be a generic one: it would wait for stores to shared memory
+    // before it, which it might read. (An assumption of __isGlobal leaves the loads generic.)
+    return reinterpret_cast<T*>(__cvta_global_to_generic(reinterpret_cast<size_t>(p)));
   }
 #endif
 };
