@@ -17,7 +17,7 @@ train: $(VENV)/installed-train
 	$(BIN)/symconv train $(TRAIN_ARGS)
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

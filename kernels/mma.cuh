@@ -41,7 +41,7 @@ DEVICE void mma_tf32(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
 DEVICE void mma_tf32(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
   const float mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
   const char (*lanes)[emulator::kPayload] =
-      emulator::current->exchange(FULL_MASK, mine, sizeof mine, EMULATOR_SITE);
+      emulator::current->exchange(FULL_MASK, mine, sizeof mine, EMULATOR_SITE).value;
   auto share = [&](int lane, int i) {
     float v;
     std::memcpy(&v, lanes[lane] + i * sizeof v, sizeof v);
