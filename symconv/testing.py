@@ -28,6 +28,7 @@ from symconv.ops.reduce import reduce_sum
 from symconv.plan.select import select
 
 Arrays = list[np.ndarray]
+SCHEDULES = (1, 2)  # of the emulator beside the forward one: reverse, and random
 
 
 @dataclass(frozen=True)
@@ -139,11 +140,20 @@ def widen(arrays: Sequence[np.ndarray]) -> Arrays:
 def run(
     inputs: Sequence[Variable], outputs: Sequence[Variable], arrays: Sequence[np.ndarray], device: str
 ) -> Arrays:
-    """The values of `outputs` on a device. "oracle" evaluates the graph as built, with no rewrites."""
+    """The values of `outputs` on a device. "oracle" evaluates the graph as built, with no rewrites.
+
+    On device "emulated" in three orders of the threads, which must agree in every bit.
+    """
     if device == "oracle":
         return evaluate(outputs, dict(zip(inputs, arrays)))
     compiled = function(list(inputs), list(outputs), device=device, on_unused_input="ignore")
-    return [np.asarray(a) for a in compiled(*arrays)]
+    results = [np.asarray(a) for a in compiled(*arrays)]
+    for order in SCHEDULES if device == "emulated" else ():
+        with config(emulator_order=order):
+            for i, (first, again) in enumerate(zip(results, compiled(*arrays))):
+                if first.tobytes() != np.asarray(again).tobytes():
+                    raise AssertionError(f"output {i} differs when threads run in order {order}")
+    return results
 
 
 def oracle(case: OpCase, arrays: Sequence[np.ndarray]) -> Arrays:

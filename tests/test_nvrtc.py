@@ -67,7 +67,7 @@ def test_every_descriptor_names_an_entry() -> None:
 
     for op in all_ops():
         for kernel in op.kernels:
-            if kernel.device != "cuda":
+            if kernel.device != "cuda" or not kernel.source:  # the launch brings the text
                 continue
             text = (kernel_dir() / kernel.source.removeprefix("kernels/")).read_text()
             assert kernel.source.endswith(".cuh") or "KERNEL" in text, kernel.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ from symconv.plan.gpu import (
     word_of,
 )
 
-CHUNK = 500  # steps of a loop between two looks at the clock, Ctrl-C and the fault
+CHUNK = 5000  # steps of a loop without a look at Ctrl-C and faults; with progress reports, a twentieth of all
+UNROLL = 10  # steps in the larger of a loop's two graphs
 
 
 class DeviceValue:
@@ -184,15 +186,24 @@ class GpuExecutable:
             units.append(self._host_call(launch))
         if works:
             units.append(self.runtime.prepare(works, self._fault.address))
-        if self.choice.name == "graph" and units:
-            units = [self.runtime.capture(units[0])]
 
         def run(n: int) -> None:
             for _ in range(n):
                 for unit in units:
                     unit()
 
-        return run
+        return self._captured(run) if self.choice.name == "graph" and units else run
+
+    def _captured(self, run: Callable[[int], None]) -> Callable[[int], None]:
+        one, many = (self.runtime.capture(partial(run, n)) for n in (1, UNROLL))
+
+        def launch(n: int) -> None:
+            for _ in range(n // UNROLL):
+                many()
+            for _ in range(n % UNROLL):
+                one()
+
+        return launch
 
     def _work(self, launch: GpuLaunch) -> Work:
         label = self.plan.steps[launch.step].label if launch.step >= 0 else ""
@@ -284,7 +295,8 @@ class GpuExecutable:
         done = 0
         try:
             while done < n:
-                count = min(CHUNK if progress is None else max(1, min(CHUNK, n // 100)), n - done)
+                chunk = CHUNK if progress is None else max(1, min(CHUNK, n // 20))
+                count = min(chunk, n - done)
                 self._launch(count)
                 runtime.wait()
                 self._check_fault()
