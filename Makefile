@@ -17,7 +17,7 @@ train: $(VENV)/installed-train
 	$(BIN)/symconv train $(TRAIN_ARGS)
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -q -n auto
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -263,6 +263,21 @@ def test_winograd_keeps_nan(isa: str) -> None:
     assert np.isnan(got[np.isnan(want)]).all() and np.isfinite(got[~tiles]).all()
 
 
+def test_winograd_ties_go_to_the_first(isa: str) -> None:
+    """Over flat parts of an image all outputs are equal, and the transforms round each in its own way."""
+    rng = np.random.default_rng(3)
+    x = np.repeat(rng.standard_normal((2, 20, 1, 1)), 144, axis=2).reshape(2, 20, 12, 12).astype("float32")
+    w, b = rng.standard_normal((40, 20, 5, 5)).astype("float32"), np.zeros(40, "float32")
+    op = ConvPool((2, 2))
+    node = node_of(op, (x, w, b))
+    kernel = next(k for k in op.kernels if k.name == "winograd_conv_pool")
+    y, argmax = run(node, kernel, (x, w, b))
+    assert not argmax.any()
+    x[0, 3, 5, 5] = np.nan
+    y, argmax = run(node, kernel, (x, w, b))
+    assert np.isnan(y[0]).any() and not argmax[1].any() and np.isfinite(y[1]).all()
+
+
 def test_winograd_refusals() -> None:
     def refusal(
         x: tuple[int, ...], w: tuple[int, ...], window: tuple[int, int] = (2, 2), dtype: str = "float32"
