@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-TRAIN_ARGS ?= --net dbl_conv_relu --epochs 8 --seed 1 --out runs/train
+TRAIN_ARGS ?= --net dbl_conv_relu --epochs 16 --seed 1 --out runs/train
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SOURCES := setup.py pyproject.toml CMakeLists.txt $(shell find csrc kernels -name "*.cpp" -o -name "*.h" -o -name "*.def")

@@ -266,8 +266,8 @@ def test_winograd_keeps_nan(isa: str) -> None:
 def test_winograd_ties_go_to_the_first(isa: str) -> None:
     """Over flat parts of an image all outputs are equal, and the transforms round each in its own way."""
     rng = np.random.default_rng(3)
-    x = np.repeat(rng.standard_normal((2, 20, 1, 1)), 144, axis=2).reshape(2, 20, 12, 12).astype("float32")
-    w, b = rng.standard_normal((40, 20, 5, 5)).astype("float32"), np.zeros(40, "float32")
+    x = np.repeat(rng.random((2, 20, 1, 1)), 144, axis=2).reshape(2, 20, 12, 12).astype("float32")
+    w, b = rng.random((40, 20, 5, 5)).astype("float32"), np.zeros(40, "float32")
     op = ConvPool((2, 2))
     node = node_of(op, (x, w, b))
     kernel = next(k for k in op.kernels if k.name == "winograd_conv_pool")
