@@ -41,6 +41,20 @@ def test_foreign_arrays_are_used_where_they_lie() -> None:
     np.testing.assert_allclose(f(a), np.full((5, 7), 1 / 7), rtol=1e-6)
 
 
+def test_a_class_with_the_interface_may_hold_an_array_on_the_host() -> None:
+    """As PyTorch's tensors do: the attribute raises AttributeError for those on the CPU."""
+
+    class OnTheHost:
+        @property
+        def __cuda_array_interface__(self) -> dict[str, Any]:
+            raise AttributeError("not on a GPU")
+
+        def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+            return np.zeros((2, 4), "float32")
+
+    np.testing.assert_allclose(softmax()(OnTheHost()), 0.25)
+
+
 def test_outputs_stay_on_the_device_each_in_its_own_memory() -> None:
     f = softmax()
     x, y = np.eye(3, dtype="float32"), np.ones((3, 3), "float32")

@@ -85,7 +85,8 @@ class DeviceArray:
 
 
 def is_on_device(value: Any) -> bool:
-    return hasattr(type(value), "__cuda_array_interface__") or hasattr(value, "__cuda_array_interface__")
+    """PyTorch's tensors on the CPU have the interface on their class, and raise AttributeError."""
+    return hasattr(value, "__cuda_array_interface__")
 
 
 def take(value: Any, runtime: Any, what: str, dtype: str) -> DeviceArray:
