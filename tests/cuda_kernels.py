@@ -10,7 +10,7 @@ from symconv.config import config
 from symconv.errors import ExecutionError
 from symconv.graph import Apply, Kernel, Launch, Op
 from symconv.ops.leaf import tensor
-from symconv.plan.gpu import Source
+from symconv.plan.gpu import source_of
 
 
 def node_of(op: Op, *arrays: np.ndarray) -> Apply:
@@ -55,8 +55,7 @@ def run_cuda_kernel(
         args.append(Array(memory[-1].address, launch.workspace))
     with config(emulator_order=order, emulator_checks=True):
         while launch is not None:
-            code = launch.code
-            source = Source(code=code) if code else Source(kernel.source[8:], defines=kernel.defines)
+            source = source_of(kernel, launch)
             entry = launch.entry or kernel.entry
             if launch.tiles:
                 work = Work(

@@ -16,7 +16,7 @@ from symconv.errors import CompileError, ExecutionError, MemoryLimitError, Symco
 from symconv.graph import Apply, SharedVariable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.plan.build import build_plan
-from symconv.plan.explain import explain_plan
+from symconv.plan.explain import explain_largest, explain_plan
 from symconv.plan.limits import memory_limit
 from symconv.plan.plan import Plan, Step
 
@@ -48,7 +48,8 @@ class CpuExecutable:
                 constants,
             )
         except MemoryError as error:
-            raise MemoryLimitError(self._explain_memory(str(error))) from None
+            hint = "\n  hint: use smaller batches, or raise config.memory_limit"
+            raise MemoryLimitError(f"{error}{explain_largest(self.plan)}{hint}") from None
         except ValueError as error:
             raise CompileError(f"the core refused the plan: {error}") from error
 
@@ -102,13 +103,6 @@ class CpuExecutable:
             raise ExecutionError(str(error)) from error
         except MemoryError as error:
             raise MemoryLimitError(str(error)) from None
-
-    def _explain_memory(self, message: str) -> str:
-        largest = sorted((b for b in self.plan.buffers if b.kind == "arena"), key=lambda b: -b.type.nbytes)[
-            :3
-        ]
-        rows = "".join(f"\n  {b.type} {b.type.nbytes:,} bytes: {b.label}" for b in largest)
-        return f"{message}{rows}\n  hint: use smaller batches, or raise config.memory_limit"
 
 
 _EXTERNAL = ("input", "state", "output")

@@ -30,6 +30,12 @@ def explain_step(plan: Plan, number: int, step: Step) -> str:
     return line
 
 
+def explain_largest(plan: Plan) -> str:
+    """The three largest intermediate values, a line each, for errors about memory."""
+    largest = sorted((b for b in plan.buffers if b.kind == "arena"), key=lambda b: -b.type.nbytes)[:3]
+    return "".join(f"\n  {b.type} {b.type.nbytes:,} bytes: {b.label}" for b in largest)
+
+
 def explain_rewrites(plan: Plan) -> str:
     """What each pass applied: the rules with their counts, and every application with its line."""
     lines = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from symconv.graph import Kernel, Launch
 from symconv.graph.params import pack
 from symconv.plan.plan import Plan, Step
 
@@ -43,6 +44,13 @@ class Source:
 
 
 CONTROL = Source("control.cu")
+
+
+def source_of(kernel: Kernel, launch: Launch) -> Source:
+    """The text that a launch of a CUDA kernel comes from: its own, or the kernel's file."""
+    if launch.code:
+        return Source(code=launch.code)
+    return Source(kernel.source.removeprefix("kernels/"), defines=kernel.defines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +169,7 @@ def _stages(plan: Plan, step: Step, number: int, workspace: int) -> Iterator[Gpu
     if launch.workspace:
         writes += (Operand("workspace", workspace, launch.workspace),)
     while launch is not None:
-        file = kernel.source.removeprefix("kernels/")
-        source = Source(code=launch.code) if launch.code else Source(file, defines=kernel.defines)
+        source = source_of(kernel, launch)
         entry = launch.entry or kernel.entry
         if launch.tiles:
             yield GpuLaunch(

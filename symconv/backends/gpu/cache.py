@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 from symconv.config import config
@@ -20,6 +22,27 @@ def digest(parts: Iterable[str | bytes]) -> str:
         data = part.encode() if isinstance(part, str) else part
         h.update(len(data).to_bytes(8, "little") + data)
     return h.hexdigest()[:32]
+
+
+_INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
+
+
+@cache
+def _file(name: str, folders: tuple[Path, ...]) -> str:
+    path = next((f / name for f in folders if (f / name).is_file()), None)
+    return path.read_text() if path else ""
+
+
+def included(text: str, *folders: Path) -> str:
+    """All that `text` includes from these folders, and what that includes."""
+    found: dict[str, str] = {}
+    pending = _INCLUDE.findall(text)
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found[name] = _file(name, folders)
+            pending += _INCLUDE.findall(found[name])
+    return "\n".join(found[name] for name in sorted(found))
 
 
 def cached(key: str, suffix: str, make: Callable[[Path], None]) -> Path:

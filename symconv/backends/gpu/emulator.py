@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from symconv.backends.gpu.cache import cached, digest
+from symconv.backends.gpu.cache import cached, digest, included
 from symconv.backends.gpu.runtime import MAX_ARGS, THREADS, Array, Work
 from symconv.config import config
 from symconv.errors import CompileError, DeviceError, KernelFault, MemoryLimitError
@@ -163,26 +162,8 @@ def _machine() -> str:
     return "\n".join([compiler(), version, platform.machine(), flags])
 
 
-_INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
-
-
-@cache
-def _file(name: str) -> str:
-    """The text of a file of kernels/ or of the emulator; empty if there is none of that name."""
-    path = next((f / name for f in (kernel_dir(), emulator_dir()) if (f / name).is_file()), None)
-    return path.read_text() if path else ""
-
-
 def _included(text: str) -> str:
-    """All that `text` includes, and what that includes."""
-    found: dict[str, str] = {}
-    pending = _INCLUDE.findall(text)
-    while pending:
-        name = pending.pop()
-        if name not in found:
-            found[name] = _file(name)
-            pending += _INCLUDE.findall(found[name])
-    return "\n".join(found[name] for name in sorted(found))
+    return included(text, kernel_dir(), emulator_dir())
 
 
 def _flags(checked: bool) -> list[str]:
@@ -283,7 +264,7 @@ def compile_all(sources: set[Source]) -> None:
     if len(sources) > 1:
         _runtime_library(checked), _prefix(checked)
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(lambda s: _library(s, checked), sources))
+            list(pool.map(lambda s: _loaded(s, checked), sources))
 
 
 def entry_of(source: Source, entry: str) -> Callable[..., None]:

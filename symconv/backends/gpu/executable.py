@@ -19,7 +19,7 @@ from symconv.graph import SharedVariable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.params import pack
 from symconv.plan.build import build_plan
-from symconv.plan.explain import explain_plan
+from symconv.plan.explain import explain_largest, explain_plan
 from symconv.plan.gpu import (
     WORD,
     GpuLaunch,
@@ -77,8 +77,8 @@ class GpuExecutable:
         self._written = {i for i, _ in graph.updates}
         self._io: dict[tuple[str, int], Memory] = {}
         self._state_addresses: list[int] = []
+        self._launch: Callable[[int], None] | None = None
         self._allocate()
-        self._launch: Callable[[int], None]
 
     def explain(self) -> str:
         return f"{explain_plan(self.plan)}\n{explain_program(self.program, self.choice)}"
@@ -91,9 +91,7 @@ class GpuExecutable:
             self._arena = runtime.allocate(max(plan.arena_bytes, 1), "the arena of intermediate values")
             self._workspace = runtime.allocate(max(program.workspace, 1), "the workspace of the kernels")
         except MemoryLimitError as error:
-            largest = sorted((b for b in plan.buffers if b.kind == "arena"), key=lambda b: -b.type.nbytes)[:3]
-            rows = "".join(f"\n  {b.type} {b.type.nbytes:,} bytes: {b.label}" for b in largest)
-            raise MemoryLimitError(f"{error}{rows}") from None
+            raise MemoryLimitError(f"{error}{explain_largest(plan)}") from None
         constants = [(i, b) for i, b in enumerate(plan.buffers) if b.kind == "constant"]
         places = np.cumsum([0] + [-(-b.type.nbytes // 256) * 256 for _, b in constants])
         self._constants = runtime.allocate(max(int(places[-1]), 1), "the constants")
@@ -288,16 +286,17 @@ class GpuExecutable:
         if shares:
             runtime.follow_caller()
         addresses = self._bring_states()
-        if addresses != self._state_addresses or not hasattr(self, "_launch"):
+        launch = self._launch
+        if launch is None or addresses != self._state_addresses:
             self._state_addresses = addresses
-            self._launch = self._compile()
+            launch = self._launch = self._compile()
         self._place(inputs, outputs, mapped)
         done = 0
         try:
             while done < n:
                 chunk = CHUNK if progress is None else max(1, min(CHUNK, n // 20))
                 count = min(chunk, n - done)
-                self._launch(count)
+                launch(count)
                 runtime.wait()
                 self._check_fault()
                 done += count

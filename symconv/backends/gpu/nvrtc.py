@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from symconv.backends.gpu.cache import cached, digest
+from symconv.backends.gpu.cache import cached, digest, included
 from symconv.errors import CompileError, DeviceError
 from symconv.graph.params import kernel_dir
 from symconv.plan.gpu import Source
@@ -82,13 +82,6 @@ def version() -> tuple[int, int]:
     return major.value, minor.value
 
 
-@lru_cache(maxsize=1)
-def headers() -> str:
-    """All text that a kernel may include."""
-    paths = sorted(p for p in kernel_dir().iterdir() if p.suffix in (".h", ".cuh", ".cu"))
-    return "\n".join(p.read_text() for p in paths)
-
-
 def options(architecture: int, defines: Sequence[tuple[str, int]] = ()) -> list[str]:
     fixed = [f"--gpu-architecture=sm_{architecture}", "--std=c++17", f"-I{kernel_dir()}"]
     return fixed + ["--ptxas-options=-v"] + [f"-D{k}={v}" for k, v in defines]
@@ -115,7 +108,7 @@ def compile_source(source: Source, architecture: int, wanted_by: str = "") -> tu
 def cubin(source: Source, architecture: int, wanted_by: str = "") -> Path:
     """The compiled file, from the cache where it has been made before."""
     flags = options(architecture, source.defines)
-    key = digest([*flags, repr(version()), source.text(), headers()])
+    key = digest([*flags, repr(version()), source.text(), included(source.text(), kernel_dir())])
 
     def make(path: Path) -> None:
         path.write_bytes(compile_source(source, architecture, wanted_by)[0])
