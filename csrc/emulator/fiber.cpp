@@ -30,6 +30,13 @@ thread_local size_t scheduler_bytes = 0;
 
 }  // namespace
 
+#if defined(__x86_64__) || defined(__aarch64__)
+struct Fiber::Context {
+  void* fiber;
+  void* scheduler;
+};
+#endif
+
 // ---- the switch: callee-saved registers on the old stack, then the same from the new one
 #if defined(__x86_64__)
 extern "C" void symconv_emulator_switch(void** save, void* load);
@@ -56,11 +63,6 @@ symconv_emulator_switch:
   ret
 .size symconv_emulator_switch,.-symconv_emulator_switch
 )");
-
-struct Fiber::Context {
-  void* fiber;
-  void* scheduler;
-};
 
 static void prepare(void** saved, char* top, void (*entry)()) {
   void** sp = reinterpret_cast<void**>(top - 8);  // as after a call: 8 below a multiple of 16
@@ -105,11 +107,6 @@ symconv_emulator_switch:
   ret
 .size symconv_emulator_switch,.-symconv_emulator_switch
 )");
-
-struct Fiber::Context {
-  void* fiber;
-  void* scheduler;
-};
 
 static void prepare(void** saved, char* top, void (*entry)()) {
   char* sp = top - 160;

@@ -312,19 +312,22 @@ void Scheduler::touch_shared(const char* address, size_t bytes, bool write, Site
   }
 }
 
+int Scheduler::begin_message(const Thread& t, Site site) {
+  launch->failed = 1;
+  const char* name = std::strrchr(site.file, '/');
+  int n = std::snprintf(launch->message, sizeof launch->message,
+                        "kernel %s, block %d, thread %d, %s:%d: ", kernel_, block->number, t.number,
+                        name ? name + 1 : site.file, site.line);
+  return n < 0 ? 0 : n < static_cast<int>(sizeof launch->message) ? n : sizeof launch->message - 1;
+}
+
 void Scheduler::fail(Site site, const char* format, ...) {
   if (!launch->failed) {
-    launch->failed = 1;
-    const char* name = std::strrchr(site.file, '/');
-    int n = std::snprintf(launch->message, sizeof launch->message,
-                          "kernel %s, block %d, thread %d, %s:%d: ", kernel_, block->number, thread->number,
-                          name ? name + 1 : site.file, site.line);
-    if (n >= 0 && n < static_cast<int>(sizeof launch->message)) {
-      va_list args;
-      va_start(args, format);
-      std::vsnprintf(launch->message + n, sizeof launch->message - n, format, args);
-      va_end(args);
-    }
+    int n = begin_message(*thread, site);
+    va_list args;
+    va_start(args, format);
+    std::vsnprintf(launch->message + n, sizeof launch->message - n, format, args);
+    va_end(args);
   }
   for (;;) Fiber::leave();  // never resumed: the launch is over
 }
@@ -336,12 +339,9 @@ void Scheduler::report_stuck(Block& b) {
     const char* what = t.state == State::kAtBarrier ? "the block's barrier"
                        : t.state == State::kAtGrid  ? "the grid's barrier"
                                                     : "a warp operation";
-    launch->failed = 1;
-    const char* name = std::strrchr(t.site.file, '/');
-    std::snprintf(
-        launch->message, sizeof launch->message,
-        "kernel %s, block %d, thread %d, %s:%d: deadlock: it waits at %s for threads that never come",
-        kernel_, b.number, t.number, name ? name + 1 : t.site.file, t.site.line, what);
+    int n = begin_message(t, t.site);
+    std::snprintf(launch->message + n, sizeof launch->message - n,
+                  "deadlock: it waits at %s for threads that never come", what);
     return;
   }
   launch->failed = 1;

@@ -107,6 +107,7 @@ class __attribute__((visibility("default"))) Scheduler {  // kernels are librari
   void park(State state, Site site);
   void release_barrier();
   void report_stuck(Block& b);
+  int begin_message(const Thread& t, Site site);  // "kernel k, block b, thread t, file:line: "; its length
   static void work();
   uint32_t random();
 

@@ -160,6 +160,16 @@ static inline void check_conv(const Sizes& s, const char* name, const ConvParams
   (void)s;
 }
 
+// The checks of kernels that take x and w and give y, and of those that take dy, w and the two dimensions of x.
+static inline void check_conv_fprop(const Sizes& s, const char* name) {
+  require_counts(s, name, 2, 1);
+  check_conv(s, name, params_as<ConvParams>(s, name), s.in_bytes[0], s.in_bytes[1], s.out_bytes[0]);
+}
+static inline void check_conv_dgrad(const Sizes& s, const char* name) {
+  require_counts(s, name, 4, 1);
+  check_conv(s, name, params_as<ConvParams>(s, name), s.out_bytes[0], s.in_bytes[1], s.in_bytes[0]);
+}
+
 static inline double conv_flops(const ConvParams& p) {
   return 2.0 * p.n * p.k * p.p * p.q * (p.c / p.groups) * p.r * p.s;
 }

@@ -215,16 +215,8 @@ size_t workspace(const Sizes& s) {
   return carve(plan, nullptr, s.threads, 0, scratch);
 }
 
-void check_fprop(const Sizes& s) {
-  require_counts(s, "direct_rows_fprop", 2, 1);
-  check_conv(s, "direct_rows_fprop", params_as<ConvParams>(s, "direct_rows_fprop"), s.in_bytes[0],
-             s.in_bytes[1], s.out_bytes[0]);
-}
-void check_dgrad(const Sizes& s) {  // dy, w, and the two dimensions of x
-  require_counts(s, "direct_rows_dgrad", 4, 1);
-  check_conv(s, "direct_rows_dgrad", params_as<ConvParams>(s, "direct_rows_dgrad"), s.out_bytes[0],
-             s.in_bytes[1], s.in_bytes[0]);
-}
+void check_fprop(const Sizes& s) { check_conv_fprop(s, "direct_rows_fprop"); }
+void check_dgrad(const Sizes& s) { check_conv_dgrad(s, "direct_rows_dgrad"); }
 
 }  // namespace
 
