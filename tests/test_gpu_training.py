@@ -45,7 +45,9 @@ def trained(name: str, device: str, executor: str = "auto") -> tuple[list[float]
 def test_training_equals_the_cpu(name: str, executor: str) -> None:
     with config(emulator_checks=name == "dbl_conv_relu"):
         costs, weights = trained(name, "emulated", executor)
-    wanted_costs, wanted = trained(name, "cpu")
+    # Winograd's rounding may choose the other of two nearly equal maxima of a window.
+    with config(winograd=False):
+        wanted_costs, wanted = trained(name, "cpu")
     np.testing.assert_allclose(costs, wanted_costs, rtol=2e-5)
     for got, want in zip(weights, wanted):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=2e-6)
