@@ -296,6 +296,74 @@ def test_winograd_refusals() -> None:
         assert refusal(*book) == "config.winograd is off"
 
 
+# x, w, padding: strips of a row of tiles, tiles that overhang, few and many channels, weights in groups,
+# padding wider than the window, nothing but padding, no images.
+WINOGRAD_LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, int, int, int]]] = {
+    "overhang": ((2, 9, 17, 23), (13, 9, 3, 3), (1, 1, 1, 1)),
+    "uneven_padding": ((1, 8, 14, 15), (8, 8, 3, 3), (0, 3, 2, 1)),
+    "wide_padding": ((2, 11, 9, 7), (50, 11, 3, 3), (4, 2, 5, 3)),
+    "large": ((3, 33, 31, 37), (90, 33, 3, 3), (1, 1, 1, 1)),
+    "one_value": ((1, 1, 1, 1), (1, 1, 3, 3), (1, 1, 1, 1)),
+    "padding_alone": ((1, 2, 1, 1), (3, 2, 3, 3), (9, 0, 9, 0)),
+    "no_images": ((0, 8, 12, 12), (8, 8, 3, 3), (1, 1, 1, 1)),
+    "groups_of_panels": ((2, 190, 7, 7), (160, 190, 3, 3), (1, 1, 1, 1)),
+    "many_tiles": ((1, 150, 67, 65), (150, 150, 3, 3), (1, 1, 1, 1)),
+    "long_rows": ((2, 5, 9, 700), (3, 5, 3, 3), (1, 1, 1, 1)),
+    "book_second": ((3, 20, 12, 12), (40, 20, 5, 5), (0, 0, 0, 0)),
+    "wide_padding_5x5": ((2, 11, 9, 7), (50, 11, 5, 5), (6, 2, 5, 7)),
+    "groups_of_panels_5x5": ((2, 120, 9, 7), (113, 120, 5, 5), (2, 2, 2, 2)),
+}
+
+
+@pytest.mark.parametrize("name", WINOGRAD_LAYERS)
+def test_winograd_conv2d(name: str, isa: str, threads: int) -> None:
+    """Forward and input gradient within the tolerance of the case table."""
+    x_shape, w_shape, padding = WINOGRAD_LAYERS[name]
+    rng = np.random.default_rng(9)
+    op = Conv2d(padding=padding)
+    shape = op(*(sc.tensor("float32", s) for s in (x_shape, w_shape))).type.dims
+    x, w, dy = (rng.standard_normal(s).astype("float32") for s in (x_shape, w_shape, shape))
+    for kind, node_op, arrays in (
+        ("fprop", op, (x, w)),
+        ("dgrad", Conv2dDgrad(padding=padding), (dy, w, *dims(*x_shape[2:]))),
+    ):
+        got = run(node_of(node_op, arrays), named(node_op, f"winograd_{kind}"), arrays)[0]
+        want = oracle(node_op, *arrays)[0]
+        terms = arrays[0].shape[1] * int(np.prod(w_shape[2:]))
+        rtol = 16 * float(np.finfo("float32").eps) * float(np.sqrt(terms))
+        assert_close(got, want, rtol, rtol * float(np.sqrt(np.mean(want**2))) if want.size else 0.0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_winograd_conv2d_keeps_nan(value: float, isa: str) -> None:
+    rng = np.random.default_rng(3)
+    x, w = (rng.standard_normal(s).astype("float32") for s in ((2, 8, 20, 20), (9, 8, 3, 3)))
+    x[0, 3, 9, 9] = x[1, 0, 19, 1] = value
+    op = Conv2d(padding=(1, 1, 1, 1))
+    got, want = run(node_of(op, (x, w)), named(op, "winograd_fprop"), (x, w))[0], op.reference(x, w)
+    touched = ~np.isfinite(want)
+    tiles = touched.reshape(2, 9, 5, 4, 5, 4).any(axis=(3, 5)).repeat(4, axis=2).repeat(4, axis=3)
+    assert touched.any() and not tiles.all()
+    assert not np.isfinite(got[touched]).any() and np.isfinite(got[~tiles]).all()
+
+
+def test_winograd_conv2d_refusals() -> None:
+    def refusal(x: tuple[int, ...], w: tuple[int, ...], dtype: str = "float32", **attributes: int) -> str:
+        node = sc.conv2d(sc.tensor(dtype, x), sc.tensor(dtype, w), **attributes).owner
+        return named(node.op, "winograd_fprop").supports(node) or ""
+
+    resnet = ((8, 64, 56, 56), (64, 64, 3, 3))
+    assert refusal(*resnet, padding=1) == refusal((128, 20, 12, 12), (40, 20, 5, 5)) == ""
+    assert refusal(*resnet, dtype="float64") == "dtype float64, needs float32"
+    assert refusal(*resnet, stride=2) == "stride (2, 2), dilation (1, 1), groups 1, needs 1"
+    assert refusal((8, 64, 56, 56), (64, 64, 3, 5)) == "windows of 3x5, needs 3x3 or 5x5"
+    assert refusal((8, 3, 56, 56), (64, 3, 3, 3)) == "3 input channels, needs 4"
+    assert "too few for the transforms" in refusal((1, 64, 4, 4), (64, 64, 3, 3))
+    assert "too few for the transforms" in refusal((8, 64, 56, 56), (1, 64, 3, 3))
+    with sc.config(winograd=False):
+        assert refusal(*resnet) == "config.winograd is off"
+
+
 @pytest.mark.parametrize("threads_", [1, 2, 3])
 def test_kernels_repeat_their_bits(threads_: int) -> None:
     before = core.num_threads()
@@ -325,11 +393,12 @@ def test_selection_by_filled_lanes() -> None:
         node = sc.conv2d(sc.tensor("float32", x), sc.tensor("float32", w), **attributes).owner
         return next(k.name for k in cpu_kernels(node.op) if k.supports(node) is None)
 
-    assert chosen((8, 64, 56, 56), (64, 64, 3, 3), padding=1) == "direct_channels_fprop"
+    with sc.config(winograd=False):
+        assert chosen((8, 64, 56, 56), (64, 64, 3, 3), padding=1) == "direct_channels_fprop"
     assert chosen((8, 64, 56, 56), (64, 1, 3, 3), padding=1, groups=64) == "direct_rows_fprop"
     assert chosen((8, 3, 56, 56), (1, 3, 3, 3)) == "direct_rows_fprop"
     node = sc.conv2d(sc.tensor("float32", (8, 3, 56, 56)), sc.tensor("float32", (1, 3, 3, 3))).owner
-    refusal = Conv2d.kernels[0].supports(node)
+    refusal = named(Conv2d(), "direct_channels_fprop").supports(node)
     assert refusal == "rows of 54 outputs fill the lanes better than 1 channels per group"
 
 

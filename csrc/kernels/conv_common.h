@@ -149,29 +149,46 @@ static inline void transpose_8x8(const double* in, long long ldi, double* out, l
     for (int j = 0; j < 8; j += 4) transpose_4x4(in + i * ldi + j, ldi, out + j * ldo + i, ldo);
 }
 
-// out[j][i] = in[i][j] for i < rows, j < cols; the leading dimensions are ldi and ldo.
+// out[j][i] = in[i][j] for i < rows, j < cols; the leading dimensions are ldi and ldo. Where a line is no multiple of
+// the tile, the last tile overlaps the one before it.
 template <class T>
 static inline void transpose(const T* in, long long ldi, T* out, long long ldo, long long rows,
                              long long cols) {
   long long i = 0;
-  for (; i + 8 <= rows; i += 8) {
+  while (i < rows) {
+    const T* from = in + i * ldi;
+    T* to = out + i;
     long long j = 0;
-    for (; j + 8 <= cols; j += 8) transpose_8x8(in + i * ldi + j, ldi, out + j * ldo + i, ldo);
-    for (; j + 4 <= cols; j += 4) {
-      transpose_4x4(in + i * ldi + j, ldi, out + j * ldo + i, ldo);
-      transpose_4x4(in + (i + 4) * ldi + j, ldi, out + j * ldo + i + 4, ldo);
+    if (rows - i >= 8) {
+      for (; j + 8 <= cols; j += 8) transpose_8x8(from + j, ldi, to + j * ldo, ldo);
+      if (cols >= 8 && cols - j > 4) {
+        transpose_8x8(from + cols - 8, ldi, to + (cols - 8) * ldo, ldo);
+      } else if (cols >= 4) {
+        for (; j < cols; j += 4) {
+          const long long at = j + 4 <= cols ? j : cols - 4;
+          transpose_4x4(from + at, ldi, to + at * ldo, ldo);
+          transpose_4x4(from + 4 * ldi + at, ldi, to + at * ldo + 4, ldo);
+        }
+      }
+      for (; j < cols && cols < 4; j++)
+        for (int a = 0; a < 8; a++) to[j * ldo + a] = from[a * ldi + j];
+      i += 8;
+    } else if (rows >= 4) {
+      const long long back = rows - i >= 4 ? 0 : 4 - (rows - i);
+      from -= back * ldi, to -= back;
+      if (cols >= 4)
+        for (; j < cols; j += 4) {
+          const long long at = j + 4 <= cols ? j : cols - 4;
+          transpose_4x4(from + at, ldi, to + at * ldo, ldo);
+        }
+      for (; j < cols; j++)
+        for (int a = 0; a < 4; a++) to[j * ldo + a] = from[a * ldi + j];
+      i += 4 - back;
+    } else {
+      for (; j < cols; j++) to[j * ldo] = from[j];
+      i++;
     }
-    for (; j < cols; j++)
-      for (int a = 0; a < 8; a++) out[j * ldo + i + a] = in[(i + a) * ldi + j];
   }
-  for (; i + 4 <= rows; i += 4) {
-    long long j = 0;
-    for (; j + 4 <= cols; j += 4) transpose_4x4(in + i * ldi + j, ldi, out + j * ldo + i, ldo);
-    for (; j < cols; j++)
-      for (int a = 0; a < 4; a++) out[j * ldo + i + a] = in[(i + a) * ldi + j];
-  }
-  for (; i < rows; i++)
-    for (long long j = 0; j < cols; j++) out[j * ldo + i] = in[i * ldi + j];
 }
 
 // planes[c][h][w] -> out[top + h][left + w][c] in an image of `pitch` x C values a row; the border is

@@ -12,6 +12,8 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int W = VF_WIDTH;
+using F = Window5;
+constexpr int kPoints = F::points, kOutputs = F::outputs;
 constexpr int kAllPoints = kPoints * kPoints;
 constexpr int kBlockVectors = 5;
 constexpr long long kPointBytes = 320 << 10;  // of transformed inputs and outputs in work at once
@@ -102,7 +104,7 @@ void transform_channel(const Plan& plan, const Scratch& s, int c) {
     for (int v = begin; v < end; v++) {
       const float* from = s.taps + static_cast<long long>(c) * plan.p.r * plan.p.r * plan.k_lanes + v * W;
       float* to = s.weights + (static_cast<long long>(begin) * plan.p.c + c * (end - begin) + v - begin) * W;
-      weight_tile(from, plan.k_lanes, to, step);
+      weight_tile<F>(from, plan.k_lanes, to, step);
     }
   }
 }
@@ -163,7 +165,7 @@ void finish_tiles(const Plan& plan, int tile_row, const float* out, float* poole
     const int cols = plan.cols - t * wide < wide ? plan.cols - t * wide : wide;
     for (long long k = 0; k < plan.k_lanes; k += W) {
       vf y[kOutputs][kOutputs];
-      output_tile(out + k, plan.out_step, y);
+      output_tile<F>(out + k, plan.out_step, y);
       const long long at = static_cast<long long>(t) * wide * plan.k_lanes + k;
       pool_tile(plan, y, rows, cols, pooled + at, places + at);
     }
@@ -181,8 +183,8 @@ void run_chunk(const Plan& plan, const Scratch& s, int first, int last, const fl
     float* to = s.in + static_cast<long long>(i - first) * plan.tile_cols * plan.c_lanes;
     for (int t = 0; t < plan.tile_cols; t++, to += plan.c_lanes)
       for (long long c = 0; c < plan.c_lanes; c += W)
-        input_tile(s.band + t * kOutputs * plan.c_lanes + c, plan.band_cols * plan.c_lanes, plan.c_lanes,
-                   to + c, plan.in_step);
+        input_tile<F>(s.band + t * kOutputs * plan.c_lanes + c, plan.band_cols * plan.c_lanes, plan.c_lanes,
+                      to + c, plan.in_step);
   }
   for (int point = 0; point < kAllPoints; point++)
     for (int b = 0; b < plan.blocks; b++) {
@@ -249,7 +251,7 @@ size_t workspace(const Sizes& s) {
 void check(const Sizes& s) {
   check_conv_pool(s);
   const ConvPoolParams& p = params_as<ConvPoolParams>(s, "winograd_conv_pool");
-  if (p.itemsize != 4 || p.r != kWindow || p.s != kWindow || kOutputs % p.pool_h || kOutputs % p.pool_w)
+  if (p.itemsize != 4 || p.r != F::window || p.s != F::window || kOutputs % p.pool_h || kOutputs % p.pool_w)
     fail("winograd_conv_pool: windows of %d x %d, pooled by %d x %d, %d bytes a value", p.r, p.s, p.pool_h,
          p.pool_w, p.itemsize);
 }

@@ -1,11 +1,15 @@
-// Winograd transforms F(4 x 4, 5 x 5): tiles of 8 x 8 inputs give 4 x 4 outputs, with 64 products a channel in place
-// of 400.
+// Winograd's transforms F(m x m, r x r): tiles of (m + r - 1)^2 inputs give m x m outputs of a convolution of stride 1
+// with as many products a channel.
 //
-//   Y = A' [ (G g G') . (B' d B) ] A,   points 0, 1, -1, 2, -2, 1/2, -1/2, infinity
+//   Y = A' [ (G g G') . (B' d B) ] A
 //
-// (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016; B' is that of their F(6, 3).) The sums
-// are not those of the plain form: errors are some ten times larger, and an infinity or a NaN spreads over its tile.
-// F(6 x 6, 3 x 3) by the same points is not here: it goes beyond the tolerance of the case table.
+// (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016.) The sums are not those of the plain form:
+// errors are some times larger, and an infinity or a NaN spreads over its tile. Points are chosen for small errors:
+//
+//   Window3  F(4, 3)   0, +-1/sqrt 2, +-sqrt 2, infinity     36 products for 144; a quarter of the error of 0, +-1, +-2
+//   Window5  F(4, 5)   0, +-1, +-2, +-1/2, infinity          64 products for 400; B' is that of Lavin's F(6, 3)
+//
+// F(6 x 6, 3 x 3) by the points of Window5 is not here: it goes beyond the tolerance of the case table.
 #pragma once
 #include "conv_common.h"
 
@@ -13,91 +17,131 @@ namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-constexpr int kPoints = 8;
-constexpr int kWindow = 5;
-constexpr int kOutputs = kPoints - kWindow + 1;
+struct Window3 {
+  static constexpr int window = 3, outputs = 4, points = 6;
+  static constexpr float a = 0.70710678118654752f, b = 1.41421356237309505f;  // a b = 1, b = 2 a
 
-// t = B' d, for 8 values.
-template <class V>
-inline void transform_input(const V* d, V* t) {
-  t[0] = d[0] - d[6] + (d[4] - d[2]) * 5.25f;
-  t[7] = d[7] - d[1] + (d[3] - d[5]) * 5.25f;
-  V even = d[2] + d[6] - d[4] * 4.25f, odd = d[1] + d[5] - d[3] * 4.25f;
-  t[1] = even + odd, t[2] = even - odd;
-  even = d[6] + d[2] * 0.25f - d[4] * 1.25f, odd = d[1] * 0.5f - d[3] * 2.5f + d[5] * 2.0f;
-  t[3] = even + odd, t[4] = even - odd;
-  even = d[6] + (d[2] - d[4] * 1.25f) * 4.0f, odd = d[1] * 2.0f - d[3] * 2.5f + d[5] * 0.5f;
-  t[5] = even + odd, t[6] = even - odd;
-}
+  // t = B' d
+  template <class V>
+  static inline void input(const V* d, V* t) {
+    t[0] = d[0] + d[4] - d[2] * 2.5f;
+    t[5] = d[1] + d[5] - d[3] * 2.5f;
+    V even = d[4] - d[2] * 2.0f, odd = (d[3] - d[1] * 2.0f) * a;
+    t[1] = even + odd, t[2] = even - odd;
+    even = d[4] - d[2] * 0.5f, odd = (d[3] - d[1] * 0.5f) * b;
+    t[3] = even + odd, t[4] = even - odd;
+  }
 
-// t = G g, for 5 values.
-template <class V>
-inline void transform_weights(const V* g, V* t) {
-  t[0] = g[0];
-  V even = (g[0] + g[2] + g[4]) * (-2.0f / 9), odd = (g[1] + g[3]) * (-2.0f / 9);
-  t[1] = even + odd, t[2] = even - odd;
-  even = (g[0] + g[2] * 4.0f + g[4] * 16.0f) * (1.0f / 90);
-  odd = (g[1] * 2.0f + g[3] * 8.0f) * (1.0f / 90);
-  t[3] = even + odd, t[4] = even - odd;
-  even = (g[0] + g[2] * 0.25f + g[4] * 0.0625f) * (32.0f / 45);
-  odd = (g[1] * 0.5f + g[3] * 0.125f) * (32.0f / 45);
-  t[5] = even + odd, t[6] = even - odd;
-  t[7] = g[4];
-}
+  // t = G g
+  template <class V>
+  static inline void weights(const V* g, V* t) {
+    t[0] = g[0];
+    V even = (g[0] + g[2] * 0.5f) * (-2.0f / 3), odd = g[1] * (a * (-2.0f / 3));
+    t[1] = even + odd, t[2] = even - odd;
+    even = (g[0] + g[2] * 2.0f) * (1.0f / 6), odd = g[1] * (b / 6);
+    t[3] = even + odd, t[4] = even - odd;
+    t[5] = g[2];
+  }
 
-// y = A' t, 4 values.
-template <class V>
-inline void transform_output(const V* t, V* y) {
-  const V s1 = t[1] + t[2], d1 = t[1] - t[2], s2 = t[3] + t[4], d2 = t[3] - t[4], s3 = t[5] + t[6],
-          d3 = t[5] - t[6];
-  y[0] = t[0] + s1 + s2 + s3;
-  y[1] = d1 + d2 * 2.0f + d3 * 0.5f;
-  y[2] = s1 + s2 * 4.0f + s3 * 0.25f;
-  y[3] = d1 + d2 * 8.0f + d3 * 0.125f + t[7];
-}
+  // y = A' t
+  template <class V>
+  static inline void output(const V* t, V* y) {
+    const V s1 = t[1] + t[2], d1 = t[1] - t[2], s2 = t[3] + t[4], d2 = t[3] - t[4];
+    y[0] = t[0] + s1 + s2;
+    y[1] = d1 * a + d2 * b;
+    y[2] = s1 * 0.5f + s2 * 2.0f;
+    y[3] = d1 * (a / 2) + d2 * (b * 2) + t[5];
+  }
+};
 
-// in[i * row + j * col], 8 x 8 vectors -> out[(i * 8 + j) * step].
+struct Window5 {
+  static constexpr int window = 5, outputs = 4, points = 8;
+
+  template <class V>
+  static inline void input(const V* d, V* t) {
+    t[0] = d[0] - d[6] + (d[4] - d[2]) * 5.25f;
+    t[7] = d[7] - d[1] + (d[3] - d[5]) * 5.25f;
+    V even = d[2] + d[6] - d[4] * 4.25f, odd = d[1] + d[5] - d[3] * 4.25f;
+    t[1] = even + odd, t[2] = even - odd;
+    even = d[6] + d[2] * 0.25f - d[4] * 1.25f, odd = d[1] * 0.5f - d[3] * 2.5f + d[5] * 2.0f;
+    t[3] = even + odd, t[4] = even - odd;
+    even = d[6] + (d[2] - d[4] * 1.25f) * 4.0f, odd = d[1] * 2.0f - d[3] * 2.5f + d[5] * 0.5f;
+    t[5] = even + odd, t[6] = even - odd;
+  }
+
+  template <class V>
+  static inline void weights(const V* g, V* t) {
+    t[0] = g[0];
+    V even = (g[0] + g[2] + g[4]) * (-2.0f / 9), odd = (g[1] + g[3]) * (-2.0f / 9);
+    t[1] = even + odd, t[2] = even - odd;
+    even = (g[0] + g[2] * 4.0f + g[4] * 16.0f) * (1.0f / 90);
+    odd = (g[1] * 2.0f + g[3] * 8.0f) * (1.0f / 90);
+    t[3] = even + odd, t[4] = even - odd;
+    even = (g[0] + g[2] * 0.25f + g[4] * 0.0625f) * (32.0f / 45);
+    odd = (g[1] * 0.5f + g[3] * 0.125f) * (32.0f / 45);
+    t[5] = even + odd, t[6] = even - odd;
+    t[7] = g[4];
+  }
+
+  template <class V>
+  static inline void output(const V* t, V* y) {
+    const V s1 = t[1] + t[2], d1 = t[1] - t[2], s2 = t[3] + t[4], d2 = t[3] - t[4], s3 = t[5] + t[6],
+            d3 = t[5] - t[6];
+    y[0] = t[0] + s1 + s2 + s3;
+    y[1] = d1 + d2 * 2.0f + d3 * 0.5f;
+    y[2] = s1 + s2 * 4.0f + s3 * 0.25f;
+    y[3] = d1 + d2 * 8.0f + d3 * 0.125f + t[7];
+  }
+};
+
+// in[i * row + j * col], points x points vectors -> out[(i * points + j) * step].
+template <class F>
 inline void input_tile(const float* in, long long row, long long col, float* out, long long step) {
-  vf half[kPoints][kPoints];
-  for (int j = 0; j < kPoints; j++) {
-    vf d[kPoints], t[kPoints];
-    for (int i = 0; i < kPoints; i++) d[i] = load(in + i * row + j * col);
-    transform_input(d, t);
-    for (int i = 0; i < kPoints; i++) half[i][j] = t[i];
+  constexpr int P = F::points;
+  vf half[P][P];
+  for (int j = 0; j < P; j++) {
+    vf d[P], t[P];
+    for (int i = 0; i < P; i++) d[i] = load(in + i * row + j * col);
+    F::input(d, t);
+    for (int i = 0; i < P; i++) half[i][j] = t[i];
   }
-  for (int i = 0; i < kPoints; i++) {
-    vf t[kPoints];
-    transform_input(half[i], t);
-    for (int j = 0; j < kPoints; j++) store(out + (i * kPoints + j) * step, t[j]);
+  for (int i = 0; i < P; i++) {
+    vf t[P];
+    F::input(half[i], t);
+    for (int j = 0; j < P; j++) store(out + (i * P + j) * step, t[j]);
   }
 }
 
-// in[(i * 5 + j) * in_step], 5 x 5 vectors -> out[(i * 8 + j) * step].
+// in[(i * window + j) * in_step], window x window vectors -> out[(i * points + j) * step].
+template <class F>
 inline void weight_tile(const float* in, long long in_step, float* out, long long step) {
-  vf half[kPoints][kWindow];
-  for (int j = 0; j < kWindow; j++) {
-    vf g[kWindow], t[kPoints];
-    for (int i = 0; i < kWindow; i++) g[i] = load(in + (i * kWindow + j) * in_step);
-    transform_weights(g, t);
-    for (int i = 0; i < kPoints; i++) half[i][j] = t[i];
+  constexpr int P = F::points, R = F::window;
+  vf half[P][R];
+  for (int j = 0; j < R; j++) {
+    vf g[R], t[P];
+    for (int i = 0; i < R; i++) g[i] = load(in + (i * R + j) * in_step);
+    F::weights(g, t);
+    for (int i = 0; i < P; i++) half[i][j] = t[i];
   }
-  for (int i = 0; i < kPoints; i++) {
-    vf t[kPoints];
-    transform_weights(half[i], t);
-    for (int j = 0; j < kPoints; j++) store(out + (i * kPoints + j) * step, t[j]);
+  for (int i = 0; i < P; i++) {
+    vf t[P];
+    F::weights(half[i], t);
+    for (int j = 0; j < P; j++) store(out + (i * P + j) * step, t[j]);
   }
 }
 
-// in[(i * 8 + j) * step], 8 x 8 vectors -> y[4][4].
-inline void output_tile(const float* in, long long step, vf (*y)[kOutputs]) {
-  vf half[kOutputs][kPoints];
-  for (int j = 0; j < kPoints; j++) {
-    vf t[kPoints], o[kOutputs];
-    for (int i = 0; i < kPoints; i++) t[i] = load(in + (i * kPoints + j) * step);
-    transform_output(t, o);
-    for (int i = 0; i < kOutputs; i++) half[i][j] = o[i];
+// in[(i * points + j) * step], points x points vectors -> y[outputs][outputs].
+template <class F>
+inline void output_tile(const float* in, long long step, vf (*y)[F::outputs]) {
+  constexpr int P = F::points, M = F::outputs;
+  vf half[M][P];
+  for (int j = 0; j < P; j++) {
+    vf t[P], o[M];
+    for (int i = 0; i < P; i++) t[i] = load(in + (i * P + j) * step);
+    F::output(t, o);
+    for (int i = 0; i < M; i++) half[i][j] = o[i];
   }
-  for (int i = 0; i < kOutputs; i++) transform_output(half[i], y[i]);
+  for (int i = 0; i < M; i++) F::output(half[i], y[i]);
 }
 
 // out[m][v] = sum over c of x[m][c] w[c][v], for M rows x_step apart and V vectors.

@@ -47,10 +47,12 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
 }
 # Which kernel runs the forward pass, the input gradient and the weight gradient.
 KERNELS = {
-    "book_second": ("channels", "channels", "channels"),
+    "book_second": ("winograd", "winograd", "channels"),
     "book_first": ("rows", "rows", "channels"),
     "depthwise": ("rows", "rows", "rows"),
-    "many_channels": ("channels", "channels", "channels"),
+    "many_channels": ("winograd", "winograd", "channels"),
+    "skewed_planes": ("winograd", "winograd", "channels"),
+    "wide_groups": ("channels", "channels", "channels"),
     "pointwise": ("channels", "channels", "channels"),
 }
 
@@ -89,7 +91,11 @@ def layers() -> list[OpCase]:
         op, shape = y.owner.op, y.type.shape
         fields = tuple(op.attributes().values())
         forms = KERNELS.get(name, (None, None, None))
-        kernels = [f and f"direct_{f}_{kind}" for f, kind in zip(forms, ("fprop", "dgrad", "wgrad"))]
+        kernels = [
+            f and (f"winograd_{kind}" if f == "winograd" else f"direct_{f}_{kind}")
+            for f, kind in zip(forms, ("fprop", "dgrad", "wgrad"))
+        ]
+        exact = [f != "winograd" for f in forms]
         outputs = int(np.prod([shape[0] or 1, *shape[2:]]))
         for dtype in ("float32", "float64") if name in ("primes", "all_at_once") else ("float32",):
             end = "" if dtype == "float32" else "_f64"
@@ -99,7 +105,7 @@ def layers() -> list[OpCase]:
                     f"conv2d_{name}{end}",
                     lambda x, w, a=attributes: sc.conv2d(x, w, **a),
                     (sx, sw),
-                    exact=True,
+                    exact=exact[0],
                     bilinear=True,
                     reduction=outputs * w[0] * w[2] * w[3],
                     kernel=kernels[0],
@@ -112,7 +118,7 @@ def layers() -> list[OpCase]:
                         dy, w, constant(s[2], "int64"), constant(s[3], "int64")
                     ),
                     (sdy, sw),
-                    exact=True,
+                    exact=exact[1],
                     grad=False,
                     reduction=w[0] * w[2] * w[3],
                     kernel=kernels[1],
@@ -123,7 +129,7 @@ def layers() -> list[OpCase]:
                         x, dy, constant(s[2], "int64"), constant(s[3], "int64")
                     ),
                     (sx, sdy),
-                    exact=True,
+                    exact=exact[2],
                     grad=False,
                     reduction=outputs,
                     kernel=kernels[2],
