@@ -394,7 +394,10 @@ def test_selection_by_filled_lanes() -> None:
         return next(k.name for k in cpu_kernels(node.op) if k.supports(node) is None)
 
     with sc.config(winograd=False):
-        assert chosen((8, 64, 56, 56), (64, 64, 3, 3), padding=1) == "direct_channels_fprop"
+        assert chosen((8, 64, 56, 56), (64, 64, 3, 3), padding=1) == "gemm_gather_fprop"
+    assert chosen((8, 64, 56, 56), (128, 64, 3, 3), padding=1, stride=2) == "gemm_gather_fprop"
+    assert chosen((8, 256, 14, 14), (256, 256, 1, 1)) == "gemm_gather_fprop"
+    assert chosen((10, 3, 28, 28), (16, 3, 7, 7)) == "direct_channels_fprop"
     assert chosen((8, 64, 56, 56), (64, 1, 3, 3), padding=1, groups=64) == "direct_rows_fprop"
     assert chosen((8, 3, 56, 56), (1, 3, 3, 3)) == "direct_rows_fprop"
     node = sc.conv2d(sc.tensor("float32", (8, 3, 56, 56)), sc.tensor("float32", (1, 3, 3, 3))).owner

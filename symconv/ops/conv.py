@@ -11,11 +11,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from symconv.config import config
 from symconv.errors import DTypeError, ShapeError
-from symconv.graph import Apply, Kernel, Launch, Op, TensorType, Variable, op_error
-from symconv.graph.params import pack
-from symconv.ops.conv_kernels import geometry, on_cuda_kernels
+from symconv.graph import Apply, Op, TensorType, Variable, op_error
+from symconv.ops.conv_cpu_kernels import on_cpu_kernels
+from symconv.ops.conv_kernels import on_cuda_kernels
 from symconv.ops.operands import as_dim, as_operands, static_dim
 from symconv.ops.shape import shape_of, symbolic_shape
 from symconv.ops.window import Padding, Pair, conv_output_size, normalize_padding, pair, windows_of
@@ -289,79 +288,5 @@ def conv2d_wgrad(op: _Convolution, x: Variable, dy: Variable, like: Variable) ->
     return Conv2dWgrad(*_fields(op))(x, dy, shape_of(like, 2), shape_of(like, 3))
 
 
-# ---- kernels: lanes are output channels, or the outputs of a row -----------------------------------------
-
-LANES = 8  # of an AVX2 vector; the rules below need not be exact for others
-WINOGRAD_OUTPUTS = 4  # along each side of a tile
-# Time of a tile's transforms by channel, and of the weights' by pair of channels, in products of a tile.
-WINOGRAD_TRANSFORM, WINOGRAD_WEIGHTS = 11, 3
-WINOGRAD_LEAST = 4  # input channels: with fewer the direct kernels are at their best
-
-
-def _launch(node: Apply) -> Launch:
-    fields: dict[str, Any] = geometry(node)
-    return Launch(pack("ConvParams", itemsize=node.out.type.itemsize, **fields))
-
-
-def _filled(n: int) -> float:
-    """The share of the lanes that n values fill."""
-    return n / (-(-n // LANES) * LANES)
-
-
-def _supports_channels(node: Apply) -> str | None:
-    g = geometry(node)
-    if not g["c"] or not g["k"]:
-        return "no channels"
-    dgrad = isinstance(node.op, Conv2dDgrad)
-    channels = (g["c"] if dgrad else g["k"]) // g["groups"]
-    row = -(-g["w"] // g["stride_w"]) if dgrad else g["q"]
-    # The factors: what the kernels reach of their best with one vector only, which hides no latency.
-    by_channels = _filled(channels) * (0.55 if channels <= LANES else 1)
-    by_rows = _filled(row) * (0.5 if isinstance(node.op, Conv2dWgrad) or row <= LANES else 0.85)
-    if by_channels < by_rows:
-        return f"rows of {row} outputs fill the lanes better than {channels} channels per group"
-    return None
-
-
-def _supports_rows(node: Apply) -> str | None:
-    g = geometry(node)
-    return None if g["c"] and g["k"] else "no channels"
-
-
-def _supports_winograd(node: Apply) -> str | None:
-    g, op = geometry(node), node.op
-    assert isinstance(op, _Convolution)
-    if not config.winograd:
-        return "config.winograd is off"
-    if node.out.dtype != "float32":
-        return f"dtype {node.out.dtype}, needs float32"
-    if op.stride != (1, 1) or op.dilation != (1, 1) or op.groups != 1:
-        return f"stride {op.stride}, dilation {op.dilation}, groups {op.groups}, needs 1"
-    if (g["r"], g["s"]) not in ((3, 3), (5, 5)):
-        return f"windows of {g['r']}x{g['s']}, needs 3x3 or 5x5"
-    if not g["c"] or not g["k"]:
-        return "no channels"
-    dgrad = isinstance(op, Conv2dDgrad)
-    if (channels := g["k"] if dgrad else g["c"]) < WINOGRAD_LEAST:
-        return f"{channels} input channels, needs {WINOGRAD_LEAST}"
-    rows, cols = (g["h"], g["w"]) if dgrad else (g["p"], g["q"])
-    tiles = g["n"] * -(-rows // WINOGRAD_OUTPUTS) * -(-cols // WINOGRAD_OUTPUTS)
-    products = (WINOGRAD_OUTPUTS + g["r"] - 1) ** 2  # of a tile, for each pair of channels
-    transforms = WINOGRAD_TRANSFORM * (1 / g["c"] / _filled(g["k"]) + 1 / g["k"] / _filled(g["c"]))
-    if products * (tiles * (1 + transforms) + WINOGRAD_WEIGHTS) > g["n"] * rows * cols * g["r"] * g["s"]:
-        return f"{g['c']} channels to {g['k']}, {g['n']} x {rows}x{cols} outputs: too few for the transforms"
-    return None
-
-
-for _op, _kind, _files in (
-    (Conv2d, "fprop", ("conv_channels", "conv_rows")),
-    (Conv2dDgrad, "dgrad", ("conv_channels", "conv_rows")),
-    (Conv2dWgrad, "wgrad", ("conv_wgrad", "conv_wgrad")),
-):
-    if _kind != "wgrad":
-        _name, _file = f"winograd_{_kind}", "csrc/kernels/conv2d_winograd.cpp"
-        _op.kernels.append(Kernel(_name, "cpu", _file, _name, _supports_winograd, _launch))
-    for _form, _file, _supports in zip(("channels", "rows"), _files, (_supports_channels, _supports_rows)):
-        _name = f"direct_{_form}_{_kind}"
-        _op.kernels.append(Kernel(_name, "cpu", f"csrc/kernels/{_file}.cpp", _name, _supports, _launch))
-    _op.kernels += on_cuda_kernels(_kind)
+for _op, _kind in ((Conv2d, "fprop"), (Conv2dDgrad, "dgrad"), (Conv2dWgrad, "wgrad")):
+    _op.kernels += on_cpu_kernels(_kind) + on_cuda_kernels(_kind)

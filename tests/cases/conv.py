@@ -42,6 +42,8 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "depthwise_stride": ((1, 3, 11, 19), (6, 1, 3, 3), {"groups": 3, "stride": 2, "padding": 1}),
     "skewed_planes": ((1, 9, 16, 16), (19, 9, 3, 3), {"padding": 1}),
     "many_channels": ((1, 71, 6, 7), (33, 71, 3, 3), {"padding": 1}),
+    "pointwise_wide": ((3, 37, 5, 7), (41, 37, 1, 1), {}),
+    "stride_wide": ((3, 67, 9, 11), (53, 67, 3, 3), {"stride": 2, "padding": 1}),
     "book_first": ((1, 1, 9, 28), (20, 1, 5, 5), {}),
     "book_second": ((2, 20, 12, 12), (40, 20, 5, 5), {}),
 }
@@ -52,8 +54,11 @@ KERNELS = {
     "depthwise": ("rows", "rows", "rows"),
     "many_channels": ("winograd", "winograd", "channels"),
     "skewed_planes": ("winograd", "winograd", "channels"),
-    "wide_groups": ("channels", "channels", "channels"),
-    "pointwise": ("channels", "channels", "channels"),
+    "wide_groups": ("gemm_gather", "gemm_gather", "channels"),
+    "dilation": ("rows", "rows", "channels"),
+    "pointwise": ("channels", "gemm_gather", "channels"),
+    "pointwise_wide": ("gemm_gather", "gemm_gather", "channels"),
+    "stride_wide": ("gemm_gather", "gemm_gather", "channels"),
 }
 
 
@@ -92,7 +97,7 @@ def layers() -> list[OpCase]:
         fields = tuple(op.attributes().values())
         forms = KERNELS.get(name, (None, None, None))
         kernels = [
-            f and (f"winograd_{kind}" if f == "winograd" else f"direct_{f}_{kind}")
+            f and (f"direct_{f}_{kind}" if f in ("channels", "rows") else f"{f}_{kind}")
             for f, kind in zip(forms, ("fprop", "dgrad", "wgrad"))
         ]
         exact = [f != "winograd" for f in forms]

@@ -1,0 +1,281 @@
+// conv2d and its input gradient as packed matrix products, one for each group and phase of the gather:
+//
+//   out[k][q] = sum over (c, t) of weight(k, c, t) patch[(c, t)][q]      (see conv_geometry.h, conv_patches.h)
+//
+// gemm_gather: k are the rows, the outputs q of all images the columns. Weights are packed once per call; blocks of
+// columns are the tasks: for each block of terms patches are packed straight out of `in`, then tiles of kMR x kNR are
+// added to out, in NCHW at once where the tile's outputs lie next to each other, else by way of a small copy.
+#include "conv_patches.h"
+#include "gemm_pack.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+constexpr ll kColumns = 256;  // packed at once
+
+struct Plan {
+  Gather g;
+  const ConvParams* p;
+  bool dgrad;
+  int blocks;     // of columns of each phase
+  int row_parts;  // of the rows, where there are few columns
+  ll step;        // columns of a block, at most
+  ll rows;        // of a group, in whole panels
+  ll packed;      // values of packed weights of a group
+};
+
+ll columns_of(const Plan& plan, const Phase& f) { return static_cast<ll>(plan.p->n) * f.rows * f.cols; }
+
+template <class T>
+Plan make_plan(const ConvParams& p, bool dgrad, int threads, Phase* phases, Tap* taps) {
+  constexpr int NR = tile_columns<T>();
+  Plan plan{};
+  plan.g = make_gather(p, dgrad, false, phases, taps);
+  plan.p = &p;
+  plan.dgrad = dgrad;
+  const Gather& g = plan.g;
+  plan.rows = round_up(g.out_channels, kMR);
+  plan.packed = plan.rows * g.in_channels * g.n_taps;
+  // The first phase has the most outputs.
+  const ll panels =
+      round_up(static_cast<ll>(p.n) * ceil_div(g.out_h, g.out_step_h) * ceil_div(g.out_w, g.out_step_w), NR) /
+      NR;
+  ll blocks = (panels * NR + kColumns - 1) / kColumns;
+  plan.row_parts = 1;
+  if (threads > 1 && conv_flops(p) > kConvShareFlops && g.groups < 8 * threads) {
+    if (panels < 4 * threads && plan.rows >= 2LL * kMR * threads)
+      plan.row_parts = threads;
+    else
+      blocks = round_up(blocks, threads);
+  }
+  if (blocks > panels) blocks = panels;
+  plan.blocks = static_cast<int>(blocks);
+  plan.step = blocks ? (panels + blocks - 1) / blocks * NR : 0;
+  return plan;
+}
+
+template <class T>
+struct Scratch {
+  Phase* phases;
+  Tap* taps;
+  T* weights;  // [group][phase][block of terms][panel of rows][term][kMR]
+  T* patches;
+};
+
+template <class T>
+size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& out) {
+  Carver c{base};
+  const Gather& g = plan.g;
+  Scratch<T> s{};
+  s.phases = c.take<Phase>(static_cast<ll>(g.out_step_h) * g.out_step_w);
+  s.taps = c.take<Tap>(static_cast<ll>(plan.p->r) * plan.p->s);
+  s.weights = c.take<T>(plan.packed * g.groups);
+  const ll terms = static_cast<ll>(g.in_channels) * plan.p->r * plan.p->s;
+  for (int t = 0; t < threads; t++) {
+    s.patches = c.take<T>(plan.step * (terms < kKC ? terms : kKC));
+    if (t == part) out = s;
+  }
+  return c.used;
+}
+
+// to[term][kMR] = weight(m + i, c, t) for i < rows; zero for the others.
+template <class T>
+void pack_rows(const Plan& plan, const Phase& f, const Tap* taps, const Terms& terms, const T* w, int rows,
+               T* to) {
+  const Gather& g = plan.g;
+  const int window = plan.p->r * plan.p->s, n = terms.t1 - terms.t0;
+  w += terms.c0 * g.weight_in;
+  if (window == 1) return pack_panel<T, kMR>(to, w, g.weight_out, g.weight_in, rows, terms.c1 - terms.c0);
+  if (f.taps == window && g.weight_in == window)
+    return pack_panel<T, kMR>(to, w + terms.t0, g.weight_out, 1, rows, terms.depth());
+  for (int c = terms.c0; c < terms.c1; c++, w += g.weight_in, to += n * kMR) {
+    if (f.taps == window) {
+      pack_panel<T, kMR>(to, w + terms.t0, g.weight_out, 1, rows, n);
+      continue;
+    }
+    for (int t = 0; t < n; t++) {
+      const T* from = w + taps[terms.t0 + t].weight;
+      for (int i = 0; i < kMR; i++) to[t * kMR + i] = i < rows ? from[i * g.weight_out] : T(0);
+    }
+  }
+}
+
+// One panel of rows of all phases of a group.
+template <class T>
+void pack_weights(const Plan& plan, const Scratch<T>& s, int group, int m, const T* w) {
+  const Gather& g = plan.g;
+  w += static_cast<ll>(group) * (plan.dgrad ? g.in_channels * g.weight_in : g.out_channels * g.weight_out) +
+       m * g.weight_out;
+  const int rows = g.out_channels - m < kMR ? g.out_channels - m : kMR;
+  T* to = s.weights + group * plan.packed;
+  for (int i = 0; i < g.n_phases; i++) {
+    const Phase& f = s.phases[i];
+    const Blocks blocks(g.in_channels, f.taps);
+    for (int b = 0; b < blocks.count; b++) {
+      const Terms terms = blocks[b];
+      pack_rows(plan, f, s.taps + f.first, terms, w, rows, to + m * terms.depth());
+      to += plan.rows * terms.depth();
+    }
+  }
+}
+
+// Where the columns of one panel go.
+template <class T>
+struct Outputs {
+  const Gather& g;
+  const Phase& f;
+  T* out;  // the group's first plane in the first image
+  ll image_step;
+  ll plane = static_cast<ll>(g.out_h) * g.out_w;
+  Run run[tile_columns<T>()] = {};
+  int n_runs = 0;
+  T* straight = nullptr;  // where they lie next to each other, else null
+
+  void aim(const Patches<T>& patches, ll q, int n) {
+    n_runs = patches.runs(q, n, run);
+    const bool one = g.out_step_h == 1 && g.out_step_w == 1 && run[0].image == run[n_runs - 1].image;
+    straight = one ? place(run[0]) : nullptr;
+  }
+  T* place(const Run& r) const {
+    return out + r.image * image_step + (static_cast<ll>(r.row) * g.out_step_h + f.a) * g.out_w +
+           static_cast<ll>(r.col) * g.out_step_w + f.b;
+  }
+  // tile[rows][NR] into the rows from m on.
+  void scatter(const T* tile, int m, int rows, bool add) const {
+    const ll step = g.out_step_w;
+    for (int i = 0; i < n_runs; i++) {
+      T* first = place(run[i]) + m * plane;
+      const T* from = tile + run[i].lane;
+      const int n = run[i].end - run[i].lane;
+      for (int r = 0; r < rows; r++, first += plane, from += tile_columns<T>()) {
+        if (add)
+          for (int j = 0; j < n; j++) first[j * step] += from[j];
+        else
+          for (int j = 0; j < n; j++) first[j * step] = from[j];
+      }
+    }
+  }
+};
+
+// Rows [m0, m1) and columns [q0, q1) of one group and phase.
+template <class T>
+void run_block(const Plan& plan, const Phase& f, const Tap* taps, const T* weights, T* packed, const T* in,
+               T* out, ll in_step, ll out_step, ll q0, ll q1, int m0, int m1) {
+  constexpr int W = Vec<T>::width, NR = tile_columns<T>();
+  const Gather& g = plan.g;
+  const Patches<T> patches{g, f, taps, in, in_step};
+  Outputs<T> to{g, f, out, out_step};
+  alignas(64) T whole[kMR * NR];
+  if (f.taps == 0) {
+    memset(whole, 0, sizeof whole);
+    for (ll q = q0; q < q1; q += NR) {
+      to.aim(patches, q, q1 - q < NR ? static_cast<int>(q1 - q) : NR);
+      for (int m = m0; m < m1; m += kMR) to.scatter(whole, m, m1 - m < kMR ? m1 - m : kMR, false);
+    }
+    return;
+  }
+  const Blocks blocks(g.in_channels, f.taps);
+  for (int b = 0; b < blocks.count; b++) {
+    const Terms terms = blocks[b];
+    const ll depth = terms.depth();
+    patches.pack(q0, q1, terms, packed);
+    for (int mc = m0; mc < m1; mc += kMC) {
+      const int me = m1 - mc < kMC ? m1 : mc + static_cast<int>(kMC);
+      for (ll q = q0; q < q1; q += NR) {
+        const int n = q1 - q < NR ? static_cast<int>(q1 - q) : NR, nv = (n + W - 1) / W;
+        to.aim(patches, q, n);
+        for (int m = mc; m < me; m += kMR) {
+          const int rows = me - m < kMR ? me - m : kMR;
+          Target<T> t;
+          t.alpha = T(1);
+          t.beta = b && to.straight ? T(1) : T(0);
+          t.out = to.straight ? to.straight + m * to.plane : whole;
+          t.c = t.out;
+          t.ld = to.straight ? to.plane : NR;
+          t.last = to.straight ? n - (nv - 1) * W : W;
+          const Tile<T> compute = nv == kVectors ? pick_tile<T, kVectors>(rows) : pick_tile<T, 1>(rows);
+          compute(depth, weights + m * depth, packed + (q - q0) * depth, t);
+          if (!to.straight) to.scatter(whole, m, rows, b > 0);
+        }
+      }
+    }
+    weights += plan.rows * depth;
+  }
+}
+
+template <class T>
+void run(const Launch& l, bool dgrad) {
+  const ConvParams& p = params_as<ConvParams>(l);
+  const int threads = l.pool->size();
+  char* base = static_cast<char*>(l.workspace);
+  const Plan plan = make_plan<T>(p, dgrad, threads, nullptr, nullptr);
+  Scratch<T> shared{};
+  carve(plan, base, threads, 0, shared);
+  make_gather(p, dgrad, false, shared.phases, shared.taps);
+  const Gather& g = plan.g;
+  const bool share = conv_flops(p) > kConvShareFlops;
+  const int row_panels = static_cast<int>(plan.rows / kMR);
+  parallel_for(
+      l.pool, g.groups * row_panels,
+      [&](int i, int) {
+        pack_weights(plan, shared, i / row_panels, i % row_panels * kMR, static_cast<const T*>(l.in[1]));
+      },
+      share && plan.packed * g.groups > 50000);
+  const ll in_group = static_cast<ll>(g.in_channels) * g.in_h * g.in_w,
+           out_group = static_cast<ll>(g.out_channels) * g.out_h * g.out_w;
+  const int per_block = g.groups * g.n_phases * plan.row_parts;
+  parallel_for(
+      l.pool, plan.blocks * per_block,
+      [&](int task, int part) {
+        Scratch<T> s{};
+        carve(plan, base, threads, part, s);
+        const int j = task / per_block, group = task % per_block / (g.n_phases * plan.row_parts),
+                  phase = task / plan.row_parts % g.n_phases, rows = task % plan.row_parts;
+        const Phase& f = s.phases[phase];
+        const ll n = columns_of(plan, f), panels = round_up(n, tile_columns<T>()) / tile_columns<T>();
+        const ll q0 = panels * j / plan.blocks * tile_columns<T>(),
+                 end = panels * (j + 1) / plan.blocks * tile_columns<T>(), q1 = end < n ? end : n;
+        const int m0 = row_panels * rows / plan.row_parts * kMR,
+                  last = row_panels * (rows + 1) / plan.row_parts * kMR,
+                  m1 = last < g.out_channels ? last : g.out_channels;
+        run_block(plan, f, s.taps + f.first,
+                  s.weights + group * plan.packed + plan.rows * g.in_channels * f.first, s.patches,
+                  static_cast<const T*>(l.in[0]) + group * in_group,
+                  static_cast<T*>(l.out[0]) + group * out_group, in_group * g.groups, out_group * g.groups,
+                  q0, q1, m0, m1);
+      },
+      share);
+}
+
+template <bool DGRAD>
+void run_any(const Launch& l) {
+  if (params_as<ConvParams>(l).itemsize == 4)
+    run<float>(l, DGRAD);
+  else
+    run<double>(l, DGRAD);
+}
+
+template <bool DGRAD>
+size_t workspace(const Sizes& s) {
+  const ConvParams& p = params_as<ConvParams>(s, "gemm_gather");
+  if (p.itemsize == 4) {
+    Scratch<float> scratch;
+    return carve(make_plan<float>(p, DGRAD, s.threads, nullptr, nullptr), nullptr, s.threads, 0, scratch);
+  }
+  Scratch<double> scratch;
+  return carve(make_plan<double>(p, DGRAD, s.threads, nullptr, nullptr), nullptr, s.threads, 0, scratch);
+}
+
+void check_fprop(const Sizes& s) { check_conv_fprop(s, "gemm_gather_fprop"); }
+void check_dgrad(const Sizes& s) { check_conv_dgrad(s, "gemm_gather_dgrad"); }
+
+}  // namespace
+
+void register_conv_gemm(Registrar& r) {
+  r.add({"gemm_gather_fprop", run_any<false>, check_fprop, workspace<false>});
+  r.add({"gemm_gather_dgrad", run_any<true>, check_dgrad, workspace<true>});
+}
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv

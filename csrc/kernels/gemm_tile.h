@@ -1,0 +1,81 @@
+// The innermost part of a packed product, shared by all that pack panels as gemm_packed.cpp does: a kMR x kNR tile
+// of out stays in registers while kc steps of a panel of a (kMR rows) and of b (kNR = kVectors vectors) stream by.
+#pragma once
+#include "gemm.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kMR = 12;  // 24 accumulators of 32 registers
+#elif defined(__AVX2__)
+constexpr int kMR = 6;  // 12 of 16
+#else
+constexpr int kMR = 4;  // 8 of 16, two-operand instructions need spare ones
+#endif
+constexpr int kVectors = 2;
+constexpr ll kKC = 256, kMC = 144;
+
+template <class T>
+constexpr int tile_columns() {
+  return kVectors * Vec<T>::width;
+}
+
+// Where a tile goes: out = alpha acc + beta c.
+template <class T>
+struct Target {
+  T* out;
+  const T* c;
+  ll ld;
+  T alpha, beta;
+  int last;  // columns in the last vector
+};
+
+template <class T, int MR, int NV>
+void tile(ll kc, const T* __restrict a, const T* __restrict b, const Target<T>& t) {
+  typedef typename Vec<T>::type V;
+  constexpr int W = Vec<T>::width;
+  V acc[MR][NV];
+  for (int i = 0; i < MR; i++)
+    for (int v = 0; v < NV; v++) acc[i][v] = V{};
+#pragma GCC unroll 4
+  for (ll p = 0; p < kc; p++) {
+    V y[NV];
+    for (int v = 0; v < NV; v++) y[v] = load(b + v * W);
+    for (int i = 0; i < MR; i++) {
+      V x = set1(a[i]);
+      for (int v = 0; v < NV; v++) acc[i][v] = fma(x, y[v], acc[i][v]);
+    }
+    a += kMR;
+    b += NV * W;
+  }
+  for (int i = 0; i < MR; i++) {
+    const T* c = t.c + i * t.ld;
+    T* out = t.out + i * t.ld;
+    for (int v = 0; v < NV; v++) {
+      const bool whole = v < NV - 1 || t.last == W;
+      V sum = t.alpha * acc[i][v];
+      if (t.beta != T(0)) sum = fma(set1(t.beta), whole ? load(c + v * W) : load_n(c + v * W, t.last), sum);
+      if (whole)
+        store(out + v * W, sum);
+      else
+        store_n(out + v * W, sum, t.last);
+    }
+  }
+}
+
+template <class T>
+using Tile = void (*)(ll, const T*, const T*, const Target<T>&);
+
+template <class T, int NV, int MR = kMR>
+Tile<T> pick_tile(int rows) {
+  if constexpr (MR > 1) {
+    if (rows < MR) return pick_tile<T, NV, MR - 1>(rows);
+  }
+  return tile<T, MR, NV>;
+}
+
+}  // namespace
+}  // namespace SYMCONV_ISA
+}  // namespace symconv

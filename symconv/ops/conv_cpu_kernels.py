@@ -1,0 +1,125 @@
+"""CPU kernel descriptors of the ops in conv.py.
+
+direct_channels and direct_rows hold output channels, or the outputs of a row, in the lanes and read the input
+as it lies; gemm_gather packs patches of it for the micro-kernel of the matrix products.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symconv.config import config
+from symconv.graph import Apply, Kernel, Launch
+from symconv.graph.params import pack
+from symconv.ops.conv_kernels import KINDS, geometry
+
+LANES, PANEL = 8, 6  # of an AVX2 vector, of its micro-kernel; the rules need not be exact for others
+# What the direct kernels reach of the micro-kernel's speed, measured on AVX2.
+DIRECT_RATE, POINTWISE_RATE = 0.62, 0.42
+WINOGRAD_OUTPUTS = 4  # along each side of a tile
+# Time of a tile's transforms by channel, and of the weights' by pair of channels, in products of a tile.
+WINOGRAD_TRANSFORM, WINOGRAD_WEIGHTS = 11, 3
+WINOGRAD_LEAST = 4  # input channels: with fewer the direct kernels are at their best
+
+
+def _launch(node: Apply) -> Launch:
+    fields: dict[str, Any] = geometry(node)
+    return Launch(pack("ConvParams", itemsize=node.out.type.itemsize, **fields))
+
+
+def _filled(n: int) -> float:
+    """The share of the lanes that n values fill."""
+    return n / (-(-n // LANES) * LANES)
+
+
+def _direct_rates(kind: str, g: dict[str, int]) -> tuple[float, float]:
+    """What direct_channels and direct_rows reach, in the same unit."""
+    channels = (g["c"] if kind == "dgrad" else g["k"]) // g["groups"]
+    row = -(-g["w"] // g["stride_w"]) if kind == "dgrad" else g["q"]
+    # The factors: what the kernels reach of their best with one vector only, which hides no latency.
+    by_channels = _filled(channels) * (0.55 if channels <= LANES else 1)
+    by_rows = _filled(row) * (0.5 if kind == "wgrad" or row <= LANES else 0.85)
+    return by_channels, by_rows
+
+
+def _gather_rate(kind: str, g: dict[str, int]) -> float:
+    """What gemm_gather reaches of the peak: full panels of rows, less packing and the ends of short sums."""
+    channels, maps = g["c"] // g["groups"], g["k"] // g["groups"]
+    rows, terms = (channels, maps) if kind == "dgrad" else (maps, channels)
+    stride = g["stride_w"] if kind == "fprop" else 1
+    # Steps of a panel of columns in which one of its rows of patches is found and packed.
+    packing = {1: 7, 2: 10}.get(stride, 20) + 18 / terms
+    phases = g["stride_h"] * g["stride_w"] if kind == "dgrad" else 1
+    depth = terms * g["r"] * g["s"] / phases
+    return rows / (-(-rows // PANEL) * PANEL) * rows / (rows + packing) * depth / (depth + 16)
+
+
+def _supports_gather(node: Apply) -> str | None:
+    g = geometry(node)
+    if not g["c"] or not g["k"]:
+        return "no channels"
+    kind = KINDS[node.op.name]
+    best = POINTWISE_RATE if g["r"] == g["s"] == 1 else DIRECT_RATE
+    if _gather_rate(kind, g) < best * max(_direct_rates(kind, g)):
+        return "packing patches for few channels costs more than the faster products save"
+    return None
+
+
+def _supports_channels(node: Apply) -> str | None:
+    g = geometry(node)
+    if not g["c"] or not g["k"]:
+        return "no channels"
+    kind = KINDS[node.op.name]
+    by_channels, by_rows = _direct_rates(kind, g)
+    if by_channels < by_rows:
+        channels = (g["c"] if kind == "dgrad" else g["k"]) // g["groups"]
+        row = -(-g["w"] // g["stride_w"]) if kind == "dgrad" else g["q"]
+        return f"rows of {row} outputs fill the lanes better than {channels} channels per group"
+    return None
+
+
+def _supports_rows(node: Apply) -> str | None:
+    g = geometry(node)
+    return None if g["c"] and g["k"] else "no channels"
+
+
+def _supports_winograd(node: Apply) -> str | None:
+    g = geometry(node)
+    stride, dilation = (g["stride_h"], g["stride_w"]), (g["dilation_h"], g["dilation_w"])
+    if not config.winograd:
+        return "config.winograd is off"
+    if node.out.dtype != "float32":
+        return f"dtype {node.out.dtype}, needs float32"
+    if stride != (1, 1) or dilation != (1, 1) or g["groups"] != 1:
+        return f"stride {stride}, dilation {dilation}, groups {g['groups']}, needs 1"
+    if (g["r"], g["s"]) not in ((3, 3), (5, 5)):
+        return f"windows of {g['r']}x{g['s']}, needs 3x3 or 5x5"
+    if not g["c"] or not g["k"]:
+        return "no channels"
+    dgrad = KINDS[node.op.name] == "dgrad"
+    if (channels := g["k"] if dgrad else g["c"]) < WINOGRAD_LEAST:
+        return f"{channels} input channels, needs {WINOGRAD_LEAST}"
+    rows, cols = (g["h"], g["w"]) if dgrad else (g["p"], g["q"])
+    tiles = g["n"] * -(-rows // WINOGRAD_OUTPUTS) * -(-cols // WINOGRAD_OUTPUTS)
+    products = (WINOGRAD_OUTPUTS + g["r"] - 1) ** 2  # of a tile, for each pair of channels
+    transforms = WINOGRAD_TRANSFORM * (1 / g["c"] / _filled(g["k"]) + 1 / g["k"] / _filled(g["c"]))
+    if products * (tiles * (1 + transforms) + WINOGRAD_WEIGHTS) > g["n"] * rows * cols * g["r"] * g["s"]:
+        return f"{g['c']} channels to {g['k']}, {g['n']} x {rows}x{cols} outputs: too few for the transforms"
+    return None
+
+
+def on_cpu_kernels(kind: str) -> list[Kernel]:
+    """The CPU kernels of one of KINDS' values, fastest first; each refuses the sizes where another wins."""
+    direct = ("conv_wgrad", "conv_wgrad") if kind == "wgrad" else ("conv_channels", "conv_rows")
+    forms = [
+        ("winograd", "conv2d_winograd", _supports_winograd),
+        ("gemm_gather", "conv_gemm", _supports_gather),
+        ("direct_channels", direct[0], _supports_channels),
+        ("direct_rows", direct[1], _supports_rows),
+    ]
+    if kind == "wgrad":
+        del forms[:2]
+    return [
+        Kernel(f"{form}_{kind}", "cpu", f"csrc/kernels/{file}.cpp", f"{form}_{kind}", supports, _launch)
+        for form, file, supports in forms
+    ]
