@@ -1,6 +1,8 @@
 # make train    virtual environment, build, train the book's network on MNIST, report
 # make test     virtual environment, build, all CPU tests
 # make check    lint, types, formatting, import direction, quick tests
+# make asan     build the core with AddressSanitizer and UBSan, run the tests of kernels and runtime on it
+# make tsan     the same with ThreadSanitizer
 # make clean    remove what the others made
 
 PYTHON ?= python3
@@ -11,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SOURCES := setup.py pyproject.toml CMakeLists.txt $(shell find csrc kernels -name "*.cpp" -o -name "*.h" -o -name "*.def")
 CPP := $(shell find csrc kernels tests/cpp -name "*.cpp" -o -name "*.h" -o -name "*.cu" -o -name "*.cuh")
 
-.PHONY: train test check clean
+.PHONY: train test check asan tsan clean
 
 train: $(VENV)/installed-train
 	$(BIN)/symconv train $(TRAIN_ARGS)
@@ -26,6 +28,12 @@ check: $(VENV)/installed-dev
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/python -m pytest -q -x -m "not slow" tests/test_import_direction.py
 	$(BIN)/python -m pytest -q -x -m "not slow"
+
+asan: $(VENV)/installed-test
+	PYTHON=$(BIN)/python .ci/sanitize address -n auto
+
+tsan: $(VENV)/installed-test
+	PYTHON=$(BIN)/python .ci/sanitize thread -n auto
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "symconv needs Python >= 3.10, $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12")'

@@ -2,7 +2,7 @@
 
     W1 shallow, W2 conv, W3 dbl_conv_relu, W4 dropout   the nets of the book's chapter 6
     D<n>                                                n dense layers 100-100: how time grows with depth
-    W3t, ...                                            the same net with tanh in place of ReLU
+    W1t, ...                                            the same net with tanh in place of ReLU and sigmoid
 
 Weights are [w0, b0, w1, b1, ...]: a conv layer has w [K, C, R, S], a dense layer w [n_in, n_out].
 A minibatch is a slice of the resident arrays: step i takes images[(i % n) * batch :][:batch].
@@ -111,8 +111,9 @@ class Workload:
         return replace(self, layers=tuple(layers))
 
     def with_tanh(self) -> Workload:
-        """The same net with tanh in place of ReLU."""
-        layers = (replace(a, activation="tanh") if a.activation == "relu" else a for a in self.layers)
+        """The same net with tanh in place of ReLU and sigmoid: no activation is ever zero."""
+        swap = ("relu", "sigmoid")
+        layers = (replace(a, activation="tanh") if a.activation in swap else a for a in self.layers)
         return replace(self, name=self.name + "t", title=self.title + ", tanh", layers=tuple(layers))
 
     def flops(self) -> tuple[int, int]:

@@ -77,6 +77,7 @@ def test_flops_are_those_of_the_layers():
 
 def test_workload_names():
     assert [layer.activation for layer in workload("W3t").layers] == ["tanh", "tanh", "tanh", "softmax"]
+    assert [layer.activation for layer in workload("W2t").layers] == ["tanh", "tanh", "softmax"]
     assert len(workload("D7").layers) == 9
     for name in ("W5", "D0", "", "t"):
         with pytest.raises(KeyError, match="unknown workload"):
@@ -118,11 +119,42 @@ def test_weight_error_sees_a_wrong_weight_and_nan():
     start = [np.zeros(4), np.zeros(2)]
     right = [np.full(4, 0.1), np.full(2, 0.2)]
     near = [a * (1 + 1e-6) for a in right]
-    assert run.weight_error(near, right, start) == ""
-    assert "off by" in run.weight_error([right[0], right[1] * 1.01], right, start)
-    assert "finite" in run.weight_error([right[0], np.array([0.2, np.nan])], right, start)
-    assert "finite" in run.weight_error([right[0], right[1][:1]], right, start)
-    assert run.weight_error(right[:1], right, start)
+    sure, unsure = [np.zeros(4), np.zeros(2)], [np.zeros(4), np.array([0.0, 0.003])]
+    assert run.weight_error(near, right, start, sure) == ""
+    off = [right[0], right[1] + [0.0, 0.002]]
+    assert "off by" in run.weight_error(off, right, start, sure)
+    assert run.weight_error(off, right, start, unsure) == ""
+    assert "off by" in run.weight_error([right[0], right[1] + [0.002, 0.0]], right, start, unsure)
+    assert "finite" in run.weight_error([right[0], np.array([0.2, np.nan])], right, start, unsure)
+    assert "finite" in run.weight_error([right[0], right[1][:1]], right, start, sure)
+    assert run.weight_error(right[:1], right, start, sure)
+
+
+@pytest.mark.parametrize("pool", [1, 2])
+def test_doubt_bounds_what_a_tie_moves(pool):
+    layers = (
+        Conv(2, 1, 9, "tanh", 2, 2),
+        Conv(3, 2, 4, "tanh", 3, pool),
+        Dense(12 // pool**2, 10, "softmax"),
+    )
+    net = Workload("tiny", "", layers, eta=0.1)
+    rng = np.random.RandomState(4)
+    weights = [rng.standard_normal(w.shape) for w in initial_weights(net)]
+    data = Data(rng.standard_normal((4, 81)), rng.randint(0, 10, 4))
+    exact, doubts = reference.train_with_doubt(net, weights, data, 4, 0, 1, "float64")
+    assert not any(d.any() for d in doubts)
+    # a, b, a, b, ... along each row and windows that take both alike: neighbours tie, their patches differ
+    weights[0][..., 1] = weights[0][..., 0]
+    data.images[0].reshape(9, 9)[:, 2:] = np.tile(data.images[0].reshape(9, 9)[:, :2], 4)[:, :7]
+    exact, doubts = reference.train_with_doubt(net, weights, data, 4, 0, 1, "float64")
+    moved = 0.0
+    for noise in range(8):
+        data.images[0] *= 1 + 1e-9 * np.random.RandomState(noise).standard_normal(81)
+        other = reference.train(net, weights, data, 4, 0, 1, "float64")
+        for a, b, d in zip(exact, other, doubts):
+            assert (np.abs(a - b) <= d + 1e-6).all()
+            moved = max(moved, np.abs(a - b).max())
+    assert moved > 1e-3
 
 
 @pytest.mark.parametrize("case", CASES["tiny"], ids=lambda c: c.kind)

@@ -80,12 +80,18 @@ static inline vf expm1(vf x) {
   return select(abs(x) < 1e-8f, x, y);  // also keeps -0
 }
 
+// a - b modulo 2^32: of a negative number's or a NaN's bits there may be an overflow.
+static inline vi wrapping_difference(vi a, vi b) {
+  typedef uint32_t vu __attribute__((vector_size(4 * VF_WIDTH)));
+  return reinterpret_cast<vi>(reinterpret_cast<vu>(a) - reinterpret_cast<vu>(b));
+}
+
 // log(m) of m = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); m positive and normal. low is added at the end, where
 // it is still small beside the rest.
 static inline vf log_normal(vf m, vi e_extra, vf low) {
   vi bits = as_int(m);
-  vi e = (bits - 0x3f3504f3) >> 23;
-  vf f = as_float(bits - (e << 23)) - 1.0f;
+  vi e = wrapping_difference(bits, set1(0x3f3504f3)) >> 23;
+  vf f = as_float(wrapping_difference(bits, e << 23)) - 1.0f;
   vf k = to_float(e + e_extra);
   vf p = fma(f, set1(-7.85954595e-2f), set1(0.128816217f));
   p = fma(p, f, set1(-0.131287679f));
