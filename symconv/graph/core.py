@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from symconv.errors import DTypeError, ShapeError, SymconvError
 from symconv.graph.kernel import Kernel, View
 from symconv.graph.origin import user_line
-from symconv.graph.types import TensorType
+from symconv.graph.types import TensorType, dtype_name
 
 _INTERN_SIZE = 64  # constants up to this many elements are shared
 _lock = threading.Lock()
@@ -100,7 +101,7 @@ class Constant(Variable):
     __slots__ = ("data",)
 
     def __init__(self, data: np.ndarray, name: str | None = None) -> None:
-        super().__init__(TensorType(str(data.dtype), data.shape), None, 0, name)
+        super().__init__(TensorType(dtype_name(data.dtype), data.shape), None, 0, name)
         data.flags.writeable = False
         self.data = data
 
@@ -117,7 +118,7 @@ def constant(value: Any, dtype: str | None = None, name: str | None = None) -> C
         raise DTypeError(f"cannot make a constant of dtype {data.dtype} from {type(value).__name__}")
     if data.size > _INTERN_SIZE or name is not None:
         return Constant(data, name)
-    key = (str(data.dtype), data.shape, data.tobytes())
+    key = (data.dtype, data.shape, data.tobytes())
     with _lock:
         found = _constants.get(key)
         if found is None:
@@ -191,6 +192,11 @@ class SharedVariable(Variable):
         self._value = array
 
 
+@cache
+def _field_names(op: type[Op]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(op))
+
+
 class Apply:
     """One application of an op: immutable, and built once for the same op and inputs."""
 
@@ -200,7 +206,7 @@ class Apply:
         self.op = op
         self.inputs = inputs
         self.origin = user_line()
-        self.outputs = tuple(Variable(t, self, i) for i, t in enumerate(types))
+        self.outputs = tuple([Variable(t, self, i) for i, t in enumerate(types)])
 
     @property
     def out(self) -> Variable:
@@ -265,7 +271,7 @@ class Op:
         return sum(v.type.nbytes for v in (*node.inputs, *node.outputs))
 
     def attributes(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: getattr(self, name) for name in _field_names(type(self))}  # type: ignore[arg-type]
 
     def label(self) -> str:
         """The op's name with its attributes, for printing."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from symconv.graph.core import Apply, Variable
-from symconv.graph.traversal import rebuild, substitute, toposort
+from symconv.graph.traversal import Readers, clients, rebuild, substitute, toposort
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,21 @@ class FunctionGraph:
     def roots(self) -> list[Variable]:
         return [*self.outputs, *(v for _, v in self.updates)]
 
-    def nodes(self) -> list[Apply]:
-        return toposort(self.roots)
+    def nodes(self) -> tuple[Apply, ...]:
+        """All nodes, producers first."""
+        return self._nodes
+
+    def readers(self) -> Readers:
+        """Who reads each variable."""
+        return self._readers
+
+    @cached_property  # sound, because neither the graph nor its nodes ever change
+    def _nodes(self) -> tuple[Apply, ...]:
+        return tuple(toposort(self.roots))
+
+    @cached_property
+    def _readers(self) -> Readers:
+        return clients(self.roots, self._nodes)
 
     def with_roots(self, roots: Sequence[Variable]) -> FunctionGraph:
         n = len(self.outputs)
@@ -39,7 +53,7 @@ class FunctionGraph:
         replace: Mapping[Variable, Variable],
         make: Callable[[Apply, tuple[Variable, ...]], Sequence[Variable]] | None = None,
     ) -> FunctionGraph:
-        return self.with_roots(rebuild(self.roots, replace, make))
+        return self.with_roots(rebuild(self.roots, replace, make, None if replace else self._nodes))
 
     def substitute(self, replace: Mapping[Variable, Variable]) -> FunctionGraph:
         """Replace variables everywhere, also inside the replacements."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -34,12 +32,17 @@ def _generated(frame: FrameType) -> bool:
     )
 
 
-@contextmanager
-def origin(text: str | None) -> Iterator[None]:
+class origin:  # noqa: N801 - used as a function: with origin(text)
     """Nodes made inside take `text` as their origin (gradients and rewrites keep the user's line)."""
-    previous = getattr(_state, "origin", None)
-    _state.origin = text
-    try:
-        yield
-    finally:
-        _state.origin = previous
+
+    __slots__ = ("previous", "text")
+
+    def __init__(self, text: str | None) -> None:
+        self.text = text
+
+    def __enter__(self) -> None:
+        self.previous = getattr(_state, "origin", None)
+        _state.origin = self.text
+
+    def __exit__(self, *_: object) -> None:
+        _state.origin = self.previous

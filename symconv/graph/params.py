@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import functools
 import re
+import struct
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 _TYPES = {"int": np.int32, "long long": np.int64, "float": np.float32, "double": np.float64}
+_CODES = {"int32": "i", "int64": "q", "float32": "f", "float64": "d"}  # of the struct module
 _STRUCT = re.compile(r"struct\s+(\w+)\s*\{(.*?)\}\s*;", re.DOTALL)
 _FIELD = re.compile(r"^(int|long\s+long|float|double)\s+(\w+)(?:\s*\[\s*(\d+)\s*\])?$")
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -61,49 +65,78 @@ def structs() -> dict[str, np.dtype]:
     return parse_structs((kernel_dir() / "params.h").read_text())
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """How one struct is written: the format of all its bytes, and per field its length (0: a number)."""
+
+    format: struct.Struct
+    lengths: dict[str, int]
+
+
 @functools.cache
-def _field_lengths(dtype: np.dtype) -> dict[str, int]:
-    return {name: dtype[name].shape[0] if dtype[name].shape else 0 for name in dtype.names or ()}
+def _layout(name: str) -> _Layout:
+    known = structs()
+    if name not in known:
+        raise KeyError(f"params.h has no struct {name!r}; it has {', '.join(known)}")
+    dtype = known[name]
+    codes, lengths, end = ["="], {}, 0
+    for field in dtype.names or ():
+        kind, start = dtype.fields[field][:2]  # type: ignore[index]
+        lengths[field] = kind.shape[0] if kind.shape else 0
+        codes.append(f"{start - end}x{lengths[field] or ''}{_CODES[kind.base.name]}")
+        end = start + kind.itemsize
+    codes.append(f"{dtype.itemsize - end}x")
+    return _Layout(struct.Struct("".join(codes)), lengths)
 
 
-def pack(struct: str, *, tail: bytes = b"", **values: object) -> bytes:
-    """Bytes of one `struct` with all its fields given by name, followed by `tail`.
+def pack(struct_name: str, /, *, tail: bytes = b"", **values: Any) -> bytes:
+    """Bytes of one struct with all its fields given by name, followed by `tail`.
 
     A sequence shorter than an array field is filled up with zeros. Raises KeyError on an unknown struct,
     TypeError on an unknown or missing field, ValueError on a value that does not fit the field (too long,
     out of range, not a whole number).
     """
-    known = structs()
-    if struct not in known:
-        raise KeyError(f"params.h has no struct {struct!r}; it has {', '.join(known)}")
-    dtype = known[struct]
-    lengths = _field_lengths(dtype)
+    layout = _layout(struct_name)
+    flat: list[Any] = []
+    try:
+        for name, length in layout.lengths.items():
+            if length:
+                given = values[name]
+                flat.extend(given)
+                flat.extend((0,) * (length - len(given)))
+            else:
+                flat.append(values[name])
+        if len(values) == len(layout.lengths):
+            return layout.format.pack(*flat) + tail
+    except (KeyError, TypeError, OverflowError, struct.error):
+        pass
+    raise _misfit(struct_name, values)
+
+
+def _misfit(struct_name: str, values: dict[str, Any]) -> Exception:
+    """Why `values` do not fit the struct."""
+    lengths = _layout(struct_name).lengths
     if values.keys() != lengths.keys():
         unknown, missing = sorted(values.keys() - lengths.keys()), sorted(lengths.keys() - values.keys())
-        raise TypeError(
-            f"{struct}: unknown fields {unknown}, missing fields {missing}; it has {list(lengths)}"
+        return TypeError(
+            f"{struct_name}: unknown fields {unknown}, missing fields {missing}; it has {list(lengths)}"
         )
-    record = np.zeros((), dtype)
     for name, length in lengths.items():
+        kind = structs()[struct_name][name].base
         given = np.asarray(values[name])
-        kind = dtype[name].base
-        if kind.kind == "i" and given.size and given.dtype.kind not in "iub":
-            raise ValueError(f"{struct}.{name} holds whole numbers, got {values[name]!r}")
         if given.ndim != (1 if length else 0) or given.size > max(length, 1):
-            raise ValueError(f"{struct}.{name} holds {length or 'one'} value(s), got {values[name]!r}")
-        if kind.kind == "i" and given.size:
-            limits = np.iinfo(kind)
-            if int(given.min()) < limits.min or int(given.max()) > limits.max:
-                raise ValueError(f"{struct}.{name} is {kind.name}, got {values[name]!r}")
-        if length:
-            record[name][: given.size] = given
-        else:
-            record[name] = given
-    return record.tobytes() + tail
+            return ValueError(f"{struct_name}.{name} holds {length or 'one'} value(s), got {values[name]!r}")
+        if kind.kind == "i" and given.size and given.dtype.kind not in "iub":
+            return ValueError(f"{struct_name}.{name} holds whole numbers, got {values[name]!r}")
+        try:
+            struct.pack(f"{given.size}{_CODES[kind.name]}", *given.ravel().tolist())
+        except (OverflowError, struct.error):
+            return ValueError(f"{struct_name}.{name} is {kind.name}, got {values[name]!r}")
+    return ValueError(f"{struct_name}: cannot hold {values}")
 
 
-def unpack(struct: str, data: bytes) -> dict[str, object]:
+def unpack(struct_name: str, data: bytes) -> dict[str, object]:
     """Inverse of pack, without the tail: {field: int, float or tuple}. For printing and tests."""
-    dtype = structs()[struct]
+    dtype = structs()[struct_name]
     record = np.frombuffer(data, dtype, count=1)[0]
     return {n: tuple(record[n].tolist()) if dtype[n].shape else record[n].item() for n in dtype.names or ()}

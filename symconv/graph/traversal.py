@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from symconv.graph.core import Apply, Variable
 from symconv.graph.origin import origin
 
 
-def toposort(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list[Apply]:
-    """Apply nodes that `outputs` need, producers first; the walk does not pass through `stop`."""
+def toposort(
+    outputs: Iterable[Variable],
+    stop: Iterable[Variable] = (),
+    replace: Mapping[Variable, Variable] = MappingProxyType({}),
+) -> list[Apply]:
+    """Apply nodes that `outputs` need, producers first; the walk does not pass through `stop`.
+
+    Inputs in `replace` count as what replaces them.
+    """
     blocked = set(stop)
     order: list[Apply] = []
     done: set[Apply] = set()
-    stack: list[tuple[Apply, int]] = []
+    stack: list[tuple[Apply, Iterator[Variable]]] = []  # a path down the graph, and what is left of each node
     for root in outputs:
         if root.owner is None or root in blocked or root.owner in done:
             continue
-        stack.append((root.owner, 0))
+        stack.append((root.owner, iter(root.owner.inputs)))
         while stack:
-            node, i = stack.pop()
-            if node in done:
-                continue
-            inputs = node.inputs
-            while i < len(inputs):
-                v = inputs[i]
-                i += 1
-                if v.owner is not None and v not in blocked and v.owner not in done:
-                    stack.append((node, i))
-                    stack.append((v.owner, 0))
+            node, rest = stack[-1]
+            for v in rest:
+                below = (v if v not in replace else _end(v, replace)).owner
+                if below is not None and below not in done and v not in blocked:
+                    stack.append((below, iter(below.inputs)))
                     break
             else:
+                stack.pop()
                 done.add(node)
                 order.append(node)
     return order
@@ -51,10 +55,13 @@ def leaves(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list[V
 Readers = dict[Variable, list[tuple[Apply | None, int]]]
 
 
-def clients(outputs: Sequence[Variable]) -> Readers:
-    """Who reads each variable: (node, input index), and (None, i) for output i of the graph."""
+def clients(outputs: Sequence[Variable], nodes: Iterable[Apply] | None = None) -> Readers:
+    """Who reads each variable: (node, input index), and (None, i) for output i of the graph.
+
+    nodes: those of the graph, where they are at hand.
+    """
     readers: Readers = {}
-    for node in toposort(outputs):
+    for node in toposort(outputs) if nodes is None else nodes:
         for i, v in enumerate(node.inputs):
             readers.setdefault(v, []).append((node, i))
     for i, v in enumerate(outputs):
@@ -66,15 +73,17 @@ def rebuild(
     outputs: Sequence[Variable],
     replace: Mapping[Variable, Variable],
     make: Callable[[Apply, tuple[Variable, ...]], Sequence[Variable]] | None = None,
+    nodes: Iterable[Apply] | None = None,
 ) -> list[Variable]:
     """`outputs` with variables replaced; nodes whose inputs did not change are kept.
 
     `make(node, inputs)` may give the outputs for a node on its new inputs (a rewrite); without it
-    the op is applied again, which infers the types anew.
+    the op is applied again, which infers the types anew. nodes: those below `outputs`, where they are
+    at hand.
     """
     memo: dict[Variable, Variable] = dict(replace)
-    for node in toposort(outputs, stop=memo):
-        inputs = tuple(memo.get(v, v) for v in node.inputs)
+    for node in toposort(outputs, stop=memo) if nodes is None else nodes:
+        inputs = tuple([memo.get(v, v) for v in node.inputs])
         if make is None and all(a is b for a, b in zip(inputs, node.inputs)):
             continue
         with origin(node.origin):
@@ -94,32 +103,27 @@ def substitute(outputs: Sequence[Variable], replace: Mapping[Variable, Variable]
 
     A replacement must not contain the variable that it replaces.
     """
+    roots = [_end(v, replace) for v in outputs]
     memo: dict[Variable, Variable] = {}
-    stack = list(outputs)
-    while stack:
-        v = stack[-1]
-        if v in memo:
-            stack.pop()
-            continue
-        target = v
-        while target in replace:
-            target = replace[target]
-        node = target.owner
-        if node is None:
-            memo[v] = target
-            stack.pop()
-            continue
-        missing = [i for i in node.inputs if i not in memo]
-        if missing:
-            stack.extend(missing)
-            continue
-        inputs = tuple(memo[i] for i in node.inputs)
+    for node in toposort(roots, replace=replace):
+        inputs = tuple([memo.get(t, t) for t in [_end(v, replace) for v in node.inputs]])
         if inputs == node.inputs:
-            memo[v] = target
-        else:
-            with origin(node.origin):
-                memo[v] = node.op.make(*inputs).outputs[target.index]
-            if memo[v].name is None:
-                memo[v].name = v.name
-        stack.pop()
-    return [memo[v] for v in outputs]
+            continue
+        with origin(node.origin):
+            new = node.op.make(*inputs).outputs
+        for old, fresh in zip(node.outputs, new):
+            if fresh.name is None:
+                fresh.name = old.name
+            memo[old] = fresh
+    for old in replace:
+        fresh = memo.get(end := _end(old, replace), end)
+        if fresh.name is None and fresh.owner is not None:
+            fresh.name = old.name
+    return [memo.get(v, v) for v in roots]
+
+
+def _end(v: Variable, replace: Mapping[Variable, Variable]) -> Variable:
+    """What stands in v's place once all replacements are made."""
+    while v in replace:
+        v = replace[v]
+    return v

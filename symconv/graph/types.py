@@ -74,6 +74,12 @@ class TensorType:
 
 
 @cache
+def dtype_name(dtype: np.dtype) -> str:
+    """The name that `dtype` has in a TensorType."""
+    return str(dtype)
+
+
+@cache
 def promote(*dtypes: str) -> str:
     """The common dtype: float64 > float32 > integers (as NumPy joins them) > bool.
 
@@ -109,10 +115,13 @@ def broadcast_shapes(*shapes: tuple[int | None, ...]) -> tuple[int | None, ...]:
     Beside a known dimension other than 1 an unknown one is taken to equal it (or to be 1);
     beside 1 or another unknown it stays unknown. Raises ValueError on a conflict.
     """
-    ndim = max((len(s) for s in shapes), default=0)
+    distinct = {s for s in shapes if s}
+    if len(distinct) < 2:
+        return distinct.pop() if distinct else ()
+    ndim = max(len(s) for s in distinct)
     out: list[int | None] = []
     for axis in range(-ndim, 0):
-        dims = [s[axis] for s in shapes if len(s) >= -axis]
+        dims = [s[axis] for s in distinct if len(s) >= -axis]
         known = {d for d in dims if d is not None and d != 1}
         if len(known) > 1:
             raise ValueError(f"dimensions {sorted(known)} do not broadcast along axis {axis}")

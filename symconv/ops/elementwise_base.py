@@ -52,20 +52,21 @@ class Elementwise(Op):
     def infer(self, *inputs: Variable) -> TensorType:
         self.check_dtypes(inputs)
         try:
-            shape = broadcast_shapes(*(v.type.shape for v in inputs))
+            shape = broadcast_shapes(*[v.type.shape for v in inputs])
         except ValueError as error:
             raise op_error(self, inputs, str(error), "shapes align from the right; a 1 stretches") from None
-        return TensorType(self.result_dtype(*(v.dtype for v in inputs)), shape)
+        return TensorType(self.result_dtype(*[v.type.dtype for v in inputs]), shape)
 
     def check_dtypes(self, inputs: Sequence[Variable]) -> None:
-        dtypes = {v.dtype for v in inputs}
+        dtype = inputs[0].type.dtype
         allowed = _TAKES[self.takes]
-        if len(dtypes) > 1:
-            message = f"operands differ in dtype: {', '.join(sorted(dtypes))}"
-            raise op_error(self, inputs, message, "cast them to one dtype", kind=DTypeError)
-        if not dtypes <= set(allowed):
+        for v in inputs:
+            if v.type.dtype != dtype:
+                message = f"operands differ in dtype: {', '.join(sorted({v.dtype for v in inputs}))}"
+                raise op_error(self, inputs, message, "cast them to one dtype", kind=DTypeError)
+        if dtype not in allowed:
             hint = f"cast() to one of {', '.join(allowed)}"
-            raise op_error(self, inputs, f"does not take {dtypes.pop()}", hint, kind=DTypeError)
+            raise op_error(self, inputs, f"does not take {dtype}", hint, kind=DTypeError)
 
     def result_dtype(self, *dtypes: str) -> str:
         return self.out_dtype or dtypes[0]

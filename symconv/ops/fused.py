@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,15 +30,14 @@ class FusedElementwise(Op):
     kernels = [ELEMENTWISE, ELEMENTWISE_CUDA]
 
     def infer(self, *inputs: Variable) -> TensorType | tuple[TensorType, ...]:
-        values = list(inputs)
+        values: list[Any] = list(inputs)
         for i, (op, args) in enumerate(self.program):
-            if not isinstance(op, Elementwise) or any(not 0 <= a < len(inputs) + i for a in args):
+            if not isinstance(op, Elementwise) or min(args) < 0 or max(args) >= len(values):
                 raise op_error(self, inputs, f"instruction {i} is no element-wise op on earlier values")
-            result = op.infer(*(values[a] for a in args))
-            values.append(Variable(result))
+            values.append(Variable(op.infer(*[values[a] for a in args])))
         if not self.outputs or any(not 0 <= k < len(self.program) for k in self.outputs):
             raise op_error(self, inputs, f"outputs {self.outputs} are not results of the program")
-        types = tuple(values[len(inputs) + k].type for k in self.outputs)
+        types = tuple([values[len(inputs) + k].type for k in self.outputs])
         if len(set(self.outputs)) != len(types) or len({t.shape for t in types}) > 1:
             raise op_error(
                 self, inputs, f"outputs {', '.join(map(str, types))} must be distinct, of one shape"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from symconv.graph import Apply, Variable
 from symconv.graph.function_graph import FunctionGraph
+from symconv.graph.origin import origin
 from symconv.ops.activations import Relu
 from symconv.ops.epilogue import ACTIVATIONS
 from symconv.ops.logic import gt
@@ -63,6 +64,7 @@ def share_relu(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
     replace: dict[Variable, Variable] = {}
     for node in nodes:
         if node.op.name == "gt" and node.inputs[0] in present and is_number(node.inputs[1], 0):
-            replace[node.out] = gt(present[node.inputs[0]], node.inputs[1])
+            with origin(node.origin):
+                replace[node.out] = gt(present[node.inputs[0]], node.inputs[1])
             trace.append(Applied("share_relu", repr(node), repr(replace[node.out]), node.origin))
     return graph.substitute(replace)

@@ -7,7 +7,8 @@ from typing import Any
 
 from symconv.graph import Apply, Variable, constant
 from symconv.graph.function_graph import FunctionGraph
-from symconv.graph.traversal import Readers, clients
+from symconv.graph.origin import origin
+from symconv.graph.traversal import Readers
 from symconv.ops.activations import Relu, Sigmoid
 from symconv.ops.arithmetic import Add, add
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
@@ -156,7 +157,7 @@ def fuse_conv_pool(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
     """act(max_pool(conv2d(x, w)) + b) -> conv_pool; its gradients -> conv_pool_grad."""
     if not _pools_only(graph):
         return graph
-    readers = clients(graph.roots)
+    readers = graph.readers()
     replace: dict[Variable, Variable] = {}
     fused: dict[Variable, Variable] = {}  # convolution's output -> y of the fused node
     for node in graph.nodes():
@@ -165,11 +166,12 @@ def fuse_conv_pool(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
         conv = _fusible(node, readers)
         if conv is None:
             continue
-        top, bias, activation = _epilogue(node, readers)
         x, w = conv.inputs
-        if bias is None:
-            bias = broadcast_to(constant(0, x.dtype), (w.type.shape[0],))
-        y, _ = ConvPool(node.op.window, conv.op.padding, activation)(x, w, bias)  # type: ignore[attr-defined]
+        with origin(conv.origin):
+            top, bias, activation = _epilogue(node, readers)
+            if bias is None:
+                bias = broadcast_to(constant(0, x.dtype), (w.type.shape[0],))
+            y, _ = ConvPool(node.op.window, conv.op.padding, activation)(x, w, bias)  # type: ignore[attr-defined]
         replace[top] = y
         fused[conv.out] = y
         trace.append(Applied("conv_pool", repr(conv), repr(y.owner), node.origin))
@@ -213,7 +215,7 @@ def _only_reader(v: Variable, readers: Readers) -> Apply | None:
 
 
 def _fuse_backward(graph: FunctionGraph, trace: Trace, fused: dict[Variable, Variable]) -> FunctionGraph:
-    readers = clients(graph.roots)
+    readers = graph.readers()
     replace: dict[Variable, Variable] = {}
     for node in graph.nodes():
         if not isinstance(node.op, MaxPool2dGrad) or node.inputs[0] not in fused:
@@ -232,7 +234,8 @@ def _fuse_backward(graph: FunctionGraph, trace: Trace, fused: dict[Variable, Var
                 break
         else:
             if wgrad is not None:
-                _backward_node(node, forward, dgrad, wgrad, readers, replace, trace)
+                with origin(wgrad.origin):
+                    _backward_node(node, forward, dgrad, wgrad, readers, replace, trace)
     return graph.substitute(replace)
 
 

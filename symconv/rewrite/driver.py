@@ -40,8 +40,18 @@ class RuleSet:
             self.by_op.setdefault(rule.op, []).append(rule)
 
     def __call__(self, graph: FunctionGraph, trace: Trace) -> FunctionGraph:
+        settled: set[Apply] = set()  # nodes that the rules leave as they are
+
+        def make(node: Apply, inputs: tuple[Variable, ...]) -> Sequence[Variable]:
+            if node in settled and inputs == node.inputs:
+                return node.outputs
+            outputs = self._make(node, inputs, trace)
+            if outputs is node.outputs:
+                settled.add(node)
+            return outputs
+
         for _ in range(MAX_ROUNDS):
-            new = graph.rebuild({}, lambda node, inputs: self._make(node, inputs, trace))
+            new = graph.rebuild({}, make)
             if new.roots == graph.roots:
                 return graph
             graph = new

@@ -6,7 +6,8 @@ from typing import Any
 
 from symconv.graph import Apply, Variable
 from symconv.graph.function_graph import FunctionGraph
-from symconv.graph.traversal import Readers, clients
+from symconv.graph.origin import origin
+from symconv.graph.traversal import Readers
 from symconv.ops.elementwise_base import Elementwise
 from symconv.ops.fused import FusedElementwise
 from symconv.rewrite.driver import Applied, Trace
@@ -22,7 +23,7 @@ def fuse_elementwise(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
     has several outputs (a momentum and the weight that it moves).
     """
     nodes = graph.nodes()
-    readers = clients(graph.roots)
+    readers = graph.readers()
     rank = {n: i for i, n in enumerate(nodes)}
     group_of: dict[Apply, int] = {}
     groups: list[list[Apply]] = []
@@ -86,7 +87,8 @@ def _fuse(
         number[n.out] = len(inputs) + len(program) - 1
     results = [n.out for n in group if any(r not in members for r, _ in readers[n.out])]
     op = FusedElementwise(tuple(program), tuple(number[v] - len(inputs) for v in results))
-    node = op.make(*inputs)
+    with origin(group[-1].origin):
+        node = op.make(*inputs)
     for old, new in zip(results, node.outputs):
         new.name = new.name or old.name
         replace[old] = new

@@ -7,7 +7,8 @@ from typing import Any
 
 from symconv.graph import Apply, Constant, Variable, constant
 from symconv.graph.function_graph import FunctionGraph
-from symconv.graph.traversal import Readers, clients
+from symconv.graph.origin import origin
+from symconv.graph.traversal import Readers
 from symconv.ops.arithmetic import add, mul, neg
 from symconv.ops.dense import Dot
 from symconv.ops.gemm import DenseAct, DotMulActGrad, Gemm
@@ -137,7 +138,7 @@ def _collect(others: list[tuple[Coefficient, Variable]], root: Variable) -> tupl
 
 def fuse_gemm(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
     """beta * c + alpha * op(a) @ op(b) in one node, in place on c where the planner can."""
-    readers = clients(graph.roots)
+    readers = graph.readers()
     replace: dict[Variable, Variable] = {}
     for node in reversed(graph.nodes()):
         if node.op.name not in ("add", "sub") or node.out.ndim != 2:
@@ -147,7 +148,8 @@ def fuse_gemm(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
             for r, _ in readers.get(node.out, ())
         ):
             continue  # a larger sum takes it in
-        new = _as_gemm(node.out, readers)
+        with origin(node.origin):
+            new = _as_gemm(node.out, readers)
         if new is not None:
             replace[node.out] = new
             trace.append(Applied("gemm", repr(node), repr(new.owner), node.origin))
@@ -188,17 +190,18 @@ def _dense_act(node: Apply, readers: Readers) -> Variable | None:
 
 def fuse_dense(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
     """act(x @ w + b) in one node, and (dy @ w.T) * act'(y) in one node."""
-    readers = clients(graph.roots)
+    readers = graph.readers()
     replace: dict[Variable, Variable] = {}
     covered: set[Variable] = set()
     for node in reversed(graph.nodes()):
         if node.outputs[0] in covered:
             continue
-        new = _dense_act(node, readers)
-        if new is not None:
-            covered.update(node.inputs)
-        else:
-            new = _dot_act_grad(node, readers)
+        with origin(node.origin):
+            new = _dense_act(node, readers)
+            if new is not None:
+                covered.update(node.inputs)
+            else:
+                new = _dot_act_grad(node, readers)
         if new is not None:
             replace[node.out] = new
             trace.append(Applied(new.owner.op.name, repr(node), repr(new.owner), node.origin))  # type: ignore[union-attr]
