@@ -47,3 +47,13 @@ class Executor:
     def iterations_done(self) -> int: ...
     @property
     def failed_step(self) -> int: ...
+
+class Caller:
+    def __init__(
+        self,
+        executor: Executor,
+        inputs: Sequence[tuple[Any, ...]],
+        states: Sequence[tuple[Any, ...]],
+        outputs: Sequence[tuple[Any, ...]],
+    ) -> None: ...
+    def call(self, arguments: tuple[Any, ...]) -> list[np.ndarray] | None: ...

@@ -53,6 +53,26 @@ class CpuExecutable:
         except ValueError as error:
             raise CompileError(f"the core refused the plan: {error}") from error
 
+        places: dict[tuple[str, int], list[int]] = {}
+        for k, external in enumerate(self._externals):
+            places.setdefault(external, []).append(k)
+        kinds = (("input", graph.inputs), ("state", graph.states), ("output", graph.outputs))
+        inputs_, states, outputs = (
+            [(np.dtype(v.dtype), v.type.dims, places.get((kind, slot), [])) for slot, v in enumerate(group)]
+            for kind, group in kinds
+        )
+        self._caller = _core.Caller(
+            self._core, inputs_, [(s, *spec) for s, spec in zip(self.shared, states)], outputs
+        )
+
+    def run_directly(self, arguments: tuple[Any, ...]) -> list[np.ndarray] | None:
+        """run() on arrays, or Python numbers, that need no conversion; None where one does."""
+        apply_threads()
+        try:
+            return self._caller.call(arguments)
+        except Exception as error:
+            raise _translated(error) from error
+
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
         memory = {"input": inputs, "output": outputs, "state": self._states()}
@@ -97,12 +117,17 @@ class CpuExecutable:
         apply_threads()
         try:
             call()
-        except (SymconvError, KeyboardInterrupt):
-            raise
-        except (IndexError, ValueError, RuntimeError) as error:
-            raise ExecutionError(str(error)) from error
-        except MemoryError as error:
-            raise MemoryLimitError(str(error)) from None
+        except Exception as error:
+            raise _translated(error) from error
+
+
+def _translated(error: Exception) -> Exception:
+    """What the core, or a reference step in it, raised as an exception of symconv."""
+    if isinstance(error, SymconvError):
+        return error
+    if isinstance(error, MemoryError):
+        return MemoryLimitError(str(error))
+    return ExecutionError(str(error)) if isinstance(error, (IndexError, ValueError, RuntimeError)) else error
 
 
 _EXTERNAL = ("input", "state", "output")

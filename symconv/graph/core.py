@@ -280,7 +280,8 @@ class Op:
 
     def make(self, *inputs: Variable) -> Apply:
         """The Apply node for these inputs: an existing one if the expression was built before."""
-        key = (self, inputs)
+        # The node keeps its inputs alive. Were they in the key, the table would, and nothing would be freed.
+        key = (self, *map(id, inputs))
         with _lock:
             found = _applies.get(key)
         if found is not None:

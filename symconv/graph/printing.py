@@ -7,11 +7,16 @@ from collections.abc import Sequence
 from symconv.graph.core import Apply, Variable
 from symconv.graph.function_graph import FunctionGraph
 
+MAX_INDENT = 40  # levels
+
 
 def debugprint(
     outputs: Variable | Sequence[Variable] | FunctionGraph, depth: int | None = None, types: bool = True
 ) -> str:
-    """An indented tree per output; a node met again is shown by its number only."""
+    """An indented tree per output; a node met again is shown by its number only.
+
+    Below MAX_INDENT levels the level stands as a number: the text grows with the number of nodes alone.
+    """
     if isinstance(outputs, FunctionGraph):
         roots = outputs.roots
     else:
@@ -21,7 +26,7 @@ def debugprint(
     stack: list[tuple[Variable, int]] = [(v, 0) for v in reversed(roots)]
     while stack:
         v, level = stack.pop()
-        indent = "  " * level
+        indent = "  " * level if level <= MAX_INDENT else f"{'  ' * MAX_INDENT}({level}) "
         kind = f"  {v.type}" if types else ""
         node = v.owner
         if node is None:

@@ -10,7 +10,7 @@ from symconv.graph.function_graph import FunctionGraph
 from symconv.plan.copy import Copy
 from symconv.plan.memory import Arena
 from symconv.plan.plan import Buffer, Plan, Step
-from symconv.plan.schedule import order_steps, root_of
+from symconv.plan.schedule import Roots, order_steps
 from symconv.plan.select import Choice, select
 
 SPARE_BYTES = 256 << 20  # of values that a plan for a GPU may keep apart
@@ -31,6 +31,7 @@ class _Planner:
         self.graph = graph
         self.device = device
         self.available = available
+        self.roots = Roots(graph.nodes())
         self.choices: dict[Apply, Choice] = {}
         self.destinations: dict[Variable, tuple[str, int]] = {}  # values computed in their final place
         self.buffers: list[Buffer] = []
@@ -127,7 +128,7 @@ class _Planner:
         deferred: set[int] = set()  # states written by a copy after everything else
         while True:
             nodes, writers, tail = self._destine(deferred)
-            order, cyclic = order_steps(nodes, writers)
+            order, cyclic = order_steps(nodes, writers, self.roots)
             if not cyclic:
                 return order + tail
             index = {s: i for i, s in enumerate(self.graph.states)}
@@ -140,7 +141,7 @@ class _Planner:
         tail: list[Apply] = []
         writers: dict[Variable, Apply] = {}
         for slot, v in enumerate(graph.outputs):
-            if v.owner is None or root_of(v) is not v or v in self.destinations:
+            if v.owner is None or self.roots.of(v) is not v or v in self.destinations:
                 v = Copy(slot)(v)
                 nodes.setdefault(v.owner)  # type: ignore[arg-type]
             self.destinations[v] = ("output", slot)
@@ -149,7 +150,7 @@ class _Planner:
             if v is state:
                 continue
             if i in deferred:
-                if v.owner is None or root_of(v) is not v or v in self.destinations:
+                if v.owner is None or self.roots.of(v) is not v or v in self.destinations:
                     v = Copy(len(graph.outputs) + k)(v)  # the value of now, kept for the end
                     nodes.setdefault(v.owner)  # type: ignore[arg-type]
                 v = Copy(-1 - k)(v)
@@ -173,11 +174,11 @@ class _Planner:
     def _can_write(self, v: Variable, state: Variable) -> bool:
         """True if the node that computes `v` may write it straight over the old value of `state`."""
         node = v.owner
-        if node is None or root_of(v) is not v or v in self.destinations:
+        if node is None or self.roots.of(v) is not v or v in self.destinations:
             return False
         pairs = self._choose(node).inplace_pairs(node)
         return all(
-            root_of(x) is not state or (x is state and (v.index, k) in pairs)
+            self.roots.of(x) is not state or (x is state and (v.index, k) in pairs)
             for k, x in enumerate(node.inputs)
         )
 
@@ -185,7 +186,7 @@ class _Planner:
         last: dict[Variable, int] = {}
         for t, node in enumerate(order):
             for v in node.inputs:
-                last[root_of(v)] = t
+                last[self.roots.of(v)] = t
         return last
 
     def _reusable(
@@ -197,7 +198,7 @@ class _Planner:
         for out, k in self.choices[node].inplace_pairs(node):
             v, o = node.inputs[k], node.outputs[out]
             dies = v in offsets and last_use.get(v) == t and node.inputs.count(v) == 1
-            shares = sum(1 for x in node.inputs if root_of(x) is v) == 1
+            shares = sum(1 for x in node.inputs if self.roots.of(x) is v) == 1
             fits = o.type.nbytes == v.type.nbytes and o not in self.destinations
             if dies and shares and fits and out not in found and v not in taken:
                 found[out] = v

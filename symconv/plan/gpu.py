@@ -7,6 +7,7 @@ each.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -275,16 +276,39 @@ def phases(program: Program) -> list[Phase] | None:
 
 
 def _dependences(program: Program) -> list[list[int]]:
-    """For every launch the earlier ones that must be done before it."""
+    """For every launch earlier ones that must be done before it; those that they in turn wait for may lack.
+
+    Memory is cut where any access begins or ends. Of each piece it is enough to know who wrote it last and
+    who has read it since: whoever came before, the last writer has waited for.
+    """
     accesses = [_accesses(program, x) for x in program.sequence]
-    return [
-        [
-            j
-            for j, (r, w) in enumerate(accesses[:i])
-            if _overlap(writes, r) or _overlap(writes, w) or _overlap(reads, w)
-        ]
-        for i, (reads, writes) in enumerate(accesses)
-    ]
+    cuts: dict[object, set[int]] = {}
+    for memory, first, end in (r for reads, writes in accesses for r in (*reads, *writes)):
+        cuts.setdefault(memory, set()).update((first, end))
+    edges = {memory: sorted(found) for memory, found in cuts.items()}
+    writer: dict[tuple[object, int], int] = {}
+    readers: dict[tuple[object, int], list[int]] = {}
+
+    def pieces(regions: Sequence[Region]) -> Iterator[tuple[object, int]]:
+        for memory, first, end in regions:
+            at = edges[memory]
+            for k in range(bisect_left(at, first), bisect_left(at, end)):
+                yield memory, k
+
+    needs: list[list[int]] = []
+    for i, (reads, writes) in enumerate(accesses):
+        before: set[int] = set()
+        for piece in pieces(reads):
+            if piece in writer:
+                before.add(writer[piece])
+            readers.setdefault(piece, []).append(i)
+        for piece in pieces(writes):
+            if piece in writer:
+                before.add(writer[piece])
+            before.update(readers.pop(piece, ()))
+            writer[piece] = i
+        needs.append(sorted(before - {i}))
+    return needs
 
 
 def _on_the_longest_chain(needs: Sequence[Sequence[int]]) -> list[bool]:
@@ -297,10 +321,6 @@ def _on_the_longest_chain(needs: Sequence[Sequence[int]]) -> list[bool]:
             height[j] = max(height[j], height[i] + 1)
     longest = max((d + h for d, h in zip(depth, height)), default=0)
     return [d + h == longest for d, h in zip(depth, height)]
-
-
-def _overlap(a: Sequence[Region], b: Sequence[Region]) -> bool:
-    return any(m == n and s < v and u < t for m, s, t in a for n, u, v in b)
 
 
 # ---- in what form

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
@@ -34,9 +36,7 @@ class Arena:
 
     def release(self, offset: int, nbytes: int) -> None:
         start, end = offset, offset + _rounded(nbytes)
-        k = 0
-        while k < len(self._free) and self._free[k][0] < start:
-            k += 1
+        k = bisect_left(self._free, (start, 0))
         if k < len(self._free) and self._free[k][0] == end:
             end += self._free.pop(k)[1]
         if k > 0 and sum(self._free[k - 1]) == start:

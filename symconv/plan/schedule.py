@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from symconv.graph import Apply, Variable
 
 
-def root_of(v: Variable) -> Variable:
-    """The variable whose memory `v` lies in: `v` itself, or the base of a chain of views."""
-    while v.owner is not None and v.owner.op.view(v.owner) is not None:
-        v = v.owner.inputs[0]
-    return v
+class Roots:
+    """Which variable's memory each variable lies in: its own, or that of the base of a chain of views."""
+
+    def __init__(self, nodes: Iterable[Apply]) -> None:
+        """nodes: all of the graph, producers first."""
+        self._bases: dict[Variable, Variable] = {}
+        for node in nodes:
+            if node.op.view(node) is not None:
+                self._bases[node.out] = self.of(node.inputs[0])
+
+    def of(self, v: Variable) -> Variable:
+        return self._bases.get(v, v)
 
 
 def order_steps(
-    nodes: Sequence[Apply], writers: Mapping[Variable, Apply]
+    nodes: Sequence[Apply], writers: Mapping[Variable, Apply], roots: Roots
 ) -> tuple[list[Apply], list[Variable]]:
     """Nodes in an order that respects data and overwrites, and the states whose overwrites form a cycle.
 
@@ -29,7 +36,7 @@ def order_steps(
         for v in node.inputs:
             if v.owner is not None:
                 after[v.owner].add(node)
-            state = root_of(v)
+            state = roots.of(v)
             writer = writers.get(state)
             if writer is not None and writer is not node:
                 after[node].add(writer)
