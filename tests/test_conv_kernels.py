@@ -186,6 +186,24 @@ def test_max_pooling_of_nan_and_inf(isa: str) -> None:
         check(MaxPool2dGrad(*fields), x, whole(rng, pooled.shape, "float32"))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(2, 1, 28, 28), (1, 3, 9, 150), (2, 2, 12, 70)], ids=str)
+def test_conv_pool_leaves_out_rows_of_zeros(shape: tuple[int, ...], dtype: str, isa: str) -> None:
+    """Inputs of which whole rows, parts of rows, planes or images are 0, as digits' borders are."""
+    rng = np.random.default_rng(5)
+    for density in (0.0, 0.01, 0.05, 0.3):
+        x = whole(rng, shape, dtype) * (rng.random(shape) < density)
+        x[:, :, ::4] = x[:, :, 1::4] = 0
+        x[-1, 0] = 0
+        for window, taps, padding in (
+            ((2, 2), 5, (0, 0, 0, 0)),
+            ((3, 2), 3, (2, 1, 0, 3)),
+            ((1, 1), 2, (0,) * 4),
+        ):
+            w = whole(rng, (20, shape[1], taps, taps), dtype)
+            check(ConvPool(window, padding, "relu"), x.astype(dtype), w, whole(rng, (20,), dtype), exact=True)
+
+
 def test_conv_pool_keeps_nan(isa: str) -> None:
     rng = np.random.default_rng(6)
     x = whole(rng, (2, 3, 12, 12), "float32")

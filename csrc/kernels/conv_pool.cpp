@@ -6,9 +6,10 @@
 // direct_conv_pool: the lanes are output channels. Weights are packed once per call to [block][C R S][lanes];
 // for each pooling window up to 4 of its convolution outputs x 3 vectors of channels are accumulated in
 // registers over all taps, each tap one broadcast of x per output; then the maximum is taken. Where the
-// channels end in half a vector (20 = 2.5 x 8), the last half vectors of two outputs share a register. The
-// pooled [P Q][lanes] of an image are transposed into NCHW, where bias and activation are applied.
-#include "conv_pool_common.h"
+// channels end in half a vector (20 = 2.5 x 8), the last half vectors of two outputs share a register. Rows of
+// zeros at the top and bottom of a window's patch are left out (conv_pool_zeros.h). The pooled [P Q][lanes] of an
+// image are transposed into NCHW, where bias and activation are applied.
+#include "conv_pool_zeros.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
@@ -66,9 +67,12 @@ Block make_block(const Plan& plan, int i) {
 template <class T>
 struct Scratch {
   T* weights;
-  T* x;        // padded image
-  T* pooled;   // [P Q][lanes]
-  T* places;   // [P Q][lanes]
+  T* x;       // padded image
+  T* pooled;  // [P Q][lanes]
+  T* places;  // [P Q][lanes]
+  uint64_t* bits;
+  uint8_t* living;
+  TapRows rows;
   int* image;  // which image x holds
 };
 
@@ -83,7 +87,12 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& s)
   const long long pooled = plan.positions * kMaxVectors * W;
   for (int t = 0; t < threads; t++) {
     T *xs = c.take<T>(x), *ys = c.take<T>(pooled), *is = c.take<T>(pooled);
-    if (t == part) s.x = xs, s.pooled = ys, s.places = is;
+    uint64_t* bits = c.take<uint64_t>(row_words(plan));
+    uint8_t* living = c.take<uint8_t>(plan.hp * living_stride(plan));
+    const long long windows = plan.p.c * plan.positions + kBytes;
+    uint8_t *first = c.take<uint8_t>(windows), *end = c.take<uint8_t>(windows);
+    if (t == part)
+      s.x = xs, s.pooled = ys, s.places = is, s.bits = bits, s.living = living, s.rows = {first, end};
   }
   return c.used;
 }
@@ -111,21 +120,28 @@ struct Accumulators {
   Vec acc[M][V ? V : 1];
   Vec half[PAIRS];
 
-  void run(const Plan& plan, const T* x, const int* at, const T* w) {
+  // rows: of the taps of this window, channel after channel; none: all of them.
+  void run(const Plan& plan, const T* x, const int* at, const T* w, TapRows rows) {
     for (int m = 0; m < M; m++)
       for (int v = 0; v < V; v++) acc[m][v] = Vec{};
     for (int j = 0; j < PAIRS; j++) half[j] = Vec{};
     const int s_end = S ? S : plan.p.s;
-    const T* pixel[M];
-    for (int m = 0; m < M; m++) pixel[m] = x + at[m];
-    const long long plane_step = static_cast<long long>(plan.hp - plan.p.r) * plan.wp;
-    for (int c = 0; c < plan.p.c; c++) {
-      for (int r = 0; r < plan.p.r; r++) {
+    const long long plane = static_cast<long long>(plan.hp) * plan.wp;
+    const long long filter = static_cast<long long>(plan.p.r) * s_end * (V + HALF) * W;
+    for (int c = 0; c < plan.p.c; c++, x += plane) {
+      int r = 0, r_end = plan.p.r;
+      if (rows.first) {
+        r = *rows.first, r_end = *rows.end;
+        rows.first += plan.positions, rows.end += plan.positions;
+      }
+      const T *pixel[M], *tap = w + c * filter + static_cast<long long>(r) * s_end * (V + HALF) * W;
+      for (int m = 0; m < M; m++) pixel[m] = x + at[m] + static_cast<long long>(r) * plan.wp;
+      for (; r < r_end; r++) {
 #pragma GCC unroll 8
         for (int s = 0; s < s_end; s++) {
           Vec wv[V + HALF];
           for (int v = 0; v < V + HALF; v++) {
-            wv[v] = load(w + v * W);
+            wv[v] = load(tap + v * W);
             pin(wv[v]);
           }
           for (int m = 0; m < M; m += 2) {
@@ -138,21 +154,20 @@ struct Accumulators {
             }
             if (HALF) half[m / 2] = fma(a, wv[V], half[m / 2]);
           }
-          w += (V + HALF) * W;
+          tap += (V + HALF) * W;
         }
         for (int m = 0; m < M; m++) pixel[m] += plan.wp;
       }
-      for (int m = 0; m < M; m++) pixel[m] += plane_step;
     }
   }
 };
 
 // The outputs first .. first + M - 1 of a window, folded into best[] and place[]. FIRST: these are unset.
 template <class T, int M, int V, bool HALF, int S, bool FIRST>
-inline void fold_outputs(const Plan& plan, const T* x, const int* at, const T* w, int first,
+inline void fold_outputs(const Plan& plan, const T* x, const int* at, const T* w, TapRows rows, int first,
                          typename Lanes<T>::V* best, typename Lanes<T>::V* place) {
   Accumulators<T, M, V, HALF, S> a;
-  a.run(plan, x, at + first, w);
+  a.run(plan, x, at + first, w, rows);
   for (int m = 0; m < M; m++) {
     const T index = static_cast<T>(FIRST ? m : first + m);
     for (int v = 0; v < V + HALF; v++) {
@@ -165,66 +180,85 @@ inline void fold_outputs(const Plan& plan, const T* x, const int* at, const T* w
   }
 }
 
+bool only_zeros(const Plan& plan, TapRows rows) {
+  for (int c = 0; c < plan.p.c; c++, rows.first += plan.positions, rows.end += plan.positions)
+    if (*rows.first < *rows.end) return false;
+  return true;
+}
+
 template <class T, int V, bool HALF, int S>
-void pool_image(const Plan& plan, const T* x, const T* w, T* pooled, T* places) {
+void pool_window(const Plan& plan, const T* x, const int* at, const T* w, TapRows rows, T* pooled,
+                 T* places) {
   constexpr int W = Lanes<T>::W;
+  typename Lanes<T>::V best[V + HALF], place[V + HALF];
   const int area = plan.p.pool_h * plan.p.pool_w;
+  int i;
+  if (area >= 4) {
+    fold_outputs<T, 4, V, HALF, S, true>(plan, x, at, w, rows, 0, best, place);
+    for (i = 4; i + 4 <= area; i += 4)
+      fold_outputs<T, 4, V, HALF, S, false>(plan, x, at, w, rows, i, best, place);
+  } else {
+    fold_outputs<T, 1, V, HALF, 0, true>(plan, x, at, w, rows, 0, best, place);
+    i = 1;
+  }
+  for (; i + 2 <= area; i += 2) fold_outputs<T, 2, V, HALF, 0, false>(plan, x, at, w, rows, i, best, place);
+  if (i < area) fold_outputs<T, 1, V, HALF, 0, false>(plan, x, at, w, rows, i, best, place);
+  for (int v = 0; v < V + HALF; v++) {
+    store(pooled + v * W, best[v]);
+    store(places + v * W, place[v]);
+  }
+}
+
+template <class T, int V, bool HALF, int S>
+void pool_image(const Plan& plan, const T* x, const T* w, TapRows rows, T* pooled, T* places) {
+  constexpr int W = Lanes<T>::W;
   int at[kMaxWindow + 1];
   for (int i = 0; i < plan.p.pool_h; i++)
     for (int j = 0; j < plan.p.pool_w; j++) at[i * plan.p.pool_w + j] = i * plan.wp + j;
   for (int p = 0; p < plan.rows; p++) {
     for (int q = 0; q < plan.cols; q++) {
       const T* corner = x + static_cast<long long>(p) * plan.p.pool_h * plan.wp + q * plan.p.pool_w;
-      typename Lanes<T>::V best[V + HALF], place[V + HALF];
-      int i;
-      if (area >= 4) {
-        fold_outputs<T, 4, V, HALF, S, true>(plan, corner, at, w, 0, best, place);
-        for (i = 4; i + 4 <= area; i += 4)
-          fold_outputs<T, 4, V, HALF, S, false>(plan, corner, at, w, i, best, place);
+      if (rows.first && only_zeros(plan, rows)) {
+        memset(pooled, 0, (V + HALF) * sizeof(typename Lanes<T>::V));
+        memset(places, 0, (V + HALF) * sizeof(typename Lanes<T>::V));
       } else {
-        fold_outputs<T, 1, V, HALF, 0, true>(plan, corner, at, w, 0, best, place);
-        i = 1;
-      }
-      for (; i + 2 <= area; i += 2)
-        fold_outputs<T, 2, V, HALF, 0, false>(plan, corner, at, w, i, best, place);
-      if (i < area) fold_outputs<T, 1, V, HALF, 0, false>(plan, corner, at, w, i, best, place);
-      for (int v = 0; v < V + HALF; v++) {
-        store(pooled + v * W, best[v]);
-        store(places + v * W, place[v]);
+        pool_window<T, V, HALF, S>(plan, corner, at, w, rows, pooled, places);
       }
       pooled += (V + HALF) * W;
       places += (V + HALF) * W;
+      if (rows.first) rows.first++, rows.end++;
     }
   }
 }
 
 template <class T, int V, bool HALF>
-void pool_image_by_width(const Plan& plan, const T* x, const T* w, T* pooled, T* places) {
+void pool_image_by_width(const Plan& plan, const T* x, const T* w, TapRows rows, T* pooled, T* places) {
   switch (plan.p.s) {
     case 3:
-      return pool_image<T, V, HALF, 3>(plan, x, w, pooled, places);
+      return pool_image<T, V, HALF, 3>(plan, x, w, rows, pooled, places);
     case 5:
-      return pool_image<T, V, HALF, 5>(plan, x, w, pooled, places);
+      return pool_image<T, V, HALF, 5>(plan, x, w, rows, pooled, places);
     default:
-      return pool_image<T, V, HALF, 0>(plan, x, w, pooled, places);
+      return pool_image<T, V, HALF, 0>(plan, x, w, rows, pooled, places);
   }
 }
 
 template <class T>
-void pool_block(const Plan& plan, const Block& b, const T* x, const T* w, T* pooled, T* places) {
+void pool_block(const Plan& plan, const Block& b, const T* x, const T* w, TapRows rows, T* pooled,
+                T* places) {
   switch (b.vectors * 2 + b.half) {
     case 1:
-      return pool_image_by_width<T, 0, true>(plan, x, w, pooled, places);
+      return pool_image_by_width<T, 0, true>(plan, x, w, rows, pooled, places);
     case 2:
-      return pool_image_by_width<T, 1, false>(plan, x, w, pooled, places);
+      return pool_image_by_width<T, 1, false>(plan, x, w, rows, pooled, places);
     case 3:
-      return pool_image_by_width<T, 1, true>(plan, x, w, pooled, places);
+      return pool_image_by_width<T, 1, true>(plan, x, w, rows, pooled, places);
     case 4:
-      return pool_image_by_width<T, 2, false>(plan, x, w, pooled, places);
+      return pool_image_by_width<T, 2, false>(plan, x, w, rows, pooled, places);
     case 5:
-      return pool_image_by_width<T, 2, true>(plan, x, w, pooled, places);
+      return pool_image_by_width<T, 2, true>(plan, x, w, rows, pooled, places);
     default:
-      return pool_image_by_width<T, 3, false>(plan, x, w, pooled, places);
+      return pool_image_by_width<T, 3, false>(plan, x, w, rows, pooled, places);
   }
 }
 
@@ -238,6 +272,7 @@ void run(const Launch& l) {
   const bool share = conv_pool_flops(p, plan) > kShareFlops;
   Scratch<T> shared{};
   const int threads = l.pool->size();
+  const long long plane = static_cast<long long>(plan.hp) * plan.wp;
   char* base = static_cast<char*>(l.workspace);
   for (int t = 0; t < threads; t++) {
     carve(plan, base, threads, t, shared);
@@ -263,7 +298,12 @@ void run(const Launch& l) {
           *s.image = image;
           xi = s.x;
         }
-        pool_block(plan, b, xi, s.weights + b.packed, s.pooled, s.places);
+        TapRows rows{};
+        if (may_skip_rows(p) && looks_sparse(xi, plane * p.c)) {
+          find_tap_rows(p, plan, xi, s.bits, s.living, s.rows);
+          rows = s.rows;
+        }
+        pool_block(plan, b, xi, s.weights + b.packed, rows, s.pooled, s.places);
         const long long out = static_cast<long long>(image) * p.k * plan.positions;
         const int channels = p.k - b.first < b.lanes ? p.k - b.first : static_cast<int>(b.lanes);
         finish_positions(p, plan.positions, b.first, channels, bias, s.pooled, s.places, b.lanes, 0,

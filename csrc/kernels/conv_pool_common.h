@@ -39,18 +39,30 @@ inline void fold(V& best, V& place, V value, T index) {
   place = select(wins, set1(index), place);
 }
 
-// y[i] = activation(y[i] + bias).
-template <class T>
-void finish_row(int activation, T bias, T* y, long long n) {
-  constexpr int W = Lanes<T>::W;
-  long long i = 0;
-  for (; i + W <= n; i += W) store(y + i, activate(activation, load(y + i) + bias));
-  if (i < n) {
-    T tail[W] = {};
-    for (long long j = i; j < n; j++) tail[j - i] = y[j];
-    store(tail, activate(activation, load(tail) + bias));
-    for (long long j = i; j < n; j++) y[j] = tail[j - i];
+// places[n][lanes] -> argmax[channel * positions + i].
+inline void store_places(const float* places, long long lanes, long long n, int channels, long long positions,
+                         uint8_t* argmax) {
+  constexpr int W = VF_WIDTH;
+  for (int c = 0; c < channels; c += W, places += W) {
+    const int count = channels - c < W ? channels - c : W;
+    uint8_t* to = argmax + c * positions;
+    long long i = 0;
+    for (; i + 4 <= n; i += 4) {  // four places of a channel make one word of its lane
+      const float* from = places + i * lanes;
+      int32_t words[W];
+      store(words, to_int(load(from)) | to_int(load(from + lanes)) << 8 |
+                       to_int(load(from + 2 * lanes)) << 16 | to_int(load(from + 3 * lanes)) << 24);
+      for (int j = 0; j < count; j++) memcpy(to + j * positions + i, words + j, 4);
+    }
+    for (; i < n; i++)
+      for (int j = 0; j < count; j++) to[j * positions + i] = static_cast<uint8_t>(places[i * lanes + j]);
   }
+}
+
+inline void store_places(const double* places, long long lanes, long long n, int channels,
+                         long long positions, uint8_t* argmax) {
+  for (int j = 0; j < channels; j++)
+    for (long long i = 0; i < n; i++) argmax[j * positions + i] = static_cast<uint8_t>(places[i * lanes + j]);
 }
 
 // pooled[n][lanes] and places[n][lanes] of channels k .. k + channels of one image -> y and argmax from position
@@ -59,14 +71,18 @@ template <class T>
 void finish_positions(const ConvPoolParams& p, long long positions, int k, int channels, const T* bias,
                       T* pooled, const T* places, long long lanes, long long first, long long n, T* y,
                       uint8_t* argmax) {
-  y += k * positions + first;
-  argmax += k * positions + first;
-  transpose(pooled, lanes, y, positions, n, channels);
-  transpose(places, lanes, pooled, n, n, channels);
-  for (int c = 0; c < channels; c++, y += positions, argmax += positions, pooled += n) {
-    for (long long i = 0; i < n; i++) argmax[i] = static_cast<uint8_t>(pooled[i]);
-    finish_row(p.activation, bias[k + c], y, n);
+  constexpr int W = Lanes<T>::W;
+  const int activation = p.activation;  // a store might change p, for all that the compiler knows
+  for (int c = 0; c < channels; c += W) {
+    const auto b = load_n(bias + k + c, channels - c < W ? channels - c : W);
+    for (long long i = 0; i < n; i++) {
+      T* at = pooled + i * lanes + c;
+      store(at, activate(activation, load(at) + b));
+    }
   }
+  const long long out = k * positions + first;
+  transpose(pooled, lanes, y + out, positions, n, channels);
+  store_places(places, lanes, n, channels, positions, argmax + out);
 }
 
 inline void check_conv_pool(const Sizes& s) {
