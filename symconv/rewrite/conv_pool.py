@@ -13,6 +13,7 @@ from symconv.ops.activations import Relu, Sigmoid
 from symconv.ops.arithmetic import Add, add
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
 from symconv.ops.conv_pool import MAX_WINDOW, ConvPool, ConvPoolGrad
+from symconv.ops.gemm import DotMulActGrad
 from symconv.ops.pool import MaxPool2d, MaxPool2dGrad
 from symconv.ops.reduce import Sum
 from symconv.ops.shape import broadcast_to, reshape
@@ -256,6 +257,8 @@ def _backward_node(
     found = match_activation_grad(dz)
     if found is not None and found[2] is y and found[0] == op.activation and found[1].type == y.type:
         activation, dy = found[0], found[1]
+    if activation == "relu" and (masked := _masked_product(dy, y, readers)) is not None:
+        activation, dy = "linear", masked
     grads = ConvPoolGrad(op.window, op.padding, activation, need_dx=dgrad is not None)(x, w, y, argmax, dy)
     *dx, dw, db = grads
     if dgrad is not None:
@@ -265,6 +268,19 @@ def _backward_node(
         if reader is not None and isinstance(reader.op, Sum) and reader.op.axes == (0, 2, 3):
             replace[reader.out] = reshape(db, reader.out.type.shape)
     trace.append(Applied("conv_pool_grad", repr(node), repr(dw.owner), node.origin))
+
+
+def _masked_product(dy: Variable, y: Variable, readers: Readers) -> Variable | None:
+    """dy * relu'(y) where dy is a product, reshaped or not: it then computes only the elements that live."""
+    shaped = owner(dy, "reshape")
+    product = owner(dy if shaped is None else shaped.inputs[0], "dot")
+    if product is None or product.out.ndim != 2 or not all(product.out.type.shape):
+        return None
+    if any(len(readers[v]) > 1 for v in (dy, product.out)):
+        return None
+    op: Any = product.op
+    factor = DotMulActGrad(op.trans_a, op.trans_b, "relu")
+    return reshape(factor(*product.inputs, reshape(y, product.out.type.dims)), y.type.dims)
 
 
 __all__ = ["fuse_conv_pool", "is_number", "move_past_pool"]
