@@ -7,7 +7,7 @@ namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-// The non-zero gradients of one channel of one image.
+// The non-zero gradients of one channel, image after image.
 template <class T>
 struct List {
   T* g;
@@ -55,10 +55,11 @@ inline int append(vf g, vi pixel, float* values, int* pixels, int count) {
 #endif
 }
 
-// base[i] + delta[argmax[i]] is the pixel of maximum i: base[] is the corner of each window, delta[] what a place
-// in it adds.
+// first + base[i] + delta[argmax[i]] is the pixel of maximum i: base[] is the corner of each window, delta[] what a
+// place in it adds, first the image's first pixel.
 struct PixelTable {
   const int* base;
+  int first;
   int places;  // in a window
   int delta[256];
 };
@@ -67,19 +68,19 @@ inline vi pixels_of(const PixelTable& t, long long i, const uint8_t* argmax) {
 #if defined(__AVX2__) && !defined(__AVX512F__)
   if (t.places <= 8) {
     const __m256i place = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(argmax + i)));
-    return load(t.base + i) + (vi)_mm256_permutevar8x32_epi32((__m256i)load(t.delta), place);
+    return t.first + load(t.base + i) + (vi)_mm256_permutevar8x32_epi32((__m256i)load(t.delta), place);
   }
 #endif
-  vi pixel = load(t.base + i);
+  vi pixel = t.first + load(t.base + i);
   for (int j = 0; j < VF_WIDTH; j++) pixel[j] += t.delta[argmax[i + j]];
   return pixel;
 }
 
-// The list of one channel of n maxima; the sum of g is added to db, lane by lane.
+// The n maxima of one image appended to the list of a channel; the sum of g is added to db, lane by lane.
 inline void gather(int activation, const float* y, const float* dy, const uint8_t* argmax,
                    const PixelTable& t, long long n, List<float>& list, float* db) {
   vf sum = load(db);
-  int count = 0;
+  int count = list.count;
   long long i = 0;
   for (; i + VF_WIDTH <= n; i += VF_WIDTH) {
     const vf g = activation_gradient(activation, load(y + i), load(dy + i));
@@ -89,7 +90,7 @@ inline void gather(int activation, const float* y, const float* dy, const uint8_
   if (const int left = static_cast<int>(n - i); left > 0) {
     const vf g = activation_gradient(activation, load_n(y + i, left), load_n(dy + i, left));
     vi pixel{};
-    for (int j = 0; j < left; j++) pixel[j] = t.base[i + j] + t.delta[argmax[i + j]];
+    for (int j = 0; j < left; j++) pixel[j] = t.first + t.base[i + j] + t.delta[argmax[i + j]];
     sum += g;
     count = append(g, pixel, list.g, list.pixel, count);
   }
@@ -99,14 +100,14 @@ inline void gather(int activation, const float* y, const float* dy, const uint8_
 
 inline void gather(int activation, const double* y, const double* dy, const uint8_t* argmax,
                    const PixelTable& t, long long n, List<double>& list, double* db) {
-  int count = 0;
+  int count = list.count;
   for (long long i = 0; i < n; i++) {
     vd yv{}, dv{};
     yv[0] = y[i], dv[0] = dy[i];
     const double g = activation_gradient(activation, yv, dv)[0];
     db[0] += g;
     list.g[count] = g;
-    list.pixel[count] = t.base[i] + t.delta[argmax[i]];
+    list.pixel[count] = t.first + t.base[i] + t.delta[argmax[i]];
     count += g != 0;
   }
   list.count = count;

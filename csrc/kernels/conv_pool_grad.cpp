@@ -27,7 +27,8 @@ struct Plan {
   long long positions;
   long long length;  // S C: one row of a patch
   long long stride;  // the same, rounded up to whole vectors
-  long long image;   // values of a packed image, with room for vectors that reach over its end
+  int pixels;        // of a packed image, with room for vectors that reach over its end
+  long long image;   // their values
   int group;         // images walked together
   int parts;
   int n_tiles;
@@ -45,7 +46,8 @@ Plan make_plan(const ConvPoolParams& p, int threads) {
   plan.positions = static_cast<long long>(plan.rows) * plan.cols;
   plan.length = static_cast<long long>(p.s) * p.c;
   plan.stride = round_up(plan.length, W);
-  plan.image = round_up(static_cast<long long>(plan.hp) * plan.wp * p.c + W, W);
+  plan.pixels = plan.hp * plan.wp + (W + p.c - 1) / p.c;
+  plan.image = static_cast<long long>(plan.pixels) * p.c;
   long long group = kGroupBytes / (plan.image * static_cast<long long>(sizeof(T)));
   plan.group = static_cast<int>(group < 1 ? 1 : group > 8 ? 8 : group);
   const double flops =
@@ -67,10 +69,17 @@ struct Scratch {
   T* values;    // of the lists
   int* pixels;
   Sorted<T> sorted;
-  int* base;  // pixel of each pooled position's window
-  List<T>* lists;
-  T* patch;  // [R S C]: weights on their way between layouts
+  int* base;       // pixel of each pooled position's window
+  List<T>* lists;  // [channel], of the group
+  int* ends;       // [channel][image]: where the list of that image ends
+  T* patch;        // [R S C]: weights on their way between layouts
 };
+
+// Values of one list: a whole vector may be written behind the last.
+template <class T>
+long long list_room(const Plan& plan) {
+  return plan.group * plan.positions + Lanes<T>::W;
+}
 
 template <class T>
 size_t carve(const Plan& plan, char* base, int part, Scratch<T>& out) {
@@ -85,10 +94,11 @@ size_t carve(const Plan& plan, char* base, int part, Scratch<T>& out) {
     s.dw = c.take<T>(kernel);
     s.db = c.take<T>(static_cast<long long>(p.k) * W);
     s.x = c.take<T>(plan.group * plan.image);
-    s.values = c.take<T>(slots * plan.group * (plan.positions + W));
-    s.pixels = c.take<int>(slots * plan.group * (plan.positions + W));
+    s.values = c.take<T>(slots * list_room<T>(plan));
+    s.pixels = c.take<int>(slots * list_room<T>(plan));
     s.base = c.take<int>(plan.positions + W);
-    s.lists = c.take<List<T>>(slots * plan.group);
+    s.lists = c.take<List<T>>(slots);
+    s.ends = c.take<int>(slots * plan.group);
     s.patch = c.take<T>(p.r * plan.length);
     if (p.need_dx) {
       s.dx = c.take<T>(plan.image);
@@ -112,55 +122,56 @@ struct Arrays {
 };
 
 template <class T>
-void gather_channel(const Plan& plan, const Arrays<T>& a, const Scratch<T>& s, const PixelTable& table,
-                    int first, int count, int k) {
+void gather_channel(const Plan& plan, const Arrays<T>& a, const Scratch<T>& s, PixelTable& table, int first,
+                    int count, int k) {
   const ConvPoolParams& p = plan.p;
   const int slot = p.need_dx ? k : 0;
+  List<T>& list = s.lists[slot];
+  list = {s.values + slot * list_room<T>(plan), s.pixels + slot * list_room<T>(plan), 0};
   for (int i = 0; i < count; i++) {
-    List<T>& list = s.lists[slot * plan.group + i];
-    const long long room = (slot * plan.group + i) * (plan.positions + Lanes<T>::W);
-    list.g = s.values + room;
-    list.pixel = s.pixels + room;
     const long long at = (static_cast<long long>(first + i) * p.k + k) * plan.positions;
+    table.first = i * plan.pixels;
     gather(p.activation, a.y + at, a.dy + at, a.argmax + at, table, plan.positions, list,
            s.db + k * Lanes<T>::W);
+    s.ends[slot * plan.group + i] = list.count;
   }
 }
 
 template <class T>
-void add_dw(const Plan& plan, const Scratch<T>& s, int count, int k) {
+void add_dw(const Plan& plan, const Scratch<T>& s, int k) {
   const ConvPoolParams& p = plan.p;
   constexpr int W = Lanes<T>::W;
-  const List<T>* lists = s.lists + (p.need_dx ? k : 0) * plan.group;
+  const List<T>& list = s.lists[p.need_dx ? k : 0];
   const long long pitch = static_cast<long long>(plan.wp) * p.c;
+  if (!list.count) return;
   for (int i = 0; i < plan.n_tiles; i++) {
     const Tile& t = s.tiles[i];
     T* dw = s.dw + (static_cast<long long>(k) * p.r + t.row) * plan.stride + t.vector * W;
-    kTiles<T>.dw[t.rows - 1][t.vectors - 1](lists, count, s.x + t.row * pitch + t.vector * W, plan.image, p.c,
-                                            pitch, dw, plan.stride);
+    kTiles<T>.dw[t.rows - 1][t.vectors - 1](list, s.x + t.row * pitch + t.vector * W, p.c, pitch, dw,
+                                            plan.stride);
   }
 }
 
 // The lists of image i of the group, sorted by pixel (counting sort; within a pixel channels ascend).
 template <class T>
 void sort_by_pixel(const Plan& plan, const Scratch<T>& s, int i) {
-  const int pixels = plan.hp * plan.wp;
-  memset(s.sorted.starts, 0, static_cast<size_t>(pixels + 1) * sizeof(int));
-  for (int k = 0; k < plan.p.k; k++) {
-    const List<T>& list = s.lists[k * plan.group + i];
-    for (int e = 0; e < list.count; e++) s.sorted.starts[list.pixel[e]]++;
-  }
+  const int pixels = plan.hp * plan.wp, first = i * plan.pixels;
+  int* starts = s.sorted.starts;
+  auto visit = [&](int k, auto&& entry) {
+    const int* ends = s.ends + k * plan.group;
+    const List<T>& list = s.lists[k];
+    for (int e = i ? ends[i - 1] : 0; e < ends[i]; e++) entry(list.pixel[e] - first, list.g[e]);
+  };
+  memset(starts, 0, static_cast<size_t>(pixels + 1) * sizeof(int));
+  for (int k = 0; k < plan.p.k; k++) visit(k, [&](int pixel, T) { starts[pixel]++; });
   int total = 0;
-  for (int pixel = 0; pixel <= pixels; pixel++)
-    total += s.sorted.starts[pixel], s.sorted.starts[pixel] = total;
-  for (int k = plan.p.k - 1; k >= 0; k--) {
-    const List<T>& list = s.lists[k * plan.group + i];
-    for (int e = 0; e < list.count; e++) {
-      const int at = --s.sorted.starts[list.pixel[e]];
-      s.sorted.g[at] = list.g[e];
+  for (int pixel = 0; pixel <= pixels; pixel++) total += starts[pixel], starts[pixel] = total;
+  for (int k = plan.p.k - 1; k >= 0; k--)
+    visit(k, [&](int pixel, T g) {
+      const int at = --starts[pixel];
+      s.sorted.g[at] = g;
       s.sorted.channels[at] = k;
-    }
-  }
+    });
 }
 
 template <class T>
@@ -168,13 +179,19 @@ void make_dx(const Plan& plan, const Scratch<T>& s, int i, T* dx) {
   const ConvPoolParams& p = plan.p;
   constexpr int W = Lanes<T>::W;
   const long long pitch = static_cast<long long>(plan.wp) * p.c, kernel = p.r * plan.stride;
+  const Sorted<T>& sorted = s.sorted;
   sort_by_pixel(plan, s, i);
   memset(s.dx, 0, static_cast<size_t>(plan.image) * sizeof(T));
-  for (int j = 0; j < plan.n_tiles; j++) {
-    const Tile& t = s.tiles[j];
-    kTiles<T>.dx[t.rows - 1][t.vectors - 1](s.sorted, plan.hp * plan.wp, p.c, pitch, kernel,
-                                            s.weights + t.row * plan.stride + t.vector * W, plan.stride,
-                                            s.dx + t.row * pitch + t.vector * W);
+  for (int pixel = 0; pixel < plan.hp * plan.wp; pixel++) {
+    const int begin = sorted.starts[pixel], n = sorted.starts[pixel + 1] - begin;
+    if (!n) continue;
+    T* patch = s.dx + static_cast<long long>(pixel) * p.c;
+    for (int j = 0; j < plan.n_tiles; j++) {
+      const Tile& t = s.tiles[j];
+      kTiles<T>.dx[t.rows - 1][t.vectors - 1](sorted.g + begin, sorted.channels + begin, n, kernel,
+                                              s.weights + t.row * plan.stride + t.vector * W, plan.stride,
+                                              patch + t.row * pitch + t.vector * W, pitch);
+    }
   }
   from_channels_last(s.dx, dx, p.c, p.h, p.w, p.top, p.left, plan.wp);
 }
@@ -199,7 +216,7 @@ void run_part(const Plan& plan, const Arrays<T>& a, const Scratch<T>& s, int fir
                        plan.wp);
     for (int k = 0; k < p.k; k++) {
       gather_channel(plan, a, s, table, first, count, k);
-      add_dw(plan, s, count, k);
+      add_dw(plan, s, k);
     }
     if (p.need_dx)
       for (int i = 0; i < count; i++) make_dx(plan, s, i, a.dx + (first + i) * image);

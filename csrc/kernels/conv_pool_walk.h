@@ -40,10 +40,9 @@ struct Sorted {
   int* starts;  // of each pixel in the above
 };
 
-// dw[r][v] += g x[pixel + r, v] over the lists, for NR rows and NV vectors.
+// dw[r][v] += g x[pixel + r, v] over a list, for NR rows and NV vectors.
 template <class T, int NR, int NV>
-void walk_dw(const List<T>* lists, int n_lists, const T* x, long long image, int channels, long long pitch,
-             T* dw, long long dw_stride) {
+void walk_dw(const List<T>& list, const T* x, int channels, long long pitch, T* dw, long long dw_stride) {
   using V = typename Lanes<T>::V;
   constexpr int W = Lanes<T>::W;
   constexpr int U = NR * NV <= 6 ? 2 : 1;  // entries at once: enough independent sums to hide the latency
@@ -53,23 +52,20 @@ void walk_dw(const List<T>* lists, int n_lists, const T* x, long long image, int
       acc[0][r][v] = load(dw + r * dw_stride + v * W);
       for (int u = 1; u < U; u++) acc[u][r][v] = V{};
     }
-  for (int i = 0; i < n_lists; i++, x += image) {
-    const List<T>& list = lists[i];
-    const T* g = list.g;
-    const int *pixel = list.pixel, *end = pixel + list.count;
-    for (; pixel + U <= end; pixel += U, g += U)
-      for (int u = 0; u < U; u++) {
-        const V gv = set1(g[u]);
-        const T* row = x + static_cast<long long>(pixel[u]) * channels;
-        for (int r = 0; r < NR; r++)
-          for (int v = 0; v < NV; v++) acc[u][r][v] = fma(gv, load(row + r * pitch + v * W), acc[u][r][v]);
-      }
-    if (U > 1 && pixel < end) {
-      const V gv = set1(*g);
-      const T* row = x + static_cast<long long>(*pixel) * channels;
+  const T* g = list.g;
+  const int *pixel = list.pixel, *end = pixel + list.count;
+  for (; pixel + U <= end; pixel += U, g += U)
+    for (int u = 0; u < U; u++) {
+      const V gv = set1(g[u]);
+      const T* row = x + static_cast<long long>(pixel[u]) * channels;
       for (int r = 0; r < NR; r++)
-        for (int v = 0; v < NV; v++) acc[0][r][v] = fma(gv, load(row + r * pitch + v * W), acc[0][r][v]);
+        for (int v = 0; v < NV; v++) acc[u][r][v] = fma(gv, load(row + r * pitch + v * W), acc[u][r][v]);
     }
+  if (U > 1 && pixel < end) {
+    const V gv = set1(*g);
+    const T* row = x + static_cast<long long>(*pixel) * channels;
+    for (int r = 0; r < NR; r++)
+      for (int v = 0; v < NV; v++) acc[0][r][v] = fma(gv, load(row + r * pitch + v * W), acc[0][r][v]);
   }
   for (int r = 0; r < NR; r++)
     for (int v = 0; v < NV; v++) {
@@ -79,28 +75,23 @@ void walk_dw(const List<T>* lists, int n_lists, const T* x, long long image, int
     }
 }
 
-// dx[pixel + r, v] += g w[k][r][v] over the pixels, for NR rows and NV vectors.
+// dx[r][v] += g w[k][r][v] over the n gradients of one pixel, for NR rows and NV vectors.
 template <class T, int NR, int NV>
-void walk_dx(const Sorted<T>& s, int pixels, int channels, long long pitch, long long kernel, const T* w,
-             long long w_stride, T* dx) {
+void walk_dx(const T* g, const int* channels, int n, long long kernel, const T* w, long long w_stride, T* dx,
+             long long pitch) {
   using V = typename Lanes<T>::V;
   constexpr int W = Lanes<T>::W;
-  for (int pixel = 0; pixel < pixels; pixel++) {
-    const int begin = s.starts[pixel], end = s.starts[pixel + 1];
-    if (begin == end) continue;
-    T* patch = dx + static_cast<long long>(pixel) * channels;
-    V acc[NR][NV];
+  V acc[NR][NV];
+  for (int r = 0; r < NR; r++)
+    for (int v = 0; v < NV; v++) acc[r][v] = load(dx + r * pitch + v * W);
+  for (int e = 0; e < n; e++) {
+    const V gv = set1(g[e]);
+    const T* row = w + channels[e] * kernel;
     for (int r = 0; r < NR; r++)
-      for (int v = 0; v < NV; v++) acc[r][v] = load(patch + r * pitch + v * W);
-    for (int e = begin; e < end; e++) {
-      const V gv = set1(s.g[e]);
-      const T* row = w + s.channels[e] * kernel;
-      for (int r = 0; r < NR; r++)
-        for (int v = 0; v < NV; v++) acc[r][v] = fma(gv, load(row + r * w_stride + v * W), acc[r][v]);
-    }
-    for (int r = 0; r < NR; r++)
-      for (int v = 0; v < NV; v++) store(patch + r * pitch + v * W, acc[r][v]);
+      for (int v = 0; v < NV; v++) acc[r][v] = fma(gv, load(row + r * w_stride + v * W), acc[r][v]);
   }
+  for (int r = 0; r < NR; r++)
+    for (int v = 0; v < NV; v++) store(dx + r * pitch + v * W, acc[r][v]);
 }
 
 // walk_dw and walk_dx of every tile, by rows and vectors.
