@@ -64,35 +64,38 @@ struct PixelTable {
   int delta[256];
 };
 
-inline vi pixels_of(const PixelTable& t, long long i, const uint8_t* argmax) {
+inline vi pixels_of(const PixelTable& t, const int* base, int first, const uint8_t* argmax) {
 #if defined(__AVX2__) && !defined(__AVX512F__)
   if (t.places <= 8) {
-    const __m256i place = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(argmax + i)));
-    return t.first + load(t.base + i) + (vi)_mm256_permutevar8x32_epi32((__m256i)load(t.delta), place);
+    const __m256i place = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(argmax)));
+    return first + load(base) + (vi)_mm256_permutevar8x32_epi32((__m256i)load(t.delta), place);
   }
 #endif
-  vi pixel = t.first + load(t.base + i);
-  for (int j = 0; j < VF_WIDTH; j++) pixel[j] += t.delta[argmax[i + j]];
+  vi pixel = first + load(base);
+  for (int j = 0; j < VF_WIDTH; j++) pixel[j] += t.delta[argmax[j]];
   return pixel;
 }
 
 // The n maxima of one image appended to the list of a channel; the sum of g is added to db, lane by lane.
 inline void gather(int activation, const float* y, const float* dy, const uint8_t* argmax,
                    const PixelTable& t, long long n, List<float>& list, float* db) {
+  const int *const base = t.base, first = t.first;  // the stores below might change t, list, for the compiler
+  float* const values = list.g;
+  int* const pixels = list.pixel;
   vf sum = load(db);
   int count = list.count;
   long long i = 0;
   for (; i + VF_WIDTH <= n; i += VF_WIDTH) {
     const vf g = activation_gradient(activation, load(y + i), load(dy + i));
     sum += g;
-    count = append(g, pixels_of(t, i, argmax), list.g, list.pixel, count);
+    count = append(g, pixels_of(t, base + i, first, argmax + i), values, pixels, count);
   }
   if (const int left = static_cast<int>(n - i); left > 0) {
     const vf g = activation_gradient(activation, load_n(y + i, left), load_n(dy + i, left));
     vi pixel{};
     for (int j = 0; j < left; j++) pixel[j] = t.first + t.base[i + j] + t.delta[argmax[i + j]];
     sum += g;
-    count = append(g, pixel, list.g, list.pixel, count);
+    count = append(g, pixel, values, pixels, count);
   }
   store(db, sum);
   list.count = count;

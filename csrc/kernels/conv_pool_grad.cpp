@@ -105,6 +105,8 @@ size_t carve(const Plan& plan, char* base, int part, Scratch<T>& out) {
       s.sorted.g = c.take<T>(p.k * plan.positions);
       s.sorted.channels = c.take<int>(p.k * plan.positions);
       s.sorted.starts = c.take<int>(static_cast<long long>(plan.hp) * plan.wp + 1);
+      s.sorted.living = c.take<Living>(static_cast<long long>(plan.hp) * plan.wp);
+      s.sorted.bins = c.take<int>(p.k + 2);
     }
     if (t == part) out = s;
   }
@@ -152,9 +154,23 @@ void add_dw(const Plan& plan, const Scratch<T>& s, int k) {
   }
 }
 
+// The pixels that have any of at most `most` gradients, by their number.
+template <class T>
+void list_living(int pixels, int most, Sorted<T>& s) {
+  memset(s.bins, 0, static_cast<size_t>(most + 2) * sizeof(int));
+  for (int pixel = 0; pixel < pixels; pixel++) s.bins[s.starts[pixel + 1] - s.starts[pixel] + 1]++;
+  const int dead = s.bins[1];
+  s.bins[1] = 0;
+  for (int n = 1; n <= most; n++) s.bins[n + 1] += s.bins[n];
+  for (int pixel = 0; pixel < pixels; pixel++)
+    if (const int begin = s.starts[pixel], n = s.starts[pixel + 1] - begin; n)
+      s.living[s.bins[n]++] = {pixel, begin, n};
+  s.n_living = pixels - dead;
+}
+
 // The lists of image i of the group, sorted by pixel (counting sort; within a pixel channels ascend).
 template <class T>
-void sort_by_pixel(const Plan& plan, const Scratch<T>& s, int i) {
+void sort_by_pixel(const Plan& plan, Scratch<T>& s, int i) {
   const int pixels = plan.hp * plan.wp, first = i * plan.pixels;
   int* starts = s.sorted.starts;
   auto visit = [&](int k, auto&& entry) {
@@ -172,32 +188,27 @@ void sort_by_pixel(const Plan& plan, const Scratch<T>& s, int i) {
       s.sorted.g[at] = g;
       s.sorted.channels[at] = k;
     });
+  list_living(pixels, plan.p.k, s.sorted);
 }
 
 template <class T>
-void make_dx(const Plan& plan, const Scratch<T>& s, int i, T* dx) {
+void make_dx(const Plan& plan, Scratch<T>& s, int i, T* dx) {
   const ConvPoolParams& p = plan.p;
   constexpr int W = Lanes<T>::W;
   const long long pitch = static_cast<long long>(plan.wp) * p.c, kernel = p.r * plan.stride;
-  const Sorted<T>& sorted = s.sorted;
   sort_by_pixel(plan, s, i);
   memset(s.dx, 0, static_cast<size_t>(plan.image) * sizeof(T));
-  for (int pixel = 0; pixel < plan.hp * plan.wp; pixel++) {
-    const int begin = sorted.starts[pixel], n = sorted.starts[pixel + 1] - begin;
-    if (!n) continue;
-    T* patch = s.dx + static_cast<long long>(pixel) * p.c;
-    for (int j = 0; j < plan.n_tiles; j++) {
-      const Tile& t = s.tiles[j];
-      kTiles<T>.dx[t.rows - 1][t.vectors - 1](sorted.g + begin, sorted.channels + begin, n, kernel,
-                                              s.weights + t.row * plan.stride + t.vector * W, plan.stride,
-                                              patch + t.row * pitch + t.vector * W, pitch);
-    }
+  for (int j = 0; j < plan.n_tiles; j++) {
+    const Tile& t = s.tiles[j];
+    kTiles<T>.dx[t.rows - 1][t.vectors - 1](s.sorted, p.c, pitch, kernel,
+                                            s.weights + t.row * plan.stride + t.vector * W, plan.stride,
+                                            s.dx + t.row * pitch + t.vector * W);
   }
   from_channels_last(s.dx, dx, p.c, p.h, p.w, p.top, p.left, plan.wp);
 }
 
 template <class T>
-void run_part(const Plan& plan, const Arrays<T>& a, const Scratch<T>& s, int first, int last) {
+void run_part(const Plan& plan, const Arrays<T>& a, Scratch<T>& s, int first, int last) {
   const ConvPoolParams& p = plan.p;
   PixelTable table;
   table.base = s.base;

@@ -32,12 +32,21 @@ int cut_tiles(int rows, int vectors, Tile* tiles) {
   return count;
 }
 
-// The non-zero gradients of one image, by pixel.
+// A pixel that holds maxima, and its n non-zero gradients from `begin` on.
+struct Living {
+  int pixel, begin, n;
+};
+
+// The non-zero gradients of one image, by pixel. Pixels with as many gradients follow one another, so that loops over
+// them end where the branch predictor expects it.
 template <class T>
 struct Sorted {
   T* g;
   int* channels;
   int* starts;  // of each pixel in the above
+  Living* living;
+  int n_living;
+  int* bins;
 };
 
 // dw[r][v] += g x[pixel + r, v] over a list, for NR rows and NV vectors.
@@ -75,23 +84,26 @@ void walk_dw(const List<T>& list, const T* x, int channels, long long pitch, T* 
     }
 }
 
-// dx[r][v] += g w[k][r][v] over the n gradients of one pixel, for NR rows and NV vectors.
+// dx[pixel + r, v] += g w[k][r][v] over the pixels, for NR rows and NV vectors. All weights of a tile stay in L1.
 template <class T, int NR, int NV>
-void walk_dx(const T* g, const int* channels, int n, long long kernel, const T* w, long long w_stride, T* dx,
-             long long pitch) {
+void walk_dx(const Sorted<T>& s, int channels, long long pitch, long long kernel, const T* w,
+             long long w_stride, T* dx) {
   using V = typename Lanes<T>::V;
   constexpr int W = Lanes<T>::W;
-  V acc[NR][NV];
-  for (int r = 0; r < NR; r++)
-    for (int v = 0; v < NV; v++) acc[r][v] = load(dx + r * pitch + v * W);
-  for (int e = 0; e < n; e++) {
-    const V gv = set1(g[e]);
-    const T* row = w + channels[e] * kernel;
+  for (const Living *l = s.living, *last = l + s.n_living; l < last; l++) {
+    T* patch = dx + static_cast<long long>(l->pixel) * channels;
+    V acc[NR][NV];
     for (int r = 0; r < NR; r++)
-      for (int v = 0; v < NV; v++) acc[r][v] = fma(gv, load(row + r * w_stride + v * W), acc[r][v]);
+      for (int v = 0; v < NV; v++) acc[r][v] = load(patch + r * pitch + v * W);
+    for (int e = l->begin, end = e + l->n; e < end; e++) {
+      const V gv = set1(s.g[e]);
+      const T* row = w + s.channels[e] * kernel;
+      for (int r = 0; r < NR; r++)
+        for (int v = 0; v < NV; v++) acc[r][v] = fma(gv, load(row + r * w_stride + v * W), acc[r][v]);
+    }
+    for (int r = 0; r < NR; r++)
+      for (int v = 0; v < NV; v++) store(patch + r * pitch + v * W, acc[r][v]);
   }
-  for (int r = 0; r < NR; r++)
-    for (int v = 0; v < NV; v++) store(dx + r * pitch + v * W, acc[r][v]);
 }
 
 // walk_dw and walk_dx of every tile, by rows and vectors.
