@@ -326,3 +326,11 @@ def test_readme_says_what_the_results_say():
     if table.BEGIN not in (ROOT / "README.md").read_text():
         pytest.skip("README has no table of results")
     assert table.main(["--check"]) == 0
+
+
+@pytest.mark.parametrize("net", ["dbl_conv_relu", "residual", "dense", "chain"])
+def test_compile_times_are_those_of_a_net_that_trains(net):
+    from benchmarks import compile as compile_times
+
+    row = compile_times.measure("symconv", net, compile_times.QUICK[net][0], sys.executable, 1)
+    assert row.keys() >= ROW_KEYS and row["n"] == 1 and row["note"] == "" and row["median"] > 0

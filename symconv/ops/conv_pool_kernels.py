@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from symconv.graph import Apply, Kernel, Launch, blocks
@@ -42,11 +42,11 @@ class Sizes:
     right: int
     activation: int
 
-    @property
+    @cached_property
     def rows(self) -> int:
         return (self.h + self.top + self.bottom - self.r + 1) // self.pool_h
 
-    @property
+    @cached_property
     def cols(self) -> int:
         return (self.w + self.left + self.right - self.s + 1) // self.pool_w
 
@@ -63,33 +63,33 @@ class Tiling:
     splits: int
     channels: int
 
-    @property
+    @cached_property
     def pitch(self) -> int:
         return (2 * self.sizes.cols + self.sizes.s) // 2 * 2
 
-    @property
+    @cached_property
     def plane(self) -> int:
         """Floats of a patch's channel: half way round the 32 banks."""
         size = (2 * self.rows + self.sizes.r - 1) * self.pitch
         return size + (16 - size) % 32
 
-    @property
+    @cached_property
     def threads(self) -> int:
         return self.images * self.rows * self.sizes.cols * self.groups * self.splits
 
-    @property
+    @cached_property
     def channel_blocks(self) -> int:
         return blocks(self.sizes.k, self.groups * self.k)
 
-    @property
+    @cached_property
     def bands(self) -> int:
         return blocks(self.sizes.rows, self.rows)
 
-    @property
+    @cached_property
     def tiles(self) -> int:
         return blocks(self.sizes.n, self.images) * self.bands * self.channel_blocks
 
-    @property
+    @cached_property
     def shared(self) -> int:
         weights = self.channels * self.sizes.r * self.sizes.s * self.groups * self.k
         staged = self.images * self.channels * self.plane + weights
@@ -241,12 +241,12 @@ class GradTiling:
     values: int
     parts: int
 
-    @property
+    @cached_property
     def dx_tiles(self) -> int:
         s = self.sizes
         return s.n * blocks(s.h, self.rows) * blocks(s.c, self.groups * self.channels)
 
-    @property
+    @cached_property
     def dw_tiles(self) -> int:
         s = self.sizes
         return s.k * blocks(s.c * s.r * s.s, self.values) * self.parts
@@ -259,13 +259,13 @@ class GradTiling:
         weights = self.weights if self.stage else 0
         return max(sums, copies + weights + staged if need_dx else 0)
 
-    @property
+    @cached_property
     def weights(self) -> int:
         """Bytes of the weights that a tile of dx needs."""
         s = self.sizes
         return s.k * self.groups * self.channels * s.r * s.s * self.itemsize
 
-    @property
+    @cached_property
     def stage(self) -> bool:
         """A tile that finds nothing in L1 brings all its weights at once, if they fit."""
         few = self.dx_tiles <= 2 * MULTIPROCESSORS
