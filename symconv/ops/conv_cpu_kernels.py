@@ -113,12 +113,12 @@ def on_cpu_kernels(kind: str) -> list[Kernel]:
     direct = ("conv_wgrad", "conv_wgrad") if kind == "wgrad" else ("conv_channels", "conv_rows")
     forms = [
         ("winograd", "conv2d_winograd", _supports_winograd),
-        ("gemm_gather", "conv_gemm", _supports_gather),
+        ("gemm_gather", "conv_gemm_wgrad" if kind == "wgrad" else "conv_gemm", _supports_gather),
         ("direct_channels", direct[0], _supports_channels),
         ("direct_rows", direct[1], _supports_rows),
     ]
     if kind == "wgrad":
-        del forms[:2]
+        del forms[0]
     return [
         Kernel(f"{form}_{kind}", "cpu", f"csrc/kernels/{file}.cpp", f"{form}_{kind}", supports, _launch)
         for form, file, supports in forms
