@@ -90,6 +90,20 @@ template <class T>
 void pack_patches(const Patches<T>& patches, const Terms& terms, ll q0, ll q1, T* gathered, T* to) {
   constexpr int W = Vec<T>::width, NR = tile_columns<T>();
   const ll pairs = terms.depth(), depth = q1 - q0;
+  if (patches.plain()) {
+    // Lanes beyond the pairs keep what they hold: their sums are not stored.
+    const ll size = patches.per_image();
+    for (ll j = 0; j < pairs; j += NR) {
+      const int count = pairs - j < NR ? static_cast<int>(pairs - j) : NR, lanes = (count + W - 1) / W * W;
+      for (ll q = q0; q < q1;) {
+        const ll image = q / size, end = (image + 1) * size < q1 ? (image + 1) * size : q1;
+        transpose(patches.in + image * patches.image_step + (terms.c0 + j) * patches.plane + q - image * size,
+                  patches.plane, to + j * depth + (q - q0) * lanes, lanes, count, end - q);
+        q = end;
+      }
+    }
+    return;
+  }
   for (ll q = q0; q < q1; q += NR) {
     const int n = q1 - q < NR ? static_cast<int>(q1 - q) : NR, width = (n + W - 1) / W * W;
     patches.pack(q, q + n, terms, gathered);

@@ -246,8 +246,42 @@ struct Patches {
     return {0, -1, 0};
   }
 
+  // One tap that meets every element once, in order: the patches are `in` itself.
+  bool plain() const {
+    return f.taps == 1 && !taps->dh && !taps->dw && g.in_step_h == 1 && g.in_step_w == 1 && f.rows == g.in_h &&
+           f.cols == g.in_w;
+  }
+
+  // pack() then: along the channels of `in`, as they lie in memory.
+  void pack_plain(ll q0, ll q1, const Terms& terms, T* to) const {
+    const ll size = per_image(), depth = terms.depth();
+    for (ll q = q0; q < q1;) {
+      const ll image = q / size, end = (image + 1) * size < q1 ? (image + 1) * size : q1;
+      const T* from = in + image * image_step + terms.c0 * plane - image * size;
+      for (ll c = 0; c < depth; c++, from += plane)
+        for (ll at = q; at < end;) {
+          const ll panel = (at - q0) / NR * NR, lane = at - q0 - panel;
+          T* row = to + panel * depth;
+          if (lane == 0 && end - at >= NR) {
+            row += c * NR;
+            for (; end - at >= NR; at += NR, row += NR * depth) __builtin_memcpy(row, from + at, NR * sizeof(T));
+            continue;
+          }
+          const ll width = q1 - q0 - panel <= W ? W : NR;
+          const ll n = end - at < NR - lane ? end - at : NR - lane;
+          row += c * width + lane;
+          for (ll i = 0; i < n; i++) row[i] = from[at + i];
+          if (at + n == q1)
+            for (ll i = n; lane + i < width; i++) row[i] = 0;
+          at += n;
+        }
+      q = end;
+    }
+  }
+
   // Columns [q0, q1) as panels of NR, the last one narrower by whole vectors if need be.
   void pack(ll q0, ll q1, const Terms& terms, T* to) const {
+    if (plain()) return pack_plain(q0, q1, terms, to);
     const int n_taps = terms.t1 - terms.t0;
     for (ll q = q0; q < q1; q += NR) {
       const int n = q1 - q < NR ? static_cast<int>(q1 - q) : NR;

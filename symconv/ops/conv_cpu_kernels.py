@@ -42,16 +42,38 @@ def _direct_rates(kind: str, g: dict[str, int]) -> tuple[float, float]:
     return by_channels, by_rows
 
 
+def _fill(rows: int) -> float:
+    """What whole panels leave of the micro-kernel's speed for so many rows."""
+    return rows / (-(-rows // PANEL) * PANEL)
+
+
 def _gather_rate(kind: str, g: dict[str, int]) -> float:
     """What gemm_gather reaches of the peak: full panels of rows, less packing and the ends of short sums."""
-    channels, maps = g["c"] // g["groups"], g["k"] // g["groups"]
+    channels, maps, window = g["c"] // g["groups"], g["k"] // g["groups"], g["r"] * g["s"]
     rows, terms = (channels, maps) if kind == "dgrad" else (maps, channels)
-    stride = g["stride_w"] if kind == "fprop" else 1
+    stride = g["stride_w"] if kind != "dgrad" else 1
     # Steps of a panel of columns in which one of its rows of patches is found and packed.
     packing = {1: 7, 2: 10}.get(stride, 20) + 18 / terms
-    phases = g["stride_h"] * g["stride_w"] if kind == "dgrad" else 1
-    depth = terms * g["r"] * g["s"] / phases
-    return rows / (-(-rows // PANEL) * PANEL) * rows / (rows + packing) * depth / (depth + 16)
+    if kind == "wgrad":
+        pairs = channels * window
+        return _fill(rows) * rows / (rows + packing + 5) * _filled(pairs) * pairs / (pairs + 5)
+    depth = terms * window / (g["stride_h"] * g["stride_w"] if kind == "dgrad" else 1)
+    return _fill(rows) * rows / (rows + packing) * depth / (depth + 16)
+
+
+def _scatter_rate(g: dict[str, int]) -> float:
+    """What gemm_scatter reaches in the same unit: it has no products with the padding of dy."""
+    pairs, maps = g["c"] // g["groups"] * g["r"] * g["s"], g["k"] // g["groups"]
+    # Steps of a tile in which its sums are stored and added into dx.
+    adding = 8 if g["stride_w"] == 1 else 25
+    spared = g["h"] * g["w"] / (g["p"] * g["q"] * g["stride_h"] * g["stride_w"])
+    return _fill(pairs) * pairs / (pairs + 5) * maps / (maps + adding) * spared
+
+
+def _direct_rate(kind: str, g: dict[str, int]) -> float:
+    """What the better of the direct kernels reaches in the same unit."""
+    pointwise = g["r"] == g["s"] == 1 and kind != "wgrad"
+    return (POINTWISE_RATE if pointwise else DIRECT_RATE) * max(_direct_rates(kind, g))
 
 
 def _supports_gather(node: Apply) -> str | None:
@@ -59,9 +81,17 @@ def _supports_gather(node: Apply) -> str | None:
     if not g["c"] or not g["k"]:
         return "no channels"
     kind = KINDS[node.op.name]
-    best = POINTWISE_RATE if g["r"] == g["s"] == 1 else DIRECT_RATE
-    if _gather_rate(kind, g) < best * max(_direct_rates(kind, g)):
+    if _gather_rate(kind, g) < _direct_rate(kind, g):
         return "packing patches for few channels costs more than the faster products save"
+    return None
+
+
+def _supports_scatter(node: Apply) -> str | None:
+    g = geometry(node)
+    if not g["c"] or not g["k"]:
+        return "no channels"
+    if _scatter_rate(g) < max(_direct_rate("dgrad", g), _gather_rate("dgrad", g)):
+        return "adding products into dx costs more than gathering them"
     return None
 
 
@@ -110,16 +140,16 @@ def _supports_winograd(node: Apply) -> str | None:
 
 def on_cpu_kernels(kind: str) -> list[Kernel]:
     """The CPU kernels of one of KINDS' values, fastest first; each refuses the sizes where another wins."""
-    direct = ("conv_wgrad", "conv_wgrad") if kind == "wgrad" else ("conv_channels", "conv_rows")
+    wgrad = kind == "wgrad"
     forms = [
         ("winograd", "conv2d_winograd", _supports_winograd),
-        ("gemm_gather", "conv_gemm_wgrad" if kind == "wgrad" else "conv_gemm", _supports_gather),
-        ("direct_channels", direct[0], _supports_channels),
-        ("direct_rows", direct[1], _supports_rows),
+        ("gemm_scatter", "conv_gemm_scatter", _supports_scatter),
+        ("gemm_gather", "conv_gemm_wgrad" if wgrad else "conv_gemm", _supports_gather),
+        ("direct_channels", "conv_wgrad" if wgrad else "conv_channels", _supports_channels),
+        ("direct_rows", "conv_wgrad" if wgrad else "conv_rows", _supports_rows),
     ]
-    if kind == "wgrad":
-        del forms[0]
     return [
         Kernel(f"{form}_{kind}", "cpu", f"csrc/kernels/{file}.cpp", f"{form}_{kind}", supports, _launch)
         for form, file, supports in forms
+        if not (form == "winograd" and wgrad) and not (form == "gemm_scatter" and kind != "dgrad")
     ]
