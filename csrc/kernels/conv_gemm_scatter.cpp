@@ -35,7 +35,8 @@ Plan make_plan(const ConvParams& p, int threads) {
   plan.p = &p;
   plan.channels = p.c / p.groups, plan.maps = p.k / p.groups, plan.window = p.r * p.s;
   plan.most = kMC / plan.window < 1 ? 1 : static_cast<int>(kMC / plan.window);
-  const bool few = threads > 1 && conv_flops(p) > kConvShareFlops && static_cast<ll>(p.n) * p.groups < 2 * threads;
+  const bool few =
+      threads > 1 && conv_flops(p) > kConvShareFlops && static_cast<ll>(p.n) * p.groups < 2 * threads;
   if (few && plan.most > ceil_div(plan.channels, threads)) plan.most = ceil_div(plan.channels, threads);
   if (plan.most > plan.channels) plan.most = plan.channels;
   plan.blocks = ceil_div(plan.channels, plan.most);
@@ -59,7 +60,8 @@ struct Scratch {
 
 template <class T>
 ll columns_of(const Plan& plan) {
-  return round_up(static_cast<ll>(plan.rows) * plan.p->q, tile_columns<T>());
+  const ll columns = round_up(static_cast<ll>(plan.rows) * plan.p->q, tile_columns<T>());
+  return columns % 64 ? columns : columns + tile_columns<T>();  // rows of sums in different cache sets
 }
 
 template <class T>
@@ -78,7 +80,8 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& ou
 // The weights of one block of channels, w being those of its group and of its first channel.
 template <class T>
 void pack_weights(const Plan& plan, const T* w, int channels, T* to) {
-  const ll pairs = static_cast<ll>(channels) * plan.window, row = static_cast<ll>(plan.channels) * plan.window;
+  const ll pairs = static_cast<ll>(channels) * plan.window,
+           row = static_cast<ll>(plan.channels) * plan.window;
   const Blocks terms(plan.maps, 1);
   for (int b = 0; b < terms.count; b++) {
     const int k = terms[b].c0, depth = terms[b].c1 - k;
@@ -143,11 +146,12 @@ void scatter(const ConvParams& p, const T* sums, ll ld, int row, int rows, T* pl
 
 // The blocks [first, last) of channels of one image and group.
 template <class T>
-void run_image(const Plan& plan, const Scratch<T>& s, const T* dy, ll image_step, ll image, const T* weights, int first,
-               int last, T* dx) {
+void run_image(const Plan& plan, const Scratch<T>& s, const T* dy, ll image_step, ll image, const T* weights,
+               int first, int last, T* dx) {
   const ConvParams& p = *plan.p;
   const ll plane = static_cast<ll>(p.h) * p.w, outputs = static_cast<ll>(p.p) * p.q, ld = columns_of<T>(plan);
-  const int c0 = part_begin(plan.channels, first, plan.blocks), c1 = part_begin(plan.channels, last, plan.blocks);
+  const int c0 = part_begin(plan.channels, first, plan.blocks),
+            c1 = part_begin(plan.channels, last, plan.blocks);
   memset(dx + c0 * plane, 0, static_cast<size_t>((c1 - c0) * plane) * sizeof(T));
   const Phase phase{0, 0, p.p, p.q, 0, 1};
   const Tap tap{};
@@ -162,8 +166,10 @@ void run_image(const Plan& plan, const Scratch<T>& s, const T* dy, ll image_step
       to += round_up(columns, Vec<T>::width) * terms[b].depth();
     }
     for (int b = first; b < last; b++) {
-      const int begin = part_begin(plan.channels, b, plan.blocks), end = part_begin(plan.channels, b + 1, plan.blocks);
-      multiply(plan, weights + b * plan.pairs * plan.maps, s.dy, (end - begin) * plan.window, columns, ld, s.sums);
+      const int begin = part_begin(plan.channels, b, plan.blocks),
+                end = part_begin(plan.channels, b + 1, plan.blocks);
+      multiply(plan, weights + b * plan.pairs * plan.maps, s.dy, (end - begin) * plan.window, columns, ld,
+               s.sums);
       for (int c = begin; c < end; c++)
         scatter(p, s.sums + static_cast<ll>(c - begin) * plan.window * ld, ld, row, rows, dx + c * plane);
     }
@@ -187,11 +193,13 @@ void run(const Launch& l) {
         const int group = i / plan.blocks, b = i % plan.blocks;
         const int begin = part_begin(plan.channels, b, plan.blocks),
                   end = part_begin(plan.channels, b + 1, plan.blocks);
-        pack_weights(plan, static_cast<const T*>(l.in[1]) + group * weights + static_cast<ll>(begin) * plan.window,
+        pack_weights(plan,
+                     static_cast<const T*>(l.in[1]) + group * weights + static_cast<ll>(begin) * plan.window,
                      end - begin, shared.weights + group * per_group + b * plan.pairs * plan.maps);
       },
       share && weights * p.groups > 50000);
-  const ll dx_group = static_cast<ll>(plan.channels) * p.h * p.w, dy_group = static_cast<ll>(plan.maps) * p.p * p.q;
+  const ll dx_group = static_cast<ll>(plan.channels) * p.h * p.w,
+           dy_group = static_cast<ll>(plan.maps) * p.p * p.q;
   parallel_for(
       l.pool, p.n * p.groups * plan.parts,
       [&](int task, int part) {

@@ -110,7 +110,8 @@ void pack_patches(const Patches<T>& patches, const Terms& terms, ll q0, ll q1, T
     for (ll j = 0; j < pairs; j += NR) {
       const int count = pairs - j < NR ? static_cast<int>(pairs - j) : NR, lanes = (count + W - 1) / W * W;
       T* panel = to + j * depth + (q - q0) * lanes;
-      if (count < lanes) memset(gathered + pairs * width, 0, static_cast<size_t>((lanes - count) * width) * sizeof(T));
+      if (count < lanes)
+        memset(gathered + pairs * width, 0, static_cast<size_t>((lanes - count) * width) * sizeof(T));
       transpose(gathered + j * width, width, panel, lanes, lanes, n);
     }
   }
@@ -118,8 +119,8 @@ void pack_patches(const Patches<T>& patches, const Terms& terms, ll q0, ll q1, T
 
 // dw of one group over the outputs [q0, q1), for the blocks of pairs [first, last).
 template <class T>
-void run_block(const Plan& plan, const Scratch<T>& s, const T* x, const T* dy, ll x_step, ll dy_step, ll q0, ll q1,
-               int first, int last, T* dw) {
+void run_block(const Plan& plan, const Scratch<T>& s, const T* x, const T* dy, ll x_step, ll dy_step, ll q0,
+               ll q1, int first, int last, T* dw) {
   constexpr int W = Vec<T>::width, NR = tile_columns<T>();
   const Gather& g = plan.g;
   const Patches<T> patches{g, *s.phase, s.taps, x, x_step};
@@ -169,7 +170,8 @@ void run(const Launch& l) {
     memset(dw, 0, static_cast<size_t>(size) * sizeof(T));
     return;
   }
-  const ll x_group = static_cast<ll>(g.in_channels) * p.h * p.w, dy_group = static_cast<ll>(g.out_channels) * p.p * p.q;
+  const ll x_group = static_cast<ll>(g.in_channels) * p.h * p.w,
+           dy_group = static_cast<ll>(g.out_channels) * p.p * p.q;
   const int blocks = Blocks(g.in_channels, g.n_taps).count;
   const bool share = conv_flops(p) > kConvShareFlops;
   parallel_for(
@@ -211,8 +213,8 @@ size_t workspace(const Sizes& s) {
 
 void check(const Sizes& s) {  // x, dy, and the two dimensions of the window
   require_counts(s, "gemm_gather_wgrad", 4, 1);
-  check_conv(s, "gemm_gather_wgrad", params_as<ConvParams>(s, "gemm_gather_wgrad"), s.in_bytes[0], s.out_bytes[0],
-             s.in_bytes[1]);
+  check_conv(s, "gemm_gather_wgrad", params_as<ConvParams>(s, "gemm_gather_wgrad"), s.in_bytes[0],
+             s.out_bytes[0], s.in_bytes[1]);
 }
 
 }  // namespace

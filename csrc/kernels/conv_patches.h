@@ -248,8 +248,8 @@ struct Patches {
 
   // One tap that meets every element once, in order: the patches are `in` itself.
   bool plain() const {
-    return f.taps == 1 && !taps->dh && !taps->dw && g.in_step_h == 1 && g.in_step_w == 1 && f.rows == g.in_h &&
-           f.cols == g.in_w;
+    return f.taps == 1 && !taps->dh && !taps->dw && g.in_step_h == 1 && g.in_step_w == 1 &&
+           f.rows == g.in_h && f.cols == g.in_w;
   }
 
   // pack() then: along the channels of `in`, as they lie in memory.
@@ -264,7 +264,8 @@ struct Patches {
           T* row = to + panel * depth;
           if (lane == 0 && end - at >= NR) {
             row += c * NR;
-            for (; end - at >= NR; at += NR, row += NR * depth) __builtin_memcpy(row, from + at, NR * sizeof(T));
+            for (; end - at >= NR; at += NR, row += NR * depth)
+              __builtin_memcpy(row, from + at, NR * sizeof(T));
             continue;
           }
           const ll width = q1 - q0 - panel <= W ? W : NR;

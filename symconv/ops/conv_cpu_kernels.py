@@ -15,7 +15,7 @@ from symconv.ops.conv_kernels import KINDS, geometry
 
 LANES, PANEL = 8, 6  # of an AVX2 vector, of its micro-kernel; the rules need not be exact for others
 # What the direct kernels reach of the micro-kernel's speed, measured on AVX2.
-DIRECT_RATE, POINTWISE_RATE = 0.62, 0.42
+DIRECT_RATE, POINTWISE_RATE, WGRAD_RATE = 0.62, 0.42, 0.66
 WINOGRAD_OUTPUTS = 4  # along each side of a tile
 # Time of a tile's transforms by channel, and of the weights' by pair of channels, in products of a tile.
 WINOGRAD_TRANSFORM, WINOGRAD_WEIGHTS = 11, 3
@@ -53,10 +53,11 @@ def _gather_rate(kind: str, g: dict[str, int]) -> float:
     rows, terms = (channels, maps) if kind == "dgrad" else (maps, channels)
     stride = g["stride_w"] if kind != "dgrad" else 1
     # Steps of a panel of columns in which one of its rows of patches is found and packed.
-    packing = {1: 7, 2: 10}.get(stride, 20) + 18 / terms
+    packing = 7 + 18 / terms if stride == 1 else (14 if stride == 2 else 20) + 40 / terms
     if kind == "wgrad":
         pairs = channels * window
-        return _fill(rows) * rows / (rows + packing + 5) * _filled(pairs) * pairs / (pairs + 5)
+        packing += 8 if stride == 1 else 16  # patches are transposed too
+        return _fill(rows) * rows / (rows + packing) * _filled(pairs) * pairs / (pairs + 5)
     depth = terms * window / (g["stride_h"] * g["stride_w"] if kind == "dgrad" else 1)
     return _fill(rows) * rows / (rows + packing) * depth / (depth + 16)
 
@@ -65,15 +66,16 @@ def _scatter_rate(g: dict[str, int]) -> float:
     """What gemm_scatter reaches in the same unit: it has no products with the padding of dy."""
     pairs, maps = g["c"] // g["groups"] * g["r"] * g["s"], g["k"] // g["groups"]
     # Steps of a tile in which its sums are stored and added into dx.
-    adding = 8 if g["stride_w"] == 1 else 25
+    adding = 20 if g["stride_w"] == 1 else 40
     spared = g["h"] * g["w"] / (g["p"] * g["q"] * g["stride_h"] * g["stride_w"])
     return _fill(pairs) * pairs / (pairs + 5) * maps / (maps + adding) * spared
 
 
 def _direct_rate(kind: str, g: dict[str, int]) -> float:
     """What the better of the direct kernels reaches in the same unit."""
-    pointwise = g["r"] == g["s"] == 1 and kind != "wgrad"
-    return (POINTWISE_RATE if pointwise else DIRECT_RATE) * max(_direct_rates(kind, g))
+    pointwise = g["r"] == g["s"] == 1
+    rate = WGRAD_RATE if kind == "wgrad" else POINTWISE_RATE if pointwise else DIRECT_RATE
+    return rate * max(_direct_rates(kind, g))
 
 
 def _supports_gather(node: Apply) -> str | None:
@@ -90,6 +92,8 @@ def _supports_scatter(node: Apply) -> str | None:
     g = geometry(node)
     if not g["c"] or not g["k"]:
         return "no channels"
+    if g["r"] == g["s"] == g["stride_h"] == g["stride_w"] == 1:
+        return "windows of 1x1 and no stride: there is nothing to add up"
     if _scatter_rate(g) < max(_direct_rate("dgrad", g), _gather_rate("dgrad", g)):
         return "adding products into dx costs more than gathering them"
     return None

@@ -44,21 +44,23 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "many_channels": ((1, 71, 6, 7), (33, 71, 3, 3), {"padding": 1}),
     "pointwise_wide": ((3, 37, 5, 7), (41, 37, 1, 1), {}),
     "stride_wide": ((3, 67, 9, 11), (53, 67, 3, 3), {"stride": 2, "padding": 1}),
+    "few_channels": ((2, 3, 17, 13), (41, 3, 7, 7), {"stride": 2, "padding": 3}),
     "book_first": ((1, 1, 9, 28), (20, 1, 5, 5), {}),
     "book_second": ((2, 20, 12, 12), (40, 20, 5, 5), {}),
 }
 # Which kernel runs the forward pass, the input gradient and the weight gradient.
 KERNELS = {
-    "book_second": ("winograd", "winograd", "channels"),
-    "book_first": ("rows", "rows", "channels"),
+    "book_second": ("winograd", "winograd", "gemm_gather"),
+    "book_first": ("rows", "gemm_scatter", "channels"),
     "depthwise": ("rows", "rows", "rows"),
-    "many_channels": ("winograd", "winograd", "channels"),
+    "many_channels": ("winograd", "winograd", "gemm_gather"),
     "skewed_planes": ("winograd", "winograd", "channels"),
     "wide_groups": ("gemm_gather", "gemm_gather", "channels"),
     "dilation": ("rows", "rows", "channels"),
     "pointwise": ("channels", "gemm_gather", "channels"),
-    "pointwise_wide": ("gemm_gather", "gemm_gather", "channels"),
+    "pointwise_wide": ("gemm_gather", "gemm_gather", "gemm_gather"),
     "stride_wide": ("gemm_gather", "gemm_gather", "channels"),
+    "few_channels": ("channels", "gemm_scatter", "channels"),
 }
 
 
