@@ -5,6 +5,7 @@
 // separable_pool: the rows of a window are combined first, a vector of columns at a time, into one row; then
 // the columns of that row. With a horizontal stride s the row is kept as s runs of every s-th value
 // (pool_common.h), so that this step is vectorised as well. A NaN in a window makes its maximum NaN.
+// paired_max_pool: windows of 2 x 2 side by side without padding, in one step.
 // avg_pool_grad: the same two steps backwards, with rows that have the same windows computed once.
 #include <math.h>
 
@@ -127,6 +128,45 @@ void pool_plane(const PoolParams& p, const RowLayout& layout, const Op& op, cons
   }
 }
 
+// Maxima of windows of 2 x 2 side by side: two vectors of each row give one of outputs.
+template <class T>
+void max_of_pairs(const PoolParams& p, const T* x, T* y) {
+  using V = typename Lanes<T>::V;
+  constexpr int W = Lanes<T>::W;
+  for (int i = 0; i < p.p; i++, x += 2LL * p.w, y += p.q) {
+    auto outputs = [&](V above0, V above1, V below0, V below1) {
+      V even, odd;
+      split_pairs(larger(above0, below0), larger(above1, below1), even, odd);
+      return larger(even, odd);
+    };
+    const T* below = x + p.w;
+    int j = 0;
+    for (; j + W <= p.q; j += W)
+      store(y + j,
+            outputs(load(x + 2 * j), load(x + 2 * j + W), load(below + 2 * j), load(below + 2 * j + W)));
+    const int rest = 2 * (p.q - j), more = rest > W ? rest - W : 0;
+    if (rest)
+      store_part(y + j,
+                 outputs(load_part(x + 2 * j, rest), load_part(x + 2 * j + W, more),
+                         load_part(below + 2 * j, rest), load_part(below + 2 * j + W, more)),
+                 p.q - j);
+  }
+}
+
+template <class T>
+void run_max_of_pairs(const Launch& l) {
+  const PoolParams& p = params_as<PoolParams>(l);
+  for_planes(p, l.pool, [&](long long first, long long last, int) {
+    for (long long i = first; i < last; i++)
+      max_of_pairs(p, static_cast<const T*>(l.in[0]) + i * p.h * p.w,
+                   static_cast<T*>(l.out[0]) + i * p.p * p.q);
+  });
+}
+
+void run_paired_max(const Launch& l) {
+  params_as<PoolParams>(l).itemsize == 4 ? run_max_of_pairs<float>(l) : run_max_of_pairs<double>(l);
+}
+
 template <class T, class Op>
 void run_typed(const Launch& l) {
   const PoolParams& p = params_as<PoolParams>(l);
@@ -215,6 +255,11 @@ void check(const Sizes& s) {
   check_pool(s, "separable_pool", params_as<PoolParams>(s, "separable_pool"), 1, s.in_bytes[0],
              s.out_bytes[0]);
 }
+void check_paired(const Sizes& s) {
+  check_pool(s, "paired_max_pool", params_as<PoolParams>(s, "paired_max_pool"), 1, s.in_bytes[0],
+             s.out_bytes[0]);
+  check_pairs("paired_max_pool", params_as<PoolParams>(s, "paired_max_pool"));
+}
 void check_spread(const Sizes& s) {  // dy and the two dimensions of x
   check_pool(s, "avg_pool_grad", params_as<PoolParams>(s, "avg_pool_grad"), 3, s.out_bytes[0], s.in_bytes[0]);
 }
@@ -222,6 +267,7 @@ void check_spread(const Sizes& s) {  // dy and the two dimensions of x
 }  // namespace
 
 void register_pool(Registrar& r) {
+  r.add({"paired_max_pool", run_paired_max, check_paired, nullptr});
   r.add({"separable_max_pool", run_pool<Maximum>, check, workspace});
   r.add({"separable_avg_pool", run_pool<Average>, check, workspace});
   r.add({"separable_lp_pool", run_lp, check, workspace});

@@ -6,7 +6,7 @@
 // never picked. argmax_of_lanes: a plane of x is laid out once so that the windows of neighbouring outputs are
 // neighbours (pool_common.h); a vector of outputs then walks the window together. The gradient through a small
 // window is spread by comparing each of its places with the maximum's, in the same layout; through a large one it
-// is added to one element at a time.
+// is added to one element at a time. paired_max_pool_grad: windows of 2 x 2 side by side, without a layout.
 #include "pool_common.h"
 
 namespace symconv {
@@ -111,6 +111,73 @@ void spread_plane(const PoolParams& p, const RowLayout& layout, const Scratch<T>
     unlay_row(layout, s.spread + h * layout.size, p.w, p.left, dx + static_cast<long long>(h) * p.w);
 }
 
+// The gradient through windows of 2 x 2 side by side: two vectors of each row have one of outputs.
+template <class T>
+struct Pairs {
+  using V = typename Lanes<T>::V;
+  using P = Places<T>;
+  V above0, above1, below0, below1;  // of x, then of dx
+
+  void spread(V d) {
+    V value[4];
+    split_pairs(above0, above1, value[0], value[1]);
+    split_pairs(below0, below1, value[2], value[3]);
+    V best = value[0];
+    P wins[4];
+    for (int k = 1; k < 4; k++) {
+      wins[k] = (value[k] > best) | ((value[k] != value[k]) & (best == best));
+      best = wins[k] ? value[k] : best;
+    }
+    const V zero{};
+    const V last = wins[3] ? d : zero, third = wins[3] ? zero : wins[2] ? d : zero;
+    const P later = wins[3] | wins[2];
+    const V second = later ? zero : wins[1] ? d : zero, first = (later | wins[1]) ? zero : d;
+    join_pairs(first, second, above0, above1);
+    join_pairs(third, last, below0, below1);
+  }
+};
+
+template <class T>
+void spread_pairs(const PoolParams& p, const T* x, const T* dy, T* dx) {
+  constexpr int W = Lanes<T>::W;
+  for (int i = 0; i < p.p; i++, x += 2LL * p.w, dx += 2LL * p.w, dy += p.q) {
+    const T* below = x + p.w;
+    T* to = dx + p.w;
+    int j = 0;
+    for (; j + W <= p.q; j += W) {
+      const int a = 2 * j, b = a + W;
+      Pairs<T> pairs{load(x + a), load(x + b), load(below + a), load(below + b)};
+      pairs.spread(load(dy + j));
+      store(dx + a, pairs.above0), store(dx + b, pairs.above1);
+      store(to + a, pairs.below0), store(to + b, pairs.below1);
+    }
+    if (const int rest = 2 * (p.q - j), more = rest > W ? rest - W : 0, a = 2 * j, b = a + W; rest) {
+      Pairs<T> pairs{load_part(x + a, rest), load_part(x + b, more), load_part(below + a, rest),
+                     load_part(below + b, more)};
+      pairs.spread(load_part(dy + j, p.q - j));
+      store_part(dx + a, pairs.above0, rest), store_part(dx + b, pairs.above1, more);
+      store_part(to + a, pairs.below0, rest), store_part(to + b, pairs.below1, more);
+    }
+    for (int k = 2 * p.q; k < p.w; k++) dx[k] = to[k] = 0;
+  }
+  memset(dx, 0, static_cast<size_t>(p.h - 2 * p.p) * static_cast<size_t>(p.w) * sizeof(T));
+}
+
+template <class T>
+void run_spread_pairs(const Launch& l) {
+  const PoolParams& p = params_as<PoolParams>(l);
+  const long long image = static_cast<long long>(p.h) * p.w, pooled = static_cast<long long>(p.p) * p.q;
+  for_planes(p, l.pool, [&](long long first, long long last, int) {
+    for (long long i = first; i < last; i++)
+      spread_pairs(p, static_cast<const T*>(l.in[0]) + i * image, static_cast<const T*>(l.in[1]) + i * pooled,
+                   static_cast<T*>(l.out[0]) + i * image);
+  });
+}
+
+void run_paired(const Launch& l) {
+  params_as<PoolParams>(l).itemsize == 4 ? run_spread_pairs<float>(l) : run_spread_pairs<double>(l);
+}
+
 template <class T, bool GRAD>
 void run_typed(const Launch& l) {
   const PoolParams& p = params_as<PoolParams>(l);
@@ -154,6 +221,12 @@ void check_grad(const Sizes& s) {
   check_pool(s, "max_pool_grad", p, 2, s.in_bytes[0], s.in_bytes[1]);
   require_bytes("max_pool_grad", "dx", s.out_bytes[0], s.in_bytes[0]);
 }
+void check_paired(const Sizes& s) {
+  const PoolParams& p = params_as<PoolParams>(s, "paired_max_pool_grad");
+  check_pool(s, "paired_max_pool_grad", p, 2, s.in_bytes[0], s.in_bytes[1]);
+  require_bytes("paired_max_pool_grad", "dx", s.out_bytes[0], s.in_bytes[0]);
+  check_pairs("paired_max_pool_grad", p);
+}
 void check_pick(const Sizes& s) {
   const PoolParams& p = params_as<PoolParams>(s, "max_pool_pick");
   check_pool(s, "max_pool_pick", p, 2, s.in_bytes[0], s.out_bytes[0]);
@@ -163,6 +236,7 @@ void check_pick(const Sizes& s) {
 }  // namespace
 
 void register_pool_argmax(Registrar& r) {
+  r.add({"paired_max_pool_grad", run_paired, check_paired, nullptr});
   r.add({"max_pool_grad", run<true>, check_grad, workspace});
   r.add({"max_pool_pick", run<false>, check_pick, workspace});
 }

@@ -84,11 +84,25 @@ static inline void split_pairs(vf a, vf b, vf& even, vf& odd) {
   }
 #endif
 }
+#if VD_WIDTH == 8
+#define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14
+#define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15
+#define LOW_PAIRS 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_PAIRS 4, 12, 5, 13, 6, 14, 7, 15
+#elif VD_WIDTH == 4
+#define EVEN_LANES 0, 2, 4, 6
+#define ODD_LANES 1, 3, 5, 7
+#define LOW_PAIRS 0, 4, 1, 5
+#define HIGH_PAIRS 2, 6, 3, 7
+#else
+#define EVEN_LANES 0, 2
+#define ODD_LANES 1, 3
+#define LOW_PAIRS 0, 2
+#define HIGH_PAIRS 1, 3
+#endif
 static inline void split_pairs(vd a, vd b, vd& even, vd& odd) {
-  for (int i = 0; i < VD_WIDTH / 2; i++) {
-    even[i] = a[2 * i], even[i + VD_WIDTH / 2] = b[2 * i];
-    odd[i] = a[2 * i + 1], odd[i + VD_WIDTH / 2] = b[2 * i + 1];
-  }
+  even = __builtin_shufflevector(a, b, EVEN_LANES);
+  odd = __builtin_shufflevector(a, b, ODD_LANES);
 }
 
 // in[n] placed from element `before` on into a row of that layout; all else is the caller's (set once).
@@ -138,11 +152,13 @@ static inline void join_pairs(vf even, vf odd, vf& a, vf& b) {
 #endif
 }
 static inline void join_pairs(vd even, vd odd, vd& a, vd& b) {
-  for (int i = 0; i < VD_WIDTH / 2; i++) {
-    a[2 * i] = even[i], b[2 * i] = even[i + VD_WIDTH / 2];
-    a[2 * i + 1] = odd[i], b[2 * i + 1] = odd[i + VD_WIDTH / 2];
-  }
+  a = __builtin_shufflevector(even, odd, LOW_PAIRS);
+  b = __builtin_shufflevector(even, odd, HIGH_PAIRS);
 }
+#undef EVEN_LANES
+#undef ODD_LANES
+#undef LOW_PAIRS
+#undef HIGH_PAIRS
 
 // The inverse of lay_row: out[n] from a row of that layout.
 template <class T>
@@ -187,6 +203,14 @@ static inline void check_pool(const Sizes& s, const char* name, const PoolParams
                 planes * static_cast<size_t>(p.h) * static_cast<size_t>(p.w) * item);
   require_bytes(name, "the pooled image", pooled,
                 planes * static_cast<size_t>(p.p) * static_cast<size_t>(p.q) * item);
+}
+
+// Throws unless windows are 2 x 2 side by side, and all on the image.
+static inline void check_pairs(const char* name, const PoolParams& p) {
+  if (p.window_h != 2 || p.window_w != 2 || p.stride_h != 2 || p.stride_w != 2 || p.top || p.left ||
+      p.p > p.h / 2 || p.q > p.w / 2)
+    fail("%s: window %d x %d, stride %d, %d, padding %d, %d, images [%d, %d] to [%d, %d]", name, p.window_h,
+         p.window_w, p.stride_h, p.stride_w, p.top, p.left, p.h, p.w, p.p, p.q);
 }
 
 // Planes are shared out when there are at least this many values in all.

@@ -1,7 +1,8 @@
 """CPU kernel descriptors of the ops in conv.py.
 
 direct_channels and direct_rows hold output channels, or the outputs of a row, in the lanes and read the input
-as it lies; gemm_gather packs patches of it for the micro-kernel of the matrix products.
+as it lies, as depthwise does; gemm_gather packs patches of it for the micro-kernel of the matrix products;
+winograd transforms tiles of it.
 """
 
 from __future__ import annotations
@@ -142,11 +143,26 @@ def _supports_winograd(node: Apply) -> str | None:
     return None
 
 
+def _supports_depthwise(node: Apply) -> str | None:
+    g = geometry(node)
+    stride, dilation = (g["stride_h"], g["stride_w"]), (g["dilation_h"], g["dilation_w"])
+    if not g["c"] or not g["k"]:
+        return "no channels"
+    if g["groups"] != g["c"] or g["groups"] == 1 or (KINDS[node.op.name] == "dgrad" and g["k"] != g["c"]):
+        return f"{g['c']} channels to {g['k']} in {g['groups']} groups, needs one channel each"
+    if (g["r"], g["s"]) not in ((3, 3), (5, 5), (7, 7)):
+        return f"windows of {g['r']}x{g['s']}, needs 3x3, 5x5 or 7x7"
+    if stride != (1, 1) or dilation != (1, 1):
+        return f"stride {stride}, dilation {dilation}, needs 1"
+    return None
+
+
 def on_cpu_kernels(kind: str) -> list[Kernel]:
     """The CPU kernels of one of KINDS' values, fastest first; each refuses the sizes where another wins."""
     wgrad = kind == "wgrad"
     forms = [
         ("winograd", "conv2d_winograd", _supports_winograd),
+        ("depthwise", "conv_depthwise", _supports_depthwise),
         ("gemm_scatter", "conv_gemm_scatter", _supports_scatter),
         ("gemm_gather", "conv_gemm_wgrad" if wgrad else "conv_gemm", _supports_gather),
         ("direct_channels", "conv_wgrad" if wgrad else "conv_channels", _supports_channels),
@@ -155,5 +171,6 @@ def on_cpu_kernels(kind: str) -> list[Kernel]:
     return [
         Kernel(f"{form}_{kind}", "cpu", f"csrc/kernels/{file}.cpp", f"{form}_{kind}", supports, _launch)
         for form, file, supports in forms
-        if not (form == "winograd" and wgrad) and not (form == "gemm_scatter" and kind != "dgrad")
+        if not (form in ("winograd", "depthwise") and wgrad)
+        and not (form == "gemm_scatter" and kind != "dgrad")
     ]

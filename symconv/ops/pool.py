@@ -399,15 +399,27 @@ def _supports(node: Apply) -> str | None:
     return None if node.inputs[0].type.is_float else f"dtype {dtype}, needs float32 or float64"
 
 
-for _op, _file, _entry in (
-    (MaxPool2d, "pool", "separable_max_pool"),
-    (MaxPool2dGrad, "pool_argmax", "max_pool_grad"),
-    (MaxPool2dPick, "pool_argmax", "max_pool_pick"),
-    (AvgPool2d, "pool", "separable_avg_pool"),
-    (AvgPool2dGrad, "pool", "avg_pool_grad"),
-    (LpPool2d, "pool", "separable_lp_pool"),
+def _supports_pairs(node: Apply) -> str | None:
+    s = sizes(node, 0)
+    window, stride = (s["window_h"], s["window_w"]), (s["stride_h"], s["stride_w"])
+    if window != (2, 2) or stride != (2, 2):
+        return f"window {window}, stride {stride}, needs 2"
+    if s["top"] or s["left"] or s["p"] > s["h"] // 2 or s["q"] > s["w"] // 2:
+        return "windows overhang the image"
+    return _supports(node)
+
+
+for _op, _file, _entry, _accepts in (
+    (MaxPool2d, "pool", "paired_max_pool", _supports_pairs),
+    (MaxPool2d, "pool", "separable_max_pool", _supports),
+    (MaxPool2dGrad, "pool_argmax", "paired_max_pool_grad", _supports_pairs),
+    (MaxPool2dGrad, "pool_argmax", "max_pool_grad", _supports),
+    (MaxPool2dPick, "pool_argmax", "max_pool_pick", _supports),
+    (AvgPool2d, "pool", "separable_avg_pool", _supports),
+    (AvgPool2dGrad, "pool", "avg_pool_grad", _supports),
+    (LpPool2d, "pool", "separable_lp_pool", _supports),
 ):
-    _op.kernels.append(Kernel(_entry, "cpu", f"csrc/kernels/{_file}.cpp", _entry, _supports, _launch))
+    _op.kernels.append(Kernel(_entry, "cpu", f"csrc/kernels/{_file}.cpp", _entry, _accepts, _launch))
 MaxPool2d.kernels += forward("max_pool", ALL)
 MaxPool2dGrad.kernels += max_pool_grad()
 MaxPool2dPick.kernels += forward("max_pool_pick", ALL)

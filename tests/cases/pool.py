@@ -14,6 +14,7 @@ from symconv.testing import OpCase, Spec
 # and below the window, unequal padding, ceil mode with a window half outside.
 ROWS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
     "halves": ((2, 3, 8, 12), 2, {}),
+    "halves_remainder": ((2, 3, 7, 37), 2, {}),
     "remainder": ((2, 3, 11, 13), (2, 3), {}),
     "no_images": ((0, 3, 5, 7), 2, {}),
     "one_value": ((1, 1, 1, 1), 1, {}),
@@ -31,7 +32,10 @@ ROWS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
 def cases() -> list[OpCase]:
     out = []
     for name, (x, window, a) in ROWS.items():
-        for dtype in ("float32", "float64") if name in ("remainder", "padding") else ("float32",):
+        pairs = window == 2 and not a  # side by side, on the image
+        for dtype in (
+            ("float32", "float64") if name.endswith("remainder") or name == "padding" else ("float32",)
+        ):
             end = "" if dtype == "float32" else "_f64"
             plain = len(np.shape(a.get("padding", 0))) == 0 or len(a["padding"]) == 2
             grad = x[0] > 0
@@ -51,7 +55,7 @@ def cases() -> list[OpCase]:
                     exact=True,
                     grad=grad,
                     torch=torch_of("max_pool2d") if grad and plain else None,
-                    kernel="separable_max_pool",
+                    kernel="paired_max_pool" if pairs else "separable_max_pool",
                 ),
                 OpCase(
                     f"max_pool2d_grad_{name}{end}",
@@ -60,7 +64,7 @@ def cases() -> list[OpCase]:
                     exact=True,
                     grad=(1,) if grad else False,
                     reduction=size,
-                    kernel="max_pool_grad",
+                    kernel="paired_max_pool_grad" if pairs else "max_pool_grad",
                 ),
                 OpCase(
                     f"max_pool2d_pick_{name}{end}",

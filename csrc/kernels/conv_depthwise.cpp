@@ -1,0 +1,192 @@
+// Depthwise conv2d and its input gradient: every output channel sees one input channel; windows of 3 x 3, 5 x 5 and
+// 7 x 7, stride 1. The input gradient is the same with the window turned round.
+//
+// depthwise_fprop, depthwise_dgrad: lanes are the outputs of a row. kRows rows of one vector are in registers
+// together, so that a value that is loaded serves as many of them as the window is high; the window is walked column
+// by column, its weights in registers too. The image is read where it lies: a vector that overhangs it at the left or
+// right is loaded by lanes, and rows above and below are a row of zeros.
+#include "conv_geometry.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+constexpr int kRows = 4;
+
+struct Plan {
+  int in_h, in_w, out_h, out_w, top, left;
+  int window, inputs, outputs;  // planes of an image
+  int pieces;                   // of the rows of a plane, to have work for all threads
+};
+
+Plan make_plan(const ConvParams& p, bool dgrad, int threads) {
+  Plan plan{};
+  plan.window = p.r;
+  plan.inputs = dgrad ? p.k : p.c, plan.outputs = dgrad ? p.c : p.k;
+  plan.in_h = dgrad ? p.p : p.h, plan.in_w = dgrad ? p.q : p.w;
+  plan.out_h = dgrad ? p.h : p.p, plan.out_w = dgrad ? p.w : p.q;
+  plan.top = dgrad ? p.r - 1 - p.top : p.top, plan.left = dgrad ? p.s - 1 - p.left : p.left;
+  const int steps = ceil_div(plan.out_h, kRows);
+  plan.pieces = p.n * plan.outputs < 2 * threads && threads > 1 ? 2 * threads : 1;
+  if (plan.pieces > steps) plan.pieces = steps;
+  return plan;
+}
+
+// Lanes [begin, end) of the vector at p; nothing else is touched.
+inline vf load_lanes(const float* p, int begin, int end) {
+#if defined(__AVX512F__)
+  const unsigned below = end >= VF_WIDTH ? 0xffffu : end > 0 ? (1u << end) - 1 : 0;
+  const unsigned lanes = begin >= VF_WIDTH ? 0 : begin > 0 ? below >> begin << begin : below;
+  return (vf)_mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes), p);
+#elif defined(__AVX2__)
+  return (vf)_mm256_maskload_ps(p, (__m256i)((iota() >= begin) & (iota() < end)));
+#else
+  vf v{};
+  for (int i = 0; i < VF_WIDTH; i++)
+    if (i >= begin && i < end) v[i] = p[i];
+  return v;
+#endif
+}
+inline vd load_lanes(const double* p, int begin, int end) {
+  vd v{};
+  for (int i = 0; i < VD_WIDTH; i++)
+    if (i >= begin && i < end) v[i] = p[i];
+  return v;
+}
+
+// Vectors of outputs at columns begin, begin + W, ... below end, of kRows rows, of which `rows` are wanted. INSIDE: no
+// vector of inputs overhangs the image. row[i] + j is where the first column of the window meets the image. A function of its own, or the compiler mixes the forms' addresses.
+template <class T, int R, bool TURNED, bool INSIDE>
+__attribute__((noinline)) void strip(const Plan& plan, const T* const* row, int begin, int end, const T* w,
+                                     T* out, int rows) {
+  using Vec = typename Lanes<T>::V;
+  constexpr int W = Lanes<T>::W;
+  const long long pitch = plan.out_w;
+  const T* from[kRows + R - 1];
+  for (int i = 0; i < kRows + R - 1; i++) from[i] = row[i];
+  for (int j = begin; j < end; j += W) {
+    const int first = j - plan.left;  // column of the image in lane 0 under the window's first column
+    Vec acc[kRows] = {};
+#pragma GCC unroll 8
+    for (int s = 0; s < R; s++) {
+      Vec weight[R];
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) weight[r] = set1(w[TURNED ? R * R - 1 - (r * R + s) : r * R + s]);
+#pragma GCC unroll 16
+      for (int i = 0; i < kRows + R - 1; i++) {
+        const Vec x = INSIDE ? load(from[i] + j + s)
+                             : load_lanes(from[i] + j + s, -(first + s), plan.in_w - (first + s));
+#pragma GCC unroll 4
+        for (int m = 0; m < kRows; m++)
+          if (i >= m && i - m < R) acc[m] = fma(weight[i - m], x, acc[m]);
+      }
+    }
+    for (int m = 0; m < kRows; m++) __builtin_prefetch(out + (kRows + m) * pitch + j, 1);
+    if (rows >= kRows && pitch - j >= W) {
+      for (int m = 0; m < kRows; m++) store(out + m * pitch + j, acc[m]);
+      continue;
+    }
+    for (int m = 0; m < kRows && m < rows; m++)
+      store_part(out + m * pitch + j, acc[m], static_cast<int>(pitch) - j);
+  }
+}
+
+// Output rows [begin, end) of a plane.
+template <class T, int R, bool TURNED>
+void run_rows(const Plan& plan, int begin, int end, const T* x, const T* w, const T* zeros, T* y) {
+  constexpr int W = Lanes<T>::W;
+  // Vectors [low, high) see the image alone.
+  int low = plan.left > 0 ? static_cast<int>(round_up(plan.left, W)) : 0;
+  if (low > plan.out_w) low = plan.out_w;
+  int high = plan.in_w + plan.left - (W + R - 2);
+  if (high > plan.out_w) high = plan.out_w;
+  high = high > low ? low + static_cast<int>(round_up(high - low, W)) : low;
+  for (int i = begin; i < end; i += kRows) {
+    T* out = y + static_cast<long long>(i) * plan.out_w;
+    const int above = i - plan.top;  // row of the image under the window's first
+    const T* row[kRows + R - 1];
+    for (int k = 0; k < kRows + R - 1; k++) {
+      const int at = above + k;
+      row[k] = (at >= 0 && at < plan.in_h ? x + static_cast<long long>(at) * plan.in_w : zeros) - plan.left;
+    }
+    strip<T, R, TURNED, false>(plan, row, 0, low, w, out, end - i);
+    strip<T, R, TURNED, true>(plan, row, low, high, w, out, end - i);
+    strip<T, R, TURNED, false>(plan, row, high, plan.out_w, w, out, end - i);
+  }
+}
+
+template <class T, bool TURNED>
+void run_window(const Plan& plan, int begin, int end, const T* x, const T* w, const T* zeros, T* y) {
+  switch (plan.window) {
+    case 3:
+      return run_rows<T, 3, TURNED>(plan, begin, end, x, w, zeros, y);
+    case 5:
+      return run_rows<T, 5, TURNED>(plan, begin, end, x, w, zeros, y);
+    default:
+      return run_rows<T, 7, TURNED>(plan, begin, end, x, w, zeros, y);
+  }
+}
+
+template <class T, bool DGRAD>
+void run(const Launch& l) {
+  const ConvParams& p = params_as<ConvParams>(l);
+  const Plan plan = make_plan(p, DGRAD, l.pool->size());
+  T* zeros = static_cast<T*>(l.workspace);
+  memset(zeros, 0, static_cast<size_t>(plan.in_w) * sizeof(T));
+  const int steps = ceil_div(plan.out_h, kRows), copies = plan.outputs / plan.inputs;
+  parallel_for(
+      l.pool, p.n * plan.outputs * plan.pieces,
+      [&](int task, int) {
+        const int which = task / plan.pieces, piece = task % plan.pieces, channel = which % plan.outputs;
+        const int end = static_cast<int>(static_cast<long long>(steps) * (piece + 1) / plan.pieces) * kRows;
+        run_window<T, DGRAD>(
+            plan, static_cast<int>(static_cast<long long>(steps) * piece / plan.pieces) * kRows,
+            end < plan.out_h ? end : plan.out_h,
+            static_cast<const T*>(l.in[0]) + static_cast<long long>(which / copies) * plan.in_h * plan.in_w,
+            static_cast<const T*>(l.in[1]) + static_cast<long long>(channel) * plan.window * plan.window,
+            zeros, static_cast<T*>(l.out[0]) + static_cast<long long>(which) * plan.out_h * plan.out_w);
+      },
+      conv_flops(p) > kConvShareFlops);
+}
+
+template <bool DGRAD>
+void run_any(const Launch& l) {
+  if (params_as<ConvParams>(l).itemsize == 4)
+    run<float, DGRAD>(l);
+  else
+    run<double, DGRAD>(l);
+}
+
+template <bool DGRAD>
+size_t workspace(const Sizes& s) {
+  const ConvParams& p = params_as<ConvParams>(s, "depthwise");
+  return static_cast<size_t>(DGRAD ? p.q : p.w) * static_cast<size_t>(p.itemsize);
+}
+
+void check_depthwise(const Sizes& s, const char* name, bool dgrad) {
+  const ConvParams& p = params_as<ConvParams>(s, name);
+  const bool fits = p.groups == p.c && (!dgrad || p.k == p.c) && p.r == p.s &&
+                    (p.r == 3 || p.r == 5 || p.r == 7) && p.stride_h == 1 && p.stride_w == 1 &&
+                    p.dilation_h == 1 && p.dilation_w == 1;
+  if (!fits)
+    fail("%s: %d channels to %d in %d groups, windows of %d x %d, stride (%d, %d), dilation (%d, %d)", name,
+         p.c, p.k, p.groups, p.r, p.s, p.stride_h, p.stride_w, p.dilation_h, p.dilation_w);
+}
+void check_fprop(const Sizes& s) {
+  check_conv_fprop(s, "depthwise_fprop");
+  check_depthwise(s, "depthwise_fprop", false);
+}
+void check_dgrad(const Sizes& s) {
+  check_conv_dgrad(s, "depthwise_dgrad");
+  check_depthwise(s, "depthwise_dgrad", true);
+}
+
+}  // namespace
+
+void register_conv_depthwise(Registrar& r) {
+  r.add({"depthwise_fprop", run_any<false>, check_fprop, workspace<false>});
+  r.add({"depthwise_dgrad", run_any<true>, check_dgrad, workspace<true>});
+}
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv
