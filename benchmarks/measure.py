@@ -33,6 +33,7 @@ class Subject:
     build_s: float = 0.0
     note: str = ""
     seconds: list[float] = field(default_factory=list)
+    sizes: list[float] = field(default_factory=list)  # MiB
 
     def call(self, command: str, **arguments: Any) -> dict[str, Any]:
         return self.worker.call(command, subject=self.number, **arguments)

@@ -35,7 +35,8 @@ from benchmarks.workers import WorkerError, Workers
 from benchmarks.workloads import N_IMAGES, Data, Workload, gaussian, initial_weights, save_arrays, workload
 
 CHECK_STEPS = 10
-METRICS = {"train": ("step", "us"), "infer": ("inference", "images/s")}
+METRICS = {"train": ("step", "us"), "infer": ("inference", "images/s"), "memory": ("peak memory", "MiB")}
+MEMORY_STEPS = 300
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -47,7 +48,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--workloads", type=names, default=["W1", "W2", "W3", "W4"], help="W1 to W4, W1t to W4t, D1 to D999")
     add("--batches", type=numbers, default=[10, 128], help="batch sizes of training")
     add("--infer-batches", type=numbers, default=[1, 10, 1000], help="batch sizes of inference")
-    add("--modes", type=names, default=["train", "infer"])
+    add("--modes", type=names, default=["train", "infer"], help="of train, infer, memory")
     add("--peers", type=names, default=list(peer_modules.MODULES))
     add("--configs", type=names, default=[], metavar="PEER:CONFIG", help="only these forms of their peers")
     add("--threads", type=numbers, default=None, help="default: 1 and the number of usable cores")
@@ -57,7 +58,6 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--inputs", choices=["mnist", "gaussian"], default="mnist")
     add("--images", type=int, default=N_IMAGES, help="resident training images")
     add("--settle", type=int, default=1000, help="steps of batch 10 before anything is checked or timed")
-    add("--memory", action="store_true", help="also each training process's largest resident size")
     add("--busy", type=int, default=0, help="neighbours that keep a core busy during the timings")
     add("--python", action="append", default=[], metavar="PEER=PATH", help="interpreter of a peer")
     add("--quick", action="store_true", help="three short rounds, little settling: to see that it works")
@@ -76,7 +76,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(str(why.args[0]))
     if bad := set(args.modes) - set(METRICS):
         parser.error(f"unknown mode {', '.join(bad)}; there are {', '.join(METRICS)}")
-    sizes = args.batches * ("train" in args.modes) + args.infer_batches * ("infer" in args.modes)
+    sizes = args.batches * bool({"train", "memory"} & set(args.modes)) + args.infer_batches * (
+        "infer" in args.modes
+    )
     if not 0 < min(sizes) <= max(sizes) <= args.images:
         parser.error(f"batch sizes must be from 1 to {args.images}, the number of images")
     return args
@@ -129,7 +131,7 @@ class NetBenchmark:
         """The initial weights after --settle steps, by the first peer that can; every check comes later."""
         start = initial_weights(net)
         save_arrays(self.folder, net.name, start)
-        if not self.args.settle:
+        if not self.args.settle or set(self.args.modes) == {"memory"}:
             return start
         for peer in self.args.peers:
             with contextlib.suppress(WorkerError):
@@ -155,7 +157,8 @@ class NetBenchmark:
             for threads in self.args.threads:
                 try:
                     worker = self.workers.get(peer, threads)
-                    configs = worker.call("configs", net=net.name, mode=mode)["configs"]
+                    wanted = "infer" if mode == "infer" else "train"
+                    configs = worker.call("configs", net=net.name, mode=wanted)["configs"]
                     if not configs:
                         raise WorkerError("has no form of this net")
                 except WorkerError as why:
@@ -211,22 +214,23 @@ class NetBenchmark:
             if not s.note:
                 self.rows.append(row(s, net.name, batch, f"build, {mode}", "s", [s.build_s]))
             s.drop()
-        if mode == "train" and self.args.memory:
-            for s in subjects:
-                attempt(s, lambda s: self.rows.append(self.memory_row(s, net, batch)))
 
-    def memory_row(self, subject: Subject, net: Workload, batch: int) -> dict[str, Any]:
-        """The largest resident size of a process that trains this form only: images and interpreter too."""
-        report.progress(f"{net.name} batch {batch}, memory: {subject.peer} {subject.config}")
+    def memory(self, net: Workload, batch: int) -> None:
+        """Rows with the largest resident size of processes that train one form each: data and imports too."""
+        for subject in self.subjects(net, "memory", batch):
+            report.progress(f"{net.name} batch {batch}, memory: {subject.peer} {subject.config}")
+            attempt(subject, lambda s: self.peak_memory(s, net, batch))
+            self.rows.append(row(subject, net.name, batch, *METRICS["memory"], subject.sizes))
+
+    def peak_memory(self, subject: Subject, net: Workload, batch: int) -> None:
         worker = self.workers.start(subject.peer, subject.threads)
         try:
             alone = Subject(subject.peer, subject.config, subject.threads, worker)
             alone.make("make", mode="train", net=net.name, batch=batch, dropout=True, weights=net.name)
-            alone.run(5 * alone.multiple)
-            size = worker.call("peak_memory")["bytes"]
+            alone.run(-(-MEMORY_STEPS // alone.multiple) * alone.multiple)
+            subject.sizes.append(worker.call("peak_memory")["bytes"] / 2**20)
         finally:
             worker.close()
-        return row(alone, net.name, batch, "peak memory", "MiB", [size / 2**20])
 
     def run(self, results: report.Results) -> None:
         for name in self.args.workloads:
@@ -234,10 +238,13 @@ class NetBenchmark:
             report.announce(f"{name}: settling")
             self.start = self.settled_weights(net)
             for mode in self.args.modes:
-                for batch in self.args.batches if mode == "train" else self.args.infer_batches:
+                for batch in self.args.infer_batches if mode == "infer" else self.args.batches:
                     report.announce(f"{name} {mode} batch {batch}")
                     self.rows = []
-                    self.group(net, mode, batch)
+                    if mode == "memory":
+                        self.memory(net, batch)
+                    else:
+                        self.group(net, mode, batch)
                     results.add(self.rows, self.workers.versions)
 
 

@@ -208,6 +208,31 @@ def test_runner_checks_and_times_a_peer(peer, tmp_path):
     assert peer in results["versions"][peer]
 
 
+def test_memory_is_that_of_the_training_process(tmp_path):
+    file = tmp_path / "results.json"
+    ballast = np.ones(2**28, np.uint8)  # of the runner, which a child must not be charged with
+    code = run.main(
+        [
+            "--workloads",
+            "W1",
+            "--modes",
+            "memory",
+            "--batches",
+            "10",
+            "--inputs",
+            "gaussian",
+            "--images",
+            "20000",
+        ]
+        + ["--threads", "1", "--peers", "symconv", "--configs", "symconv:map", "--json", str(file)]
+    )
+    (row,) = json.loads(file.read_text())["rows"]
+    data = 20_000 * 784 * 4 / 2**20
+    assert (row["metric"], row["unit"], row["n"], row["note"]) == ("peak memory", "MiB", 1, "")
+    assert data < row["median"] < 2 * data + 40  # interpreter, NumPy and symconv; no second copy of the data
+    assert code == 0 and ballast.all()
+
+
 @pytest.mark.parametrize(
     "python, reason", [("/nowhere/python", "cannot start"), ("/bin/false", "ended with code 1")]
 )

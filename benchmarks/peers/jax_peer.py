@@ -19,9 +19,9 @@ UNROLL = 10
 
 
 def _to_jax(array: np.ndarray) -> Any:
-    import jax.numpy as jnp
+    import jax
 
-    return jnp.asarray(array)
+    return jax.device_put(array, may_alias=True)  # asarray would copy
 
 
 resident = Resident(_to_jax)

@@ -16,7 +16,7 @@ from benchmarks.workloads import Conv, Data, Workload
 def _to_symconv(array: np.ndarray) -> Any:
     import symconv as sc
 
-    return sc.shared(array)
+    return sc.shared(array, borrow=True)
 
 
 resident = Resident(_to_symconv)

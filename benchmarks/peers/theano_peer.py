@@ -51,7 +51,7 @@ class Family:
     def __init__(self, name: str) -> None:
         self.module = importlib.import_module(name)
         self.tensor = importlib.import_module(f"{name}.tensor")
-        self.resident = Resident(self.module.shared)
+        self.resident = Resident(lambda array: self.module.shared(array, borrow=True))
         self.convs = name == "aesara"
         if self.convs:
             nnet = importlib.import_module(f"{name}.tensor.nnet")
