@@ -4,6 +4,7 @@
 // so that repeated places meet in the order of p with any number of threads.
 #include <string.h>
 
+#include "copy_bytes.h"
 #include "dtypes.h"
 
 namespace symconv {
@@ -63,7 +64,7 @@ void run_gather(const Launch& l) {
             if (p.inner == 1)
               out[r] = *from;
             else
-              memcpy(out + r * p.inner, from, bytes);
+              copy_bytes(out + r * p.inner, from, bytes);
             if (++j == count) j = 0, o++;
           }
         },
@@ -95,7 +96,7 @@ void run_scatter(const Launch& l) {
     char* to = static_cast<char*>(l.out[0]);
     parallel_range(
         l.pool, p.outer * size * p.inner * p.itemsize, kShare,
-        [&](long long begin, long long end, int) { memcpy(to + begin, from + begin, end - begin); });
+        [&](long long begin, long long end, int) { copy_bytes(to + begin, from + begin, end - begin); });
   }
   long long bytes = p.outer * count * p.inner * p.itemsize;
   if (bytes == 0) return;

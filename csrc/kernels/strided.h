@@ -7,6 +7,7 @@
 #pragma once
 #include <string.h>
 
+#include "copy_bytes.h"
 #include "parallel.h"
 #include "params.h"
 #include "simd.h"
@@ -89,7 +90,7 @@ template <class T>
 void copy_runs(const T* in, T* out, Dim rows, Dim cols) {
   size_t bytes = cols.n * sizeof(T);
   if (bytes > 64) {
-    for (long long i = 0; i < rows.n; i++) memcpy(out + i * rows.out, in + i * rows.in, bytes);
+    for (long long i = 0; i < rows.n; i++) copy_bytes(out + i * rows.out, in + i * rows.in, bytes);
     return;
   }
   for (long long i = 0; i < rows.n; i++) {
