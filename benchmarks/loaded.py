@@ -32,8 +32,9 @@ def measure(trainers: dict[int, SymconvTrainer], busy: int, rounds: int, target:
     import symconv as sc
 
     with neighbours(busy):
-        with sc.config(num_threads=1):
-            n = steps_for(trainers[1].run, target)
+        for t in sorted(trainers, reverse=True):
+            with sc.config(num_threads=t):
+                n = steps_for(trainers[t].run, target)
         times: dict[int, list[float]] = {t: [] for t in trainers}
         for turn in range(rounds):
             for t in sorted(trainers, reverse=turn % 2 == 1):

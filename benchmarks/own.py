@@ -33,7 +33,8 @@ def seconds_per_step(run: Callable[[int], None], n: int) -> float:
 
 
 def steps_for(run: Callable[[int], None], target: float) -> int:
-    """How many steps take about `target` seconds; also warms up."""
+    """How many steps take about `target` seconds; also compiles and warms up."""
+    run(1)
     n = 1
     while True:
         seconds = n * seconds_per_step(run, n)

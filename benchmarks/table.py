@@ -28,6 +28,10 @@ METRICS = {
     "time": "operator",
     "peak memory": "peak memory",
 }
+METHODS = {
+    "times faster": "Median of interleaved rounds, each peer in its fastest form",
+    "times smaller": "Each peer's smallest form, in a process of its own",
+}
 
 
 def markdown(results: Mapping[str, Any], source: str) -> str:
@@ -43,12 +47,14 @@ def markdown(results: Mapping[str, Any], source: str) -> str:
     settings = results.get("settings", {})
     data = f", {settings['inputs']} inputs" if "inputs" in settings else ""
     device = results["cpu"] if results["device"] == "cpu" else results["device"]
+    others = settings.get("other runs")  # what a file put together from several runs says of itself
+    better = "times smaller" if all(line["metric"] == "peak memory" for line in lines) else "times faster"
     text = [
         f"{device}, {results['cores']} cores{data}; commit {results['commit'] or 'unknown'}, "
         f"{results['date'][:10]} ([{source}](benchmarks/results/{source}))."
-        " Median of interleaved rounds, each peer in its fastest form (form/threads).",
+        f" {METHODS[better]} (form/threads).{f' Other runs: {others}.' if others else ''}",
         "",
-        row_of(["", "batch", "", report.OURS, *title.values(), "times faster"]),
+        row_of(["", "batch", "", report.OURS, *title.values(), better]),
         row_of(["---"] * (5 + len(names))),
     ]
     for line in lines:
@@ -88,13 +94,13 @@ def section(files: Sequence[Path]) -> str:
     return "\n".join(parts) if parts else "No results have been recorded yet.\n"
 
 
-def replaced(text: str, new: str) -> str:
+def replaced(text: str, new: str, begin: str = BEGIN, end: str = END) -> str:
     """`text` with what stands between the markers replaced. Raises ValueError if it lacks the markers."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"no {BEGIN} ... {END} in the file")
-    return f"{before}{BEGIN}\n{new}{END}{after}"
+    before, found_begin, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ValueError(f"no {begin} ... {end} in the file")
+    return f"{before}{begin}\n{new}{end}{after}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import ops, reference, report, run, table  # noqa: E402
+from benchmarks import breakdown, loaded, ops, performance, reference, report, run, scaling, table  # noqa: E402
 from benchmarks.op_oracle import disagreement, oracle  # noqa: E402
 from benchmarks.opcases import CASES, OpCase  # noqa: E402
 from benchmarks.workloads import (  # noqa: E402
@@ -359,3 +359,46 @@ def test_compile_times_are_those_of_a_net_that_trains(net):
 
     row = compile_times.measure("symconv", net, compile_times.QUICK[net][0], sys.executable, 1)
     assert row.keys() >= ROW_KEYS and row["n"] == 1 and row["note"] == "" and row["median"] > 0
+
+
+def test_page_of_performance_says_what_the_results_say():
+    assert performance.main(["--check"]) == 0
+
+
+def test_outliers_take_more_time_per_flop_than_smaller_ones():
+    rows = [
+        {"series": s, "n": n, "flops": flops, "us": {"median": us}}
+        for s, n, flops, us in [
+            ("batch", 1, 100, 10.0),
+            ("batch", 2, 200, 19.0),
+            ("batch", 3, 300, 36.0),
+            ("layers", 1, 100, 3.0),
+            ("layers", 2, 200, 33.0),
+            ("layers", 3, 300, 60.0),
+            ("layers", 4, 400, 150.0),
+        ]
+    ]
+    first, second = scaling.outliers(rows)
+    assert (first["series"], first["n"]) == ("batch", 3) and first["times"] == pytest.approx(0.12 / 0.095)
+    assert (second["series"], second["n"]) == ("layers", 4) and second["times"] == pytest.approx(0.49 / 0.285)
+
+
+@pytest.mark.parametrize(
+    "program, arguments",
+    [
+        (breakdown, ["--workloads", "W1", "--batches", "4", "--threads", "1"]),
+        (loaded, ["--workloads", "W1", "--batches", "4", "--threads", "2", "--busy", "1"]),
+        (scaling, ["--batches", "1", "--depths", "1"]),
+    ],
+    ids=["breakdown", "loaded", "scaling"],
+)
+def test_programs_about_symconv_alone_write_their_rows(program, arguments, tmp_path):
+    pytest.importorskip("symconv._core", reason="the C++ core is not built")
+    file = tmp_path / "rows.json"
+    short = [] if program is breakdown else ["--rounds", "1", "--target", "0.001"]
+    program.main([*arguments, *short, "--images", "40", "--json", str(file)])
+    results = json.loads(file.read_text())
+    assert results["rows"] and results["commit"] and results["versions"]["symconv"]
+    if program is breakdown:
+        assert sum(r["share"] for r in results["rows"]) == pytest.approx(1.0)
+        assert {r["op"] for r in results["rows"]} >= {"gemm"}
