@@ -125,8 +125,14 @@ static inline vf log1p(vf x) {
   return select(abs(x) < 1e-8f, x, y);
 }
 
-// e / (e + 1) with e = e^-|x| is exact in relative terms on both sides.
+// 1 / (1 + e^-x); where e^-x may overflow or the result be denormal, e / (e + 1) with e = e^-|x|. Both are exact in
+// relative terms on both sides.
 static inline vf sigmoid(vf x) {
+  if (!any(~(abs(x) < 87.0f))) {
+    vi n;
+    vf p = exp_reduced(-x, n) + 1.0f;
+    return 1.0f / fma(p, power_of_two(n), set1(1.0f));
+  }
   vf t = exp(-abs(x));
   return select(x < 0.0f, t, set1(1.0f)) / (t + 1.0f);
 }
