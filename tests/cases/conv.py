@@ -64,7 +64,7 @@ KERNELS = {
     "skewed_planes": ("winograd", "winograd", "channels"),
     "wide_groups": ("gemm_gather", "gemm_gather", "channels"),
     "dilation": ("rows", "rows", "channels"),
-    "pointwise": ("channels", "gemm_gather", "channels"),
+    "pointwise": ("rows", "gemm_gather", "channels"),
     "pointwise_wide": ("gemm_gather", "gemm_gather", "gemm_gather"),
     "stride_wide": ("gemm_gather", "gemm_gather", "channels"),
     "few_channels": ("channels", "gemm_scatter", "channels"),
