@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -181,7 +182,8 @@ class TheanoPeer(Peer):
         return None
 
     def versions(self) -> dict[str, str]:
-        blas = str(self.family.module.config.blas__ldflags)
+        # the library's name alone: where it lies is this machine's own affair
+        blas = " ".join(re.findall(r"(?<!\S)-l\S+", str(self.family.module.config.blas__ldflags)))
         return {self.name: self.family.module.__version__, f"{self.name} blas": blas or "NumPy"}
 
     def environment(self, threads: int, device: str) -> dict[str, str]:
