@@ -169,6 +169,11 @@ static inline void check_conv_dgrad(const Sizes& s, const char* name) {
   require_counts(s, name, 4, 1);
   check_conv(s, name, params_as<ConvParams>(s, name), s.out_bytes[0], s.in_bytes[1], s.in_bytes[0]);
 }
+static inline void check_conv_wgrad(const Sizes& s,
+                                    const char* name) {  // x, dy, and the two sizes of the window
+  require_counts(s, name, 4, 1);
+  check_conv(s, name, params_as<ConvParams>(s, name), s.in_bytes[0], s.out_bytes[0], s.in_bytes[1]);
+}
 
 static inline double conv_flops(const ConvParams& p) {
   return 2.0 * p.n * p.k * p.p * p.q * (p.c / p.groups) * p.r * p.s;

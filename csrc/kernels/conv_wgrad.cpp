@@ -389,12 +389,8 @@ size_t workspace_rows(const Sizes& s) {
                          : carve_rows(plan, nullptr, s.threads, 0, d);
 }
 
-void check_named(const Sizes& s, const char* name) {  // x, dy, and the two dimensions of the window
-  require_counts(s, name, 4, 1);
-  check_conv(s, name, params_as<ConvParams>(s, name), s.in_bytes[0], s.out_bytes[0], s.in_bytes[1]);
-}
-void check_channels(const Sizes& s) { check_named(s, "direct_channels_wgrad"); }
-void check_rows(const Sizes& s) { check_named(s, "direct_rows_wgrad"); }
+void check_channels(const Sizes& s) { check_conv_wgrad(s, "direct_channels_wgrad"); }
+void check_rows(const Sizes& s) { check_conv_wgrad(s, "direct_rows_wgrad"); }
 
 }  // namespace
 
