@@ -278,21 +278,17 @@ void run(const Launch& l, bool dgrad) {
 
 template <bool DGRAD>
 void run_any(const Launch& l) {
-  if (params_as<ConvParams>(l).itemsize == 4)
-    run<float>(l, DGRAD);
-  else
-    run<double>(l, DGRAD);
+  with_type(params_as<ConvParams>(l), [&](auto zero) { run<decltype(zero)>(l, DGRAD); });
 }
 
 template <bool DGRAD>
 size_t workspace(const Sizes& s) {
   const ConvParams& p = params_as<ConvParams>(s, "direct_channels");
-  if (p.itemsize == 4) {
-    Scratch<float> scratch;
-    return carve(make_plan<float>(p, DGRAD, s.threads, nullptr, nullptr), nullptr, s.threads, 0, scratch);
-  }
-  Scratch<double> scratch;
-  return carve(make_plan<double>(p, DGRAD, s.threads, nullptr, nullptr), nullptr, s.threads, 0, scratch);
+  return with_type(p, [&](auto zero) {
+    Scratch<decltype(zero)> scratch;
+    return carve(make_plan<decltype(zero)>(p, DGRAD, s.threads, nullptr, nullptr), nullptr, s.threads, 0,
+                 scratch);
+  });
 }
 
 void check_fprop(const Sizes& s) { check_conv_fprop(s, "direct_channels_fprop"); }

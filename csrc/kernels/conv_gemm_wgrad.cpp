@@ -201,14 +201,16 @@ void run(const Launch& l) {
   });
 }
 
-void run_any(const Launch& l) { params_as<ConvParams>(l).itemsize == 4 ? run<float>(l) : run<double>(l); }
+void run_any(const Launch& l) {
+  with_type(params_as<ConvParams>(l), [&](auto zero) { run<decltype(zero)>(l); });
+}
 
 size_t workspace(const Sizes& s) {
   const ConvParams& p = params_as<ConvParams>(s, "gemm_gather_wgrad");
-  Scratch<float> f{};
-  Scratch<double> d{};
-  return p.itemsize == 4 ? carve(make_plan<float>(p, s.threads, nullptr, nullptr), nullptr, s.threads, 0, f)
-                         : carve(make_plan<double>(p, s.threads, nullptr, nullptr), nullptr, s.threads, 0, d);
+  return with_type(p, [&](auto zero) {
+    Scratch<decltype(zero)> scratch{};
+    return carve(make_plan<decltype(zero)>(p, s.threads, nullptr, nullptr), nullptr, s.threads, 0, scratch);
+  });
 }
 
 void check(const Sizes& s) { check_conv_wgrad(s, "gemm_gather_wgrad"); }
