@@ -9,8 +9,7 @@ from nn_helpers import DEVICES, blobs, same_weights
 import symconv as sc
 from symconv import nn
 from symconv.errors import ArgumentError, ConfigError, DTypeError, ShapeError
-from symconv.nn.draws import Draws
-from symconv.ops import philox
+from symconv.nn.draws import order_draws, weight_draws
 
 
 def spread(values: np.ndarray, std: float) -> None:
@@ -55,16 +54,30 @@ def test_initial_weights_depend_on_the_seed_alone():
         assert same_weights(nn.net("conv").build().get_weights(), c)
 
 
-def test_draws_are_philoxs_and_stay_the_same_for_good():
-    draws = Draws(5)
-    normal, uniform, order = draws.normal(2.0, 0.5, (3, 2)), draws.uniform(-1, 1, 4), draws.permutation(6)
-    words = philox.words64(5, 2**30 + 1, 0, 4)
-    assert np.array_equal(uniform, -1 + 2 * (words >> np.uint64(11)) * 2.0**-53)
-    assert normal.shape == (3, 2) and sorted(order) == list(range(6))
-    np.testing.assert_allclose(normal[0], [2.1644195041922183, 1.670849919428413], rtol=1e-12)
-    assert list(order) == [3, 4, 0, 5, 1, 2]
-    many = Draws(1).normal(1.0, 3.0, 20000)
-    spread(many - 1.0, 3.0)
+def test_initial_weights_are_those_of_numpys_seed():
+    """As in network3.py: layer by layer, the weights and then the biases."""
+    weights = nn.net("conv").build(seed=5).get_weights()
+    rng = np.random.RandomState(5)
+    expected = [("conv1.w", 4 / 500, (20, 1, 5, 5)), ("conv1.b", 1, (20,))]
+    expected += [("fc1.w", 1 / 100, (2880, 100)), ("fc1.b", 1, (100,))]
+    for name, variance, shape in expected:
+        assert np.array_equal(weights[name], rng.normal(0, variance**0.5, shape).astype("float32")), name
+
+
+def test_seeds_beyond_32_bits_tell_apart():
+    seeds = (5, 2**32 + 5, 2**63 + 5)
+    for source in (weight_draws, order_draws):
+        draws = [source(seed).permutation(40) for seed in (*seeds, 5)]
+        assert np.array_equal(draws[0], draws[3])
+        assert not any(np.array_equal(draws[i], draws[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    assert not np.array_equal(weight_draws(5).permutation(40), order_draws(5).permutation(40))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, True, "5"])
+def test_bad_seeds_are_refused(seed):
+    for source in (weight_draws, order_draws):
+        with pytest.raises(ArgumentError, match="a seed must be an integer"):
+            source(seed)
 
 
 @pytest.mark.parametrize("name, std", [("he", (2 / 300) ** 0.5), ("lecun", (1 / 300) ** 0.5)])

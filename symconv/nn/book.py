@@ -14,7 +14,6 @@ import numpy as np
 
 from symconv.errors import ArgumentError
 from symconv.graph import Variable
-from symconv.nn.draws import Draws
 from symconv.nn.history import History
 from symconv.nn.initial import book
 from symconv.nn.layer import Activation, Layer, Pass, activate, sigmoid
@@ -58,7 +57,7 @@ class ConvPoolLayer(Layer):
                 "height, width)",
             )
 
-    def build(self, shape: tuple[int, ...], rng: Draws) -> None:
+    def build(self, shape: tuple[int, ...], rng: np.random.RandomState) -> None:
         if math.prod(shape) != math.prod(self.image_shape[1:]):
             raise self.error(
                 f"image_shape holds {math.prod(self.image_shape[1:])} values an image, the layer before "
@@ -121,7 +120,7 @@ class FullyConnectedLayer(_Product):
         super().__post_init__()
         check_dropout(self, self.p_dropout)
 
-    def build(self, shape: tuple[int, ...], rng: Draws) -> None:
+    def build(self, shape: tuple[int, ...], rng: np.random.RandomState) -> None:
         w = book(rng, (self.n_in, self.n_out), self.n_in, self.n_out)
         self.make(shape, w, rng.normal(size=self.n_out))
 
@@ -144,7 +143,7 @@ class SoftmaxLayer(_Product):
         super().__post_init__()
         check_dropout(self, self.p_dropout)
 
-    def build(self, shape: tuple[int, ...], rng: Draws) -> None:
+    def build(self, shape: tuple[int, ...], rng: np.random.RandomState) -> None:
         self.make(shape, np.zeros((self.n_in, self.n_out)), np.zeros(self.n_out))
 
     def apply(self, x: Variable, walk: Pass) -> Variable:

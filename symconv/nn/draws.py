@@ -1,46 +1,33 @@
-"""Random numbers outside the graph: initial weights and the order of the images, from one seed."""
+"""Random numbers outside the graph: initial weights and the order of the images, from one seed.
+
+They come from NumPy's RandomState, whose numbers are frozen for good. Initial weights are those of a
+program that calls numpy.random.seed(seed) and then draws layer by layer: for the layers of
+symconv.nn.book, those of network3.py.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
 from symconv.errors import ArgumentError
-from symconv.ops import philox
-
-# Draws of a RandomStream with the same seed are numbered from 0; those here start beyond them.
-WEIGHTS, ORDERS = 2**30, 2**31
 
 
-class Draws:
-    """Draws one after another from Philox (symconv.ops.philox), with some of NumPy's Generator's methods.
+def weight_draws(seed: int) -> np.random.RandomState:
+    """The source of initial weights."""
+    _check(seed)
+    return np.random.RandomState(int(seed) if seed < 2**32 else _words(seed))
 
-    Unlike NumPy's, whose methods may change, the same seed gives the same numbers for good.
-    """
 
-    def __init__(self, seed: int, stream: int = WEIGHTS) -> None:
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
-            raise ArgumentError(f"a seed must be an integer from 0 to 2**64 - 1, not {seed!r}")
-        self.seed = int(seed)
-        self.stream = stream
+def order_draws(seed: int) -> np.random.RandomState:
+    """The source of the orders in which the images of an epoch are shown."""
+    _check(seed)
+    return np.random.RandomState([*_words(seed), 1])
 
-    def _next(self) -> int:
-        self.stream += 1
-        return self.stream - 1
 
-    def normal(self, loc: float = 0.0, scale: float = 1.0, size: int | Sequence[int] = ()) -> np.ndarray:
-        """loc + scale * z, z ~ N(0, 1): float64."""
-        n = int(np.prod(size, dtype=np.int64))
-        z = philox.normal_pairs(self.seed, self._next(), 0, n, "float64")
-        return (loc + scale * z).reshape(size)
+def _words(seed: int) -> list[int]:
+    return [int(seed) % 2**32, int(seed) >> 32]
 
-    def uniform(self, low: float = 0.0, high: float = 1.0, size: int | Sequence[int] = ()) -> np.ndarray:
-        """low + (high - low) * u, u from [0, 1): float64."""
-        n = int(np.prod(size, dtype=np.int64))
-        u = philox.uniform(self.seed, self._next(), 0, n, "float64")
-        return (low + (high - low) * u).reshape(size)
 
-    def permutation(self, n: int) -> np.ndarray:
-        """0 to n - 1 in a random order: int64."""
-        return np.argsort(philox.words64(self.seed, self._next(), 0, n), kind="stable")
+def _check(seed: int) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+        raise ArgumentError(f"a seed must be an integer from 0 to 2**64 - 1, not {seed!r}")

@@ -7,33 +7,32 @@ from collections.abc import Callable
 import numpy as np
 
 from symconv.errors import ConfigError
-from symconv.nn.draws import Draws
 
 Shape = tuple[int, ...]
-Initial = Callable[[Draws, Shape, float, float], np.ndarray]
+Initial = Callable[[np.random.RandomState, Shape, float, float], np.ndarray]
 
 
-def zeros(rng: Draws, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
+def zeros(rng: np.random.RandomState, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
     """w = 0."""
     return np.zeros(shape)
 
 
-def book(rng: Draws, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
+def book(rng: np.random.RandomState, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
     """w ~ N(0, 1 / fan_out), as network3.py of M. Nielsen, "Neural Networks and Deep Learning", 2015."""
     return rng.normal(0.0, np.sqrt(1.0 / fan_out), shape)
 
 
-def he(rng: Draws, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
+def he(rng: np.random.RandomState, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
     """w ~ N(0, 2 / fan_in), for ReLU: K. He and others, "Delving deep into rectifiers", 2015."""
     return rng.normal(0.0, np.sqrt(2.0 / fan_in), shape)
 
 
-def lecun(rng: Draws, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
+def lecun(rng: np.random.RandomState, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
     """w ~ N(0, 1 / fan_in): Y. LeCun and others, "Efficient backprop", 1998."""
     return rng.normal(0.0, np.sqrt(1.0 / fan_in), shape)
 
 
-def glorot(rng: Draws, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
+def glorot(rng: np.random.RandomState, shape: Shape, fan_in: float, fan_out: float) -> np.ndarray:
     """w ~ U(-a, a), a^2 = 6 / (fan_in + fan_out): X. Glorot, Y. Bengio, 2010."""
     bound = np.sqrt(6.0 / (fan_in + fan_out))
     return rng.uniform(-bound, bound, shape)

@@ -12,7 +12,6 @@ from symconv.config import config
 from symconv.errors import ConfigError, GraphError, ShapeError
 from symconv.graph import SharedVariable, Variable
 from symconv.graph.origin import origin, user_line
-from symconv.nn.draws import Draws
 from symconv.ops import elementwise as ew
 from symconv.ops.leaf import shared
 from symconv.ops.random import RandomStream
@@ -118,7 +117,7 @@ class Layer:
 
     # -- for subclasses ------------------------------------------------------------------------
 
-    def build(self, shape: tuple[int, ...], rng: Draws) -> None:
+    def build(self, shape: tuple[int, ...], rng: np.random.RandomState) -> None:
         """Make the parameters for inputs [N, *shape]."""
 
     def apply(self, x: Variable, walk: Pass) -> Variable:
@@ -147,7 +146,7 @@ class Layer:
     def built(self) -> bool:
         return self.input_shape is not None
 
-    def prepare(self, shape: tuple[int, ...], rng: Draws) -> None:
+    def prepare(self, shape: tuple[int, ...], rng: np.random.RandomState) -> None:
         """Build for inputs of this shape; a layer that was built before keeps its parameters."""
         if self.built and self.input_shape != shape:
             raise self.error(
@@ -213,7 +212,7 @@ def known_shape(layer: Layer, x: Variable) -> tuple[int, ...]:
     return tuple(d for d in shape if d is not None)
 
 
-def through(layers: Sequence[Layer], x: Variable, walk: Pass, rng: Draws) -> Variable:
+def through(layers: Sequence[Layer], x: Variable, walk: Pass, rng: np.random.RandomState) -> Variable:
     """x after the layers in turn, each built on the way if it was not."""
     for layer in layers:
         layer.prepare(known_shape(layer, x), rng)

@@ -16,7 +16,7 @@ from symconv.graph import SharedVariable, Variable, constant
 from symconv.graph.origin import origin, user_line
 from symconv.nn import checkpoint, metrics
 from symconv.nn.data import check_images, check_split
-from symconv.nn.draws import Draws
+from symconv.nn.draws import weight_draws
 from symconv.nn.layer import Layer, Parameter, Pass, through
 from symconv.nn.spec import layers_to_spec
 from symconv.ops.elementwise import add, square
@@ -59,7 +59,7 @@ class Model:
         self.stream = RandomStream(self.seed)
         self.dtype = config.floatX
         name_layers(self.layers)
-        rng = Draws(self.seed)
+        rng = weight_draws(self.seed)
         self.updates: list[tuple[SharedVariable, Variable]] = []
         with origin(self.origin):
             self.x = tensor(self.dtype, (None, self.features), "x")

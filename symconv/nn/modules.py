@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from symconv.graph import Variable
-from symconv.nn.draws import Draws
 from symconv.nn.initial import initial
 from symconv.nn.layer import Activation, Layer, Pass, activate, activation_name, known_shape, show, through
 from symconv.ops.conv import conv2d
@@ -56,7 +55,7 @@ class Conv(Layer):
 
     kind = "conv"
 
-    def build(self, shape: tuple[int, ...], rng: Draws) -> None:
+    def build(self, shape: tuple[int, ...], rng: np.random.RandomState) -> None:
         if len(shape) != 3:
             raise self.error(f"takes images [N, C, H, W], is given {show(shape)}")
         positive(self, filters=self.filters, groups=self.groups)
@@ -137,7 +136,7 @@ class Dense(Layer):
 
     kind = "dense"
 
-    def build(self, shape: tuple[int, ...], rng: Draws) -> None:
+    def build(self, shape: tuple[int, ...], rng: np.random.RandomState) -> None:
         if len(shape) != 1:
             raise self.error(
                 f"takes vectors [N, features], is given {show(shape)}", "put Flatten() before it"
@@ -190,7 +189,7 @@ class BatchNorm(Layer):
 
     kind = "batch_norm"
 
-    def build(self, shape: tuple[int, ...], rng: Draws) -> None:
+    def build(self, shape: tuple[int, ...], rng: np.random.RandomState) -> None:
         self.gamma = self.parameter("gamma", np.ones(shape[0]))
         self.beta = self.parameter("beta", np.zeros(shape[0]))
         self.mean = self.parameter("mean", np.zeros(shape[0]), trained=False)
@@ -227,7 +226,7 @@ class Residual(Layer):
     def children(self) -> list[Layer]:
         return [*self.layers, *([] if self.shortcut is None else [self.shortcut])]
 
-    def build(self, shape: tuple[int, ...], rng: Draws) -> None:
+    def build(self, shape: tuple[int, ...], rng: np.random.RandomState) -> None:
         self.rng = rng  # the layers inside are built as their inputs' shapes become known
 
     def apply(self, x: Variable, walk: Pass) -> Variable:

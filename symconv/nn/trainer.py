@@ -14,7 +14,7 @@ from symconv.errors import ArgumentError, NonFiniteError
 from symconv.function import Function, function
 from symconv.graph import SharedVariable
 from symconv.nn.data import check_split
-from symconv.nn.draws import ORDERS, Draws
+from symconv.nn.draws import order_draws
 from symconv.nn.history import History
 from symconv.nn.metrics import accuracy
 from symconv.nn.model import Model
@@ -113,7 +113,7 @@ class _Run:
         self.batch = trainer.mini_batch_size
         self.steps = -(-self.n // self.batch)
         seed = self.model.seed if trainer.seed is None else trainer.seed
-        self.rng = Draws(seed, ORDERS)
+        self.rng = order_draws(seed)
         self.order = shared(np.arange(self.n), "order") if trainer.shuffle else None
         self.step = training_step(
             self.model,
