@@ -192,7 +192,7 @@ StepSpec read_step(const py::tuple& t, size_t index, const std::vector<BufferSpe
 }
 
 std::unique_ptr<PyExecutor> make_executor(const py::sequence& buffers, const py::sequence& steps,
-                                          size_t limit_bytes, py::object keep) {
+                                          size_t limit_bytes, py::object keep, size_t guard_bytes) {
   auto self = std::make_unique<PyExecutor>();
   self->held.push_back(std::move(keep));
   std::vector<BufferSpec> buffer_specs;
@@ -209,7 +209,8 @@ std::unique_ptr<PyExecutor> make_executor(const py::sequence& buffers, const py:
   } catch (const py::cast_error&) {
     fail("step %zu: a value has the wrong type", step_specs.size());
   }
-  self->core = std::make_unique<Executor>(std::move(buffer_specs), std::move(step_specs), limit_bytes);
+  self->core =
+      std::make_unique<Executor>(std::move(buffer_specs), std::move(step_specs), limit_bytes, guard_bytes);
   return self;
 }
 
@@ -431,13 +432,14 @@ py::tuple run_many(PyExecutor& self, int64_t n, const py::sequence& externals, c
   return py::make_tuple(result.done, result.bad_buffer);
 }
 
-py::object run_watched(PyExecutor& self, py::handle pointers, const py::sequence& watch) {
+py::object run_watched(PyExecutor& self, py::handle pointers, const py::sequence& watch, double limit,
+                       bool nan, bool infinity) {
   Pointers p(*self.core, pointers);
   std::vector<FloatBuffer> watched = read_float_buffers(watch);
   Nonfinite found;
   {
     py::gil_scoped_release release;
-    found = self.core->run_watched(p.data(), p.size(), watched);
+    found = self.core->run_watched(p.data(), p.size(), watched, {limit, nan, infinity});
   }
   if (found.step < 0) return py::none();
   return py::make_tuple(found.step, found.buffer);
@@ -457,7 +459,7 @@ int clear(PyObject* object) {
   return 0;
 }
 
-constexpr const char* kExecutorDoc = R"(Executor(buffers, steps, limit_bytes=0, keep=None)
+constexpr const char* kExecutorDoc = R"(Executor(buffers, steps, limit_bytes=0, keep=None, guard_bytes=0)
 
 A plan, checked and ready to run. Buffers are numbered by their place in `buffers`, a sequence of tuples:
 
@@ -478,7 +480,8 @@ A plan, checked and ready to run. Buffers are numbered by their place in `buffer
                                                  ins, outs: lists of (buffer id, dtype, shape). The arrays must
                                                  not be kept after the call.
 
-`keep` is any object to keep alive. limit_bytes > 0 bounds arena + workspace. ValueError on anything that does not
+`keep` is any object to keep alive. limit_bytes > 0 bounds arena + workspace. guard_bytes stand on either side of
+the workspace, for damage(). ValueError on anything that does not
 fit (unknown entry, bad id, a kernel's own check), MemoryError naming the sizes when they exceed the limit or
 cannot be allocated. Kernels are those of the instruction set in use at construction.)";
 
@@ -521,23 +524,28 @@ PYBIND11_MODULE(_core, m) {
                            heap_type->ht_type.tp_clear = clear;
                          }))
       .def(py::init(&make_executor), py::arg("buffers"), py::arg("steps"), py::arg("limit_bytes") = 0,
-           py::arg("keep") = py::none())
+           py::arg("keep") = py::none(), py::arg("guard_bytes") = 0)
       .def("run", &run, py::arg("pointers"),
            "One run; per external buffer, in order of their ids, a C-contiguous array of at least its size,\n"
            "or an address (which is not checked).")
       .def("run_many", &run_many, py::arg("n"), py::arg("externals"), py::arg("progress") = py::none(),
            py::arg("check") = py::tuple(), kRunManyDoc)
-      .def("run_watched", &run_watched, py::arg("pointers"), py::arg("watch"),
-           "One run that stops after the first step that writes a NaN or infinity into a buffer of watch\n"
-           "((id, itemsize) pairs). Returns (step, buffer id) or None.")
+      .def("run_watched", &run_watched, py::arg("pointers"), py::arg("watch"), py::arg("limit") = HUGE_VAL,
+           py::arg("nan") = true, py::arg("infinity") = true,
+           "One run that stops after the first step that writes NaN, an infinity, or a value of more than\n"
+           "`limit` in magnitude into a buffer of watch ((id, itemsize) pairs). Returns (step, buffer id) or "
+           "None.")
       .def(
           "set_profile", [](PyExecutor& s, bool on) { s.core->set_profile(on); }, py::arg("on"),
           "Switch per-step timing; switching on starts from zero.")
       .def(
           "profile", [](const PyExecutor& s) { return s.core->profile_ns(); }, "Nanoseconds per step.")
       .def(
-          "poison", [](PyExecutor& s) { s.core->poison(); },
-          "Fill arena and workspace with 0xFF bytes (NaN): shows reads of unwritten memory.")
+          "poison", [](PyExecutor& s, uint8_t byte) { s.core->poison(byte); }, py::arg("byte") = 0xff,
+          "Fill arena and workspace with a byte (0xFF: NaN), which shows reads of unwritten memory.")
+      .def(
+          "damage", [](PyExecutor& s) { return s.core->damage(); },
+          "Bytes changed since poison() in the guards (before, after) the workspace.")
       .def_property_readonly("arena_bytes", [](const PyExecutor& s) { return s.core->arena_bytes(); })
       .def_property_readonly("workspace_bytes", [](const PyExecutor& s) { return s.core->workspace_bytes(); })
       .def_property_readonly("n_external", [](const PyExecutor& s) { return s.core->n_external(); })

@@ -1,14 +1,34 @@
 """The exceptions of symconv: one class for each kind of fault a caller may want to tell apart.
 
 Every class is a SymconvError and also the built-in that a reader would expect, so both
-`except symconv.errors.SymconvError` and `except ValueError` work. This module imports nothing.
+`except symconv.errors.SymconvError` and `except ValueError` work. Messages end with the place on the page
+of errors that tells cause and cure. This module imports nothing of symconv.
 """
 
 from __future__ import annotations
 
+import re
+
+PAGE = "docs/errors.md"
+_SEE = re.compile(rf"\n  see {re.escape(PAGE)}#\w+")
+
 
 class SymconvError(Exception):
     """Cause: anything that symconv refuses or cannot do. Cure: see the subclass that was raised."""
+
+    @classmethod
+    def anchor(cls) -> str:
+        """The place on the page of errors: that of the class itself, or of the nearest one that is there."""
+        documented = next(c for c in cls.__mro__ if c.__module__ == __name__)
+        return f"{PAGE}#{documented.__name__.lower()}"
+
+    @property
+    def message(self) -> str:
+        """The text without the place on the page, also where the text of another error is part of it."""
+        return _SEE.sub("", super().__str__())
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  see {self.anchor()}"
 
 
 class ShapeError(SymconvError, ValueError):
@@ -34,6 +54,16 @@ class ArgumentError(SymconvError, ValueError):
 class GraphError(SymconvError, ValueError):
     """Cause: an ill-formed graph or function: a missing, unused or duplicate input, a cycle.
     Cure: pass each variable that the outputs depend on once, as an input, a given or a shared one."""
+
+
+class ProtocolError(SymconvError, NotImplementedError):
+    """Cause: a class of the user lacks a method that was needed: an op infer or reference, an optimiser step.
+    Cure: define the method that the message names; docs/adding_an_op.md tells how."""
+
+
+class SymbolicError(SymconvError, TypeError):
+    """Cause: a symbolic variable stood where Python needs its value: in `if`, `len`, `float`, a loop.
+    Cure: use sc.where, sc.switch or the logical ops; or eval() the variable, or call a compiled function."""
 
 
 class GradientError(SymconvError, ValueError):
@@ -92,8 +122,33 @@ class UnknownSettingError(ConfigError, AttributeError):
 
 
 class NonFiniteError(SymconvError, FloatingPointError):
-    """Cause: NaN or Inf in the data or, during training, in the cost.
+    """Cause: NaN or Inf in the data, in the cost of a training or, in mode "nan_guard", in any value.
     Cure: clean the data; or lower the learning rate, and check the initial weights and the data's scale."""
+
+
+class DebugModeError(SymconvError, AssertionError):
+    """Cause: mode "debug" found that a function does not do what its graph says; subclasses tell what.
+    Cure: docs/debugging.md; leave the mode out, and the function runs unchecked."""
+
+
+class KernelMismatchError(DebugModeError):
+    """Cause: a kernel gave another result than the op's reference, or one that changes from run to run.
+    Cure: the message names the kernel, the step and the worst element; mend the kernel or its supports()."""
+
+
+class MemoryClaimError(DebugModeError):
+    """Cause: a kernel wrote memory not its own, an in-place or view claim is wrong, or values overlap.
+    Cure: the message names the kernel and the claim; mend Kernel.inplace, Op.view, or the kernel's bounds."""
+
+
+class RewriteMismatchError(DebugModeError):
+    """Cause: the rewritten graph gives another result than the graph as it was written.
+    Cure: the message names the pass and the rule; config(optimize=False) does without until it is mended."""
+
+
+class GradientMismatchError(SymconvError, AssertionError):
+    """Cause: verify_grad found that a gradient is not what differences of the function say.
+    Cure: mend the op's grad(), or check at a point away from kinks; the message lists the worst elements."""
 
 
 class OutputError(SymconvError, OSError):

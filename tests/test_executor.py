@@ -169,6 +169,27 @@ def test_run_watched_finds_the_step():
     assert plan.run_watched(pointers, [(2, 4)]) is None
 
 
+@pytest.mark.parametrize(("dtype", "size"), [("f4", 4), ("f8", 8)])
+def test_run_watched_tells_nan_infinities_and_large_values_apart(dtype, size):
+    x, y = np.zeros(5000, dtype), np.zeros(5000, dtype)
+    step = ("kernel", "", "strided_copy", copy_params(5000, size), [0], [1])
+    plan = core.Executor([("external", x.nbytes), ("external", y.nbytes)], [step])
+
+    def stops(value, **bounds):
+        x[4999] = value
+        return plan.run_watched([address(x), address(y)], [(1, size)], **bounds) is not None
+
+    for value in (np.nan, -np.nan):
+        assert stops(value) and not stops(value, nan=False) and stops(value, infinity=False)
+    for value in (np.inf, -np.inf):
+        assert stops(value) and not stops(value, infinity=False) and stops(value, nan=False)
+    for value in (-2e10, np.finfo(dtype).max):
+        assert not stops(value) and stops(value, limit=1e10) and stops(value, limit=1e10, nan=False)
+    assert not stops(1e10, limit=2e10)
+    with pytest.raises(ValueError, match="magnitude"):
+        stops(0.0, limit=np.nan)
+
+
 def test_progress_is_called_and_may_end_the_loop():
     def slow(inputs, outputs):
         time.sleep(0.06)

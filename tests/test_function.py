@@ -1,10 +1,22 @@
 """function(): arguments, updates, givens, plans, loops, and every way to call it wrongly."""
 
+import re
+
 import numpy as np
 import pytest
 
 import symconv as sc
-from symconv.errors import DeviceError, DTypeError, ExecutionError, GraphError, NonFiniteError, ShapeError
+from symconv.errors import (
+    CompileError,
+    DeviceError,
+    DTypeError,
+    ExecutionError,
+    GraphError,
+    IndexRangeError,
+    NonFiniteError,
+    ShapeError,
+)
+from symconv.graph import Op
 
 DEVICES = ["reference", "cpu"]
 
@@ -218,6 +230,37 @@ def test_index_out_of_range_names_the_line(device):
     with pytest.raises(ExecutionError, match="test_function.py"):
         f(3)
     assert f(-1) == 2
+
+
+@pytest.mark.parametrize("target", ["cpu", "emulated"])
+def test_a_failure_at_run_time_names_step_kernel_operands_and_line(core, target):
+    x, labels = sc.matrix("x"), sc.ivector("labels")
+    f = sc.function([x, labels], sc.cross_entropy_with_logits(x + 1, labels), device=target)
+    arguments = np.zeros((2, 3), "float32"), np.array([0, 7], "int32")
+    for call in (lambda: f(*arguments), lambda: f.loop(2, *arguments)):
+        with pytest.raises(ExecutionError) as error:
+            call()
+        text = str(error.value)
+        assert re.search(r"\n  step \d of \d, (kernel \w+|the NumPy reference): .*int32\[2\] labels", text), (
+            text
+        )
+        assert "test_function.py:" in text and text.endswith("\n  see docs/errors.md#executionerror")
+
+
+def test_a_constant_that_cannot_be_computed_names_the_line():
+    class Picky(Op):
+        name = "picky"
+
+        def infer(self, x):
+            return x.type
+
+        def reference(self, x):
+            raise {0: IndexError, 1: ZeroDivisionError}[int(x)]("no")
+
+    for value, kind in enumerate((IndexRangeError, CompileError)):
+        y = Picky()(sc.constant(value))
+        with pytest.raises(kind, match=r"(?s)picky from test_function.py:\d+: no.*computed at once"):
+            sc.function([], y)()
 
 
 @pytest.mark.parametrize(

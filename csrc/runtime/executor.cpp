@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <limits>
 
 #include "runtime/errors.h"
 
@@ -11,22 +12,51 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// An exponent of all ones marks NaN and infinity; integer tests vectorise, float ones would not.
-template <class Bits, Bits kExponent>
-bool any_nonfinite(const void* data, size_t count) {
+constexpr uint8_t kCanary = 0xa5;
+
+// Without their sign, floats are ordered as the integers of their bits are: finite, infinity, NaN. Integer tests
+// vectorise, float ones would not.
+template <class Float, class Bits>
+bool any_beyond(const void* data, size_t count, const Bounds& bounds) {
   constexpr size_t kChunk = 4096;
+  constexpr Bits kMagnitude = ~(Bits{1} << (8 * sizeof(Bits) - 1));
+  auto bits_of = [](Float value) {
+    Bits bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits;
+  };
+  const Bits infinity = bits_of(static_cast<Float>(HUGE_VAL));
+  const Bits limit = bounds.limit < static_cast<double>(std::numeric_limits<Float>::max())
+                         ? bits_of(static_cast<Float>(bounds.limit))
+                         : infinity - 1;
+  const bool finite = limit < infinity - 1;
   const char* bytes = static_cast<const char*>(data);
   for (size_t begin = 0; begin < count; begin += kChunk) {
     size_t end = begin + kChunk < count ? begin + kChunk : count;
-    Bits any = 0;
+    Bits any = 0, beyond = 0, nan = 0, infinite = 0;
     for (size_t i = begin; i < end; i++) {
       Bits bits;
       std::memcpy(&bits, bytes + i * sizeof(Bits), sizeof(Bits));
-      any |= (bits & kExponent) == kExponent;
+      any |= (bits & kMagnitude) > limit;
     }
-    if (any) return true;
+    if (!any) continue;
+    for (size_t i = begin; i < end; i++) {
+      Bits bits;
+      std::memcpy(&bits, bytes + i * sizeof(Bits), sizeof(Bits));
+      bits &= kMagnitude;
+      nan |= bits > infinity;
+      infinite |= bits == infinity;
+      beyond |= bits > limit && bits < infinity;
+    }
+    if ((finite && beyond) || (bounds.nan && nan) || (bounds.infinity && infinite)) return true;
   }
   return false;
+}
+
+size_t changed(const char* data, size_t count) {
+  size_t found = 0;
+  for (size_t i = 0; i < count; i++) found += static_cast<uint8_t>(data[i]) != kCanary;
+  return found;
 }
 
 }  // namespace
@@ -103,7 +133,7 @@ void Executor::run_steps_in(Nonfinite* found) {
     for (size_t k = 0; k < step.out.size(); k++) out_[k] = pointers_[step.out[k]];
     if (entries_[i])
       entries_[i]->run({params_->data() + params_offset_[i], step.params.size(), in_.data(), out_.data(),
-                        workspace_->data(), &pool});
+                        workspace(), &pool});
     else if (step.kind == StepSpec::Kind::kResolve)
       resolve(step.buffer);
     else
@@ -115,7 +145,7 @@ void Executor::run_steps_in(Nonfinite* found) {
     }
     if constexpr (mode == Mode::kWatch)
       for (int id : step.out)
-        if (watch_itemsize_[id] && has_nonfinite({id, watch_itemsize_[id]})) {
+        if (watch_itemsize_[id] && out_of_bounds({id, watch_itemsize_[id]}, bounds_)) {
           *found = {i, id};
           return;
         }
@@ -164,7 +194,7 @@ LoopResult Executor::run_many(int64_t n, const std::vector<ExternalRange>& exter
     run_steps(profile_ ? Mode::kProfile : Mode::kPlain, nullptr);
     iterations_done_ = i + 1;
     for (const FloatBuffer& b : checks)
-      if (has_nonfinite(b)) return {i + 1, b.id};
+      if (out_of_bounds(b, {})) return {i + 1, b.id};
     if (progress) {
       Clock::time_point now = Clock::now();
       if (now - last >= std::chrono::milliseconds(100)) {
@@ -176,9 +206,11 @@ LoopResult Executor::run_many(int64_t n, const std::vector<ExternalRange>& exter
   return {iterations_done_, -1};
 }
 
-Nonfinite Executor::run_watched(void* const* externals, size_t count,
-                                const std::vector<FloatBuffer>& watched) {
+Nonfinite Executor::run_watched(void* const* externals, size_t count, const std::vector<FloatBuffer>& watched,
+                                Bounds bounds) {
   Running running(*this);
+  if (!(bounds.limit >= 0)) fail("run_watched: the limit %g is not a magnitude", bounds.limit);
+  bounds_ = bounds;
   check_float_buffers(watched);
   watch_itemsize_.assign(buffers_.size(), 0);
   for (const FloatBuffer& b : watched) watch_itemsize_[b.id] = b.itemsize;
@@ -194,10 +226,17 @@ void Executor::set_profile(bool on) {
   if (on) profile_ns_.assign(steps_.size(), 0);
 }
 
-void Executor::poison() {
+void Executor::poison(uint8_t byte) {
   Running running(*this);
-  std::memset(arena_->data(), 0xff, arena_->size());
-  std::memset(workspace_->data(), 0xff, workspace_->size());
+  std::memset(arena_->data(), byte, arena_->size());
+  std::memset(workspace(), byte, workspace_bytes());
+  std::memset(workspace_->data(), kCanary, guard_);
+  std::memset(workspace() + workspace_bytes(), kCanary, guard_);
+}
+
+std::pair<size_t, size_t> Executor::damage() {
+  Running running(*this);
+  return {changed(workspace_->data(), guard_), changed(workspace() + workspace_bytes(), guard_)};
 }
 
 void Executor::check_float_buffers(const std::vector<FloatBuffer>& list) const {
@@ -208,10 +247,10 @@ void Executor::check_float_buffers(const std::vector<FloatBuffer>& list) const {
   }
 }
 
-bool Executor::has_nonfinite(const FloatBuffer& b) const {
+bool Executor::out_of_bounds(const FloatBuffer& b, const Bounds& bounds) const {
   size_t count = buffers_[b.id].nbytes / b.itemsize;
-  if (b.itemsize == 4) return any_nonfinite<uint32_t, 0x7f800000u>(pointers_[b.id], count);
-  return any_nonfinite<uint64_t, 0x7ff0000000000000ull>(pointers_[b.id], count);
+  if (b.itemsize == 4) return any_beyond<float, uint32_t>(pointers_[b.id], count, bounds);
+  return any_beyond<double, uint64_t>(pointers_[b.id], count, bounds);
 }
 
 }  // namespace symconv

@@ -2,6 +2,7 @@
 // that a run does nothing but fill pointer arrays and call kernels.
 #pragma once
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -65,11 +66,17 @@ struct Nonfinite {
   int step, buffer;  // -1, -1: none
 };
 
+// What a watched run stops at: values beyond `limit` in magnitude (infinity: none but infinities), and NaN.
+struct Bounds {
+  double limit = HUGE_VAL;
+  bool nan = true, infinity = true;
+};
+
 class Executor {
  public:
   // Throws std::invalid_argument on bad data, OutOfMemory when arena + workspace exceed `limit` bytes (0: no limit)
-  // or cannot be allocated.
-  Executor(std::vector<BufferSpec> buffers, std::vector<StepSpec> steps, size_t limit);
+  // or cannot be allocated. The workspace has `guard` bytes on either side that no kernel may touch.
+  Executor(std::vector<BufferSpec> buffers, std::vector<StepSpec> steps, size_t limit, size_t guard = 0);
 
   // One pointer per external buffer, in order of their ids.
   void run(void* const* externals, size_t count);
@@ -79,17 +86,21 @@ class Executor {
   LoopResult run_many(int64_t n, const std::vector<ExternalRange>& externals,
                       const std::function<bool(int64_t)>& progress, const std::vector<FloatBuffer>& checks);
 
-  // One run that stops after the first step that writes a NaN or an infinity into one of `watched`.
-  Nonfinite run_watched(void* const* externals, size_t count, const std::vector<FloatBuffer>& watched);
+  // One run that stops after the first step that writes a value out of bounds into one of `watched`.
+  Nonfinite run_watched(void* const* externals, size_t count, const std::vector<FloatBuffer>& watched,
+                        Bounds bounds = {});
 
   void set_profile(bool on);
   const std::vector<int64_t>& profile_ns() const { return profile_ns_; }  // per step, since set_profile(true)
 
-  // Fills the arena and the workspace with 0xFF (NaN in every float type): shows reads of unwritten memory.
-  void poison();
+  // Fills the arena and the workspace with a byte (0xFF: NaN in every float type), which shows reads of unwritten
+  // memory, and the guards with kCanary.
+  void poison(uint8_t byte = 0xff);
+  // Bytes of the guards before and after the workspace that have changed since poison().
+  std::pair<size_t, size_t> damage();
 
   size_t arena_bytes() const { return arena_->size(); }
-  size_t workspace_bytes() const { return workspace_->size(); }
+  size_t workspace_bytes() const { return workspace_->size() - 2 * guard_; }
   size_t n_external() const { return externals_.size(); }
   size_t external_bytes(size_t i) const { return buffers_[externals_[i]].nbytes; }
   int64_t iterations_done() const { return iterations_done_; }  // of the last run_many, also when it threw
@@ -114,7 +125,8 @@ class Executor {
   void run_steps(Mode mode, Nonfinite* found);
   template <Mode mode>
   void run_steps_in(Nonfinite* found);
-  bool has_nonfinite(const FloatBuffer& b) const;
+  bool out_of_bounds(const FloatBuffer& b, const Bounds& bounds) const;
+  char* workspace() const { return workspace_->data() + guard_; }
   void check_float_buffers(const std::vector<FloatBuffer>& list) const;
   std::string place(int step) const;
 
@@ -131,10 +143,12 @@ class Executor {
   std::shared_ptr<AlignedMemory> arena_;
   std::unique_ptr<AlignedMemory> workspace_;
   size_t limit_;
+  size_t guard_;
   int threads_ = 0;  // that workspace_ serves
   bool profile_ = false;
   std::vector<int64_t> profile_ns_;
   std::vector<int> watch_itemsize_;  // per buffer, kWatch only
+  Bounds bounds_;                    // kWatch only
   int current_step_ = 0;
   int failed_step_ = -1;
   int64_t iterations_done_ = 0;

@@ -33,8 +33,9 @@ void require_within_limit(size_t arena, size_t workspace, size_t limit) {
 
 }  // namespace
 
-Executor::Executor(std::vector<BufferSpec> buffers, std::vector<StepSpec> steps, size_t limit)
-    : buffers_(std::move(buffers)), steps_(std::move(steps)), limit_(limit) {
+Executor::Executor(std::vector<BufferSpec> buffers, std::vector<StepSpec> steps, size_t limit, size_t guard)
+    : buffers_(std::move(buffers)), steps_(std::move(steps)), limit_(limit), guard_(aligned(guard)) {
+  if (guard > kLargest) fail("a guard of %zu bytes", guard);
   check_buffers();
   check_steps();
   lay_out();
@@ -150,7 +151,7 @@ void Executor::fit_workspace(int threads) {
   if (threads == threads_) return;
   size_t bytes = workspace_for(threads);
   require_within_limit(arena_->size(), bytes, limit_);
-  workspace_ = std::make_unique<AlignedMemory>(bytes);
+  workspace_ = std::make_unique<AlignedMemory>(bytes + 2 * guard_);
   threads_ = threads;
 }
 

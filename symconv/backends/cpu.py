@@ -16,7 +16,7 @@ from symconv.errors import CompileError, ExecutionError, MemoryLimitError, Symco
 from symconv.graph import Apply, SharedVariable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.plan.build import build_plan
-from symconv.plan.explain import explain_largest, explain_plan
+from symconv.plan.explain import explain_largest, explain_plan, operands_of
 from symconv.plan.limits import memory_limit
 from symconv.plan.plan import Plan, Step
 
@@ -71,7 +71,7 @@ class CpuExecutable:
         try:
             return self._caller.call(arguments)
         except Exception as error:
-            raise _translated(error) from error
+            raise self._translated(error) from error
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
@@ -118,16 +118,21 @@ class CpuExecutable:
         try:
             call()
         except Exception as error:
-            raise _translated(error) from error
+            raise self._translated(error) from error
 
-
-def _translated(error: Exception) -> Exception:
-    """What the core, or a reference step in it, raised as an exception of symconv."""
-    if isinstance(error, SymconvError):
+    def _translated(self, error: Exception) -> Exception:
+        """What the core, or a reference step in it, raised as an exception of symconv, with the step."""
+        number = self._core.failed_step
+        where = f"\n  {operands_of(self.plan, number)}" if number >= 0 else ""
+        if type(error) is ExecutionError:
+            return ExecutionError(error.message + where)
+        if isinstance(error, SymconvError):
+            return error
+        if isinstance(error, MemoryError):
+            return MemoryLimitError(f"{error}{where}")
+        if isinstance(error, (IndexError, ValueError, RuntimeError)):
+            return ExecutionError(f"{error}{where}")
         return error
-    if isinstance(error, MemoryError):
-        return MemoryLimitError(str(error))
-    return ExecutionError(str(error)) if isinstance(error, (IndexError, ValueError, RuntimeError)) else error
 
 
 _EXTERNAL = ("input", "state", "output")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from symconv.errors import DTypeError, ShapeError, SymconvError
+from symconv.errors import DTypeError, ProtocolError, ShapeError, SymbolicError, SymconvError
 from symconv.graph.kernel import Kernel, View
 from symconv.graph.origin import user_line
 from symconv.graph.types import TensorType, dtype_name
@@ -79,7 +79,7 @@ class Variable:
         return self.type.ndim
 
     def __bool__(self) -> bool:
-        raise TypeError(
+        raise SymbolicError(
             f"the truth of the symbolic {self.type} from {self.origin} is not known while the graph is "
             "built; use sc.where, sc.switch, sc.eq or the logical ops, or .eval() the variable first"
         )
@@ -240,15 +240,15 @@ class Op:
 
     def infer(self, *inputs: Any, **_: Any) -> TensorType | tuple[TensorType, ...]:
         """Types of the outputs; raises ShapeError or DTypeError by `op_error`."""
-        raise GraphProtocolError(self, "infer")
+        raise _lacks(self, "infer")
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         """Gradients of the inputs from those of the outputs; None where no gradient flows."""
-        raise GraphProtocolError(self, "grad")
+        raise _lacks(self, "grad")
 
     def reference(self, *arrays: Any, **_: Any) -> np.ndarray | tuple[np.ndarray, ...]:
         """The outputs by plain NumPy; the oracle that every kernel is held against."""
-        raise GraphProtocolError(self, "reference")
+        raise _lacks(self, "reference")
 
     def simplify(self, *inputs: Any, **_: Any) -> Sequence[Variable] | None:
         """Equal but simpler outputs given these inputs (x.reshape(x.shape) is x), or None."""
@@ -297,11 +297,9 @@ class Op:
         return outputs[0] if len(outputs) == 1 else outputs
 
 
-class GraphProtocolError(SymconvError, NotImplementedError):
-    """An Op class lacks a method that was needed. Cure: define it (docs/adding_an_op.md)."""
-
-    def __init__(self, op: Op, method: str) -> None:
-        super().__init__(f"{op.name or type(op).__name__} defines no {method}(); see docs/adding_an_op.md")
+def _lacks(op: Op, method: str) -> ProtocolError:
+    name = op.name or type(op).__name__
+    return ProtocolError(f"{name} defines no {method}(); docs/adding_an_op.md tells how\n  at {user_line()}")
 
 
 def describe(op: Op, inputs: Sequence[Variable]) -> str:

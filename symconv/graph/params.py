@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from symconv.errors import ArgumentError
+
 _TYPES = {"int": np.int32, "long long": np.int64, "float": np.float32, "double": np.float64}
 _CODES = {"int32": "i", "int64": "q", "float32": "f", "float64": "d"}  # of the struct module
 _STRUCT = re.compile(r"struct\s+(\w+)\s*\{(.*?)\}\s*;", re.DOTALL)
@@ -35,17 +37,17 @@ def kernel_dir() -> Path:
 
 
 def parse_structs(text: str) -> dict[str, np.dtype]:
-    """C text -> {struct name: aligned NumPy dtype}. ValueError on anything outside the allowed subset."""
+    """C text -> {struct name: aligned NumPy dtype}. ArgumentError on anything outside the allowed subset."""
     text = _COMMENT.sub("", text)
     structs: dict[str, np.dtype] = {}
     for name, body in _STRUCT.findall(text):
         if name in structs:
-            raise ValueError(f"params.h: struct {name} is defined twice")
+            raise ArgumentError(f"params.h: struct {name} is defined twice")
         fields: list[tuple] = []
         for declaration in filter(None, (part.strip() for part in body.split(";"))):
             match = _FIELD.match(declaration)
             if match is None:
-                raise ValueError(
+                raise ArgumentError(
                     f"params.h: struct {name}: cannot read {declaration!r}; "
                     "fields are int, long long, float, double or fixed arrays of these, one per declaration"
                 )
@@ -55,7 +57,7 @@ def parse_structs(text: str) -> dict[str, np.dtype]:
         structs[name] = np.dtype(fields, align=True)
     rest = _STRUCT.sub("", text).replace("#pragma once", "").strip()
     if rest:
-        raise ValueError(f"params.h: cannot read {rest[:80]!r}")
+        raise ArgumentError(f"params.h: cannot read {rest[:80]!r}")
     return structs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from symconv.errors import CompileError, IndexRangeError, SymconvError
 from symconv.graph.core import Apply, Constant, Variable, constant
 
 FOLD_LIMIT = 4096  # elements; a larger constant result is folded only if its inputs were as large
@@ -18,7 +19,14 @@ def fold(node: Apply) -> list[Variable] | None:
         return None  # a stretched scalar says more than an array of equal numbers
     if any(not o.type.is_concrete or o.type.size > max(FOLD_LIMIT, largest) for o in node.outputs):
         return None
-    values = node.op.reference(*(v.data for v in node.inputs))  # type: ignore[attr-defined]
+    try:
+        values = node.op.reference(*(v.data for v in node.inputs))  # type: ignore[attr-defined]
+    except SymconvError:
+        raise
+    except Exception as error:
+        kind = IndexRangeError if isinstance(error, IndexError) else CompileError
+        where = f"{node.op.label()} from {node.origin}"
+        raise kind(f"{where}: {error}\n  the operands are constants, so it was computed at once") from error
     values = values if isinstance(values, tuple) else (values,)
     return [constant(a, o.dtype) for a, o in zip(values, node.outputs)]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from symconv.config import config
-from symconv.errors import ConfigError, GradientError
+from symconv.errors import ConfigError, GradientError, ProtocolError
 from symconv.graph import SharedVariable, Variable
 from symconv.graph.origin import origin
 from symconv.nn.schedules import Schedule, as_schedule, is_number
@@ -54,7 +54,7 @@ class Optimizer:
         return found
 
     def step(self, p: SharedVariable, g: Variable, decayed: bool) -> Updates:
-        raise NotImplementedError(type(self).__name__)
+        raise ProtocolError(f"{type(self).__name__} defines no step(p, g, decayed)")
 
     def state(self, p: SharedVariable, what: str) -> SharedVariable:
         """A tensor that belongs to p, zeros at first; a second training goes on with it."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from symconv.errors import DTypeError
+from symconv.errors import DTypeError, ProtocolError
 from symconv.graph import Apply, Op, TensorType, Variable, broadcast_shapes, op_error
 from symconv.graph.types import DTYPES, FLOATS
 from symconv.ops.elementwise_cuda import ELEMENTWISE_CUDA
@@ -72,7 +72,7 @@ class Elementwise(Op):
         return self.out_dtype or dtypes[0]
 
     def compute(self, *arrays: Any, **_: Any) -> Array:
-        raise NotImplementedError(type(self).__name__)
+        raise ProtocolError(f"{type(self).__name__} defines no compute(); docs/adding_an_op.md tells how")
 
     def partials(self, node: Apply, dy: Variable) -> Partials:
         """dy times the derivative by each operand; None for an operand without gradient."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from symconv.errors import DTypeError, ShapeError
+from symconv.errors import DTypeError, ShapeError, SymbolicError
 from symconv.graph import Constant, Variable, constant
 from symconv.graph.types import FLOATS
 from symconv.ops.gather import AdvancedIndex, Scatter, as_index_array
@@ -298,17 +298,17 @@ def inc_subtensor(part: Variable, y: Any) -> Variable:
 
 
 def iterate(x: Variable) -> Any:
-    """The parts x[0], x[1], ... where the length of the first axis is known. Raises TypeError."""
+    """The parts x[0], x[1], ... where the length of the first axis is known. Raises SymbolicError."""
     return iter([getitem(x, i) for i in range(length(x))])
 
 
 def length(x: Variable) -> int:
-    """len(x) where it is known. Raises TypeError."""
+    """len(x) where it is known. Raises SymbolicError."""
     if x.ndim == 0:
-        raise TypeError(f"a scalar has no length and cannot be iterated: {x!r} from {x.origin}")
+        raise SymbolicError(f"a scalar has no length and cannot be iterated: {x!r} from {x.origin}")
     n = x.type.shape[0]
     if n is None:
-        raise TypeError(
+        raise SymbolicError(
             f"the length of {x!r} from {x.origin} is not known while the graph is built; use x.shape[0], "
             "or give the dimension in sc.tensor(dtype, shape)"
         )
@@ -316,15 +316,15 @@ def length(x: Variable) -> int:
 
 
 def no_array(x: Variable, *args: Any, **kwargs: Any) -> None:
-    """Raises TypeError: NumPy would else read a variable element by element as a sequence."""
-    raise TypeError(
+    """Raises SymbolicError: NumPy would else read a variable element by element as a sequence."""
+    raise SymbolicError(
         f"{x!r} from {x.origin} is symbolic and holds no numbers for NumPy\n"
         "  hint: use the function of symconv with that name, or .eval() the variable first"
     )
 
 
 def no_item_assignment(x: Variable, index: Any, value: Any) -> None:
-    """Raises TypeError: variables are immutable."""
-    raise TypeError(
+    """Raises SymbolicError: variables are immutable."""
+    raise SymbolicError(
         "a symbolic variable is immutable; x = sc.index_update(x, index, value) makes a changed copy"
     )

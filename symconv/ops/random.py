@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from symconv.config import config
-from symconv.errors import ArgumentError, DTypeError, ExecutionError
+from symconv.errors import ArgumentError, DTypeError, ExecutionError, ProtocolError
 from symconv.graph import FLOATS, Apply, Constant, Kernel, Launch, Op, TensorType, Variable, blocks, op_error
 from symconv.graph.params import pack
 from symconv.ops import elementwise as ew
@@ -174,7 +174,7 @@ class RandomOp(Op):
         return self.draw(int(counter), n, *(int(a) for a in arrays[:first])).reshape(shape)
 
     def draw(self, counter: int, n: int, *bounds: int) -> np.ndarray:
-        raise NotImplementedError(type(self).__name__)
+        raise ProtocolError(f"{type(self).__name__} defines no draw()")
 
     def flops(self, node: Apply) -> int:
         return 20 * node.out.type.size

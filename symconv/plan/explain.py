@@ -30,6 +30,17 @@ def explain_step(plan: Plan, number: int, step: Step) -> str:
     return line
 
 
+def operands_of(plan: Plan, number: int) -> str:
+    """Step `number` with its kernel and operands in one line, for errors at run time."""
+    step = plan.steps[number]
+    what = {"kernel": f"kernel {step.kernel.name}" if step.kernel else "", "reference": "the NumPy reference"}
+    sides = (
+        ", ".join(f"{plan.buffers[b].type} {plan.buffers[b].label or place(plan, b)}" for b in side)
+        for side in (step.inputs, step.outputs)
+    )
+    return f"step {number} of {len(plan.steps)}, {what.get(step.kind, step.kind)}: {' -> '.join(sides)}"
+
+
 def explain_largest(plan: Plan) -> str:
     """The three largest intermediate values, a line each, for errors about memory."""
     largest = sorted((b for b in plan.buffers if b.kind == "arena"), key=lambda b: -b.type.nbytes)[:3]

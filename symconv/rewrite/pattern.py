@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from symconv.errors import GraphError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable
 from symconv.ops.operands import as_variable
 
@@ -42,7 +43,7 @@ class Rule:
         made = {n: Variable(TensorType(self.dtypes.get(n, "float32"), (None, None)), name=n) for n in names}
         root = as_variable(self.pattern(**made))
         if root.owner is None:
-            raise ValueError(f"rule {self.name}: the pattern is a bare variable")
+            raise GraphError(f"rule {self.name}: the pattern is a bare variable")
         object.__setattr__(self, "root", root)
         object.__setattr__(self, "placeholders", {v: n for n, v in made.items()})
 

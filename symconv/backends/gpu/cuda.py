@@ -135,7 +135,7 @@ class CudaRuntime:
             if status := call(*arguments):
                 raise ExecutionError(
                     f"the driver refused to launch {work.entry} ({work.wanted_by or 'control'}): CUDA error "
-                    f"{status}, with {blocks} blocks and {work.shared} bytes of shared memory"
+                    f"{status}\n  {work.place}"
                 )
 
         return launch

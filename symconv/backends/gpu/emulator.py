@@ -107,15 +107,16 @@ class EmulatedRuntime:
             launch = Launch(
                 w.params, args, w.step, fault, w.tiles, blocks, THREADS, w.shared, w.grid, 0, 0, b""
             )  # fmt: skip
-            prepared.append((entry_of(w.source, w.entry), launch))
+            prepared.append((entry_of(w.source, w.entry), launch, w.place))
 
         def run() -> None:
             order = config.emulator_order
-            for call, launch in prepared:
+            for call, launch, place in prepared:
                 launch.order, launch.failed = order, 0
                 call(ctypes.byref(launch))
                 if launch.failed:
-                    raise KernelFault(f"emulated GPU: {launch.message.decode(errors='replace')}")
+                    message = launch.message.decode(errors="replace")
+                    raise KernelFault(f"emulated GPU: {message}\n  {place}")
 
         return run
 

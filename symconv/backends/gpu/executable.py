@@ -19,7 +19,7 @@ from symconv.graph import SharedVariable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.params import pack
 from symconv.plan.build import build_plan
-from symconv.plan.explain import explain_largest, explain_plan
+from symconv.plan.explain import explain_largest, explain_plan, operands_of
 from symconv.plan.gpu import (
     WORD,
     GpuLaunch,
@@ -348,9 +348,10 @@ class GpuExecutable:
         self.runtime.upload(self._fault.address, np.zeros(1, FAULT))
         _, step, index, at, limit = fault[0].tolist()
         label = self.plan.steps[step].label if step >= 0 else "a view"
+        where = f"\n  {operands_of(self.plan, step)}" if step >= 0 else ""
         if at < 0:  # of check_range
-            raise ExecutionError(f"{label}: nothing lies in [{index}, {limit})")
-        raise ExecutionError(f"{label}: index {index} (element {at}) is outside 0 to {limit - 1}")
+            raise ExecutionError(f"{label}: nothing lies in [{index}, {limit}){where}")
+        raise ExecutionError(f"{label}: index {index} (element {at}) is outside 0 to {limit - 1}{where}")
 
 
 def runtime_of(device: str) -> Runtime:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symconv.errors import DeviceError, DTypeError, ShapeError
+from symconv.errors import ArgumentError, DeviceError, DTypeError, IndexRangeError, ShapeError
 
 
 class DeviceArray:
@@ -48,7 +48,7 @@ class DeviceArray:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
-            raise ValueError("a device array cannot become a NumPy array without a copy")
+            raise ArgumentError("a device array cannot become a NumPy array without a copy")
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
 
@@ -70,12 +70,12 @@ class DeviceArray:
         if isinstance(i, slice):
             first, last, step = i.indices(self.shape[0])
             if step != 1:
-                raise IndexError("a slice of a device array has step 1")
+                raise IndexRangeError("a slice of a device array has step 1")
             count = max(last - first, 0)
             at = self.address + first * (self.nbytes // max(self.shape[0], 1))
             return DeviceArray(at, (count, *self.shape[1:]), self.dtype, self.owner, self.runtime)
         if not isinstance(i, (int, np.integer)) or not -self.shape[0] <= i < self.shape[0]:
-            raise IndexError(f"index {i!r} of a device array of {self.shape[0]} rows")
+            raise IndexRangeError(f"index {i!r} of a device array of {self.shape[0]} rows")
         step = self.nbytes // self.shape[0]
         at = self.address + (int(i) % self.shape[0]) * step
         return DeviceArray(at, self.shape[1:], self.dtype, self.owner, self.runtime)

@@ -59,6 +59,13 @@ class Work:
     blocks: int = 0
     wanted_by: str = ""
 
+    @property
+    def place(self) -> str:
+        """The step of the plan, and how large the launch is, for error messages."""
+        step = f"step {self.step}, {self.wanted_by}: " if self.step >= 0 else ""
+        blocks = self.blocks or self.tiles
+        return f"{step}{self.entry}, {blocks} blocks of {THREADS} threads, {self.shared} bytes shared"
+
 
 class Runtime(Protocol):
     device: str
