@@ -24,7 +24,7 @@ from symconv.graph.traversal import leaves, rebuild
 from symconv.ops.operands import as_variable, cast
 from symconv.plan.explain import explain_rewrites
 from symconv.plan.limits import check_memory
-from symconv.rewrite.pipeline import optimize
+from symconv.rewrite.pipeline import Stage, optimize
 from symconv.rewrite.specialize import specialize
 
 Outputs = Variable | Sequence[Any] | Mapping[str, Any] | None
@@ -299,7 +299,7 @@ class Function:
             return f"{self!r}: not called yet, so no plan has been made"
         parts = []
         if graph:
-            parts.append("graph as written:\n" + debugprint([*self.outputs, *(v for _, v in self.updates)]))
+            parts.append("graph as written:\n" + debugprint(self.written()))
         for e in self._plans.values():
             shapes = ", ".join(str(v.type) for v in e.graph.inputs)
             if graph:
@@ -308,6 +308,24 @@ class Function:
                 parts.append("rewrites:\n" + explain_rewrites(e.plan))
             parts.append(f"inputs ({shapes}): {e.explain()}")
         return "\n\n".join(parts)
+
+    @property
+    def executables(self) -> list[Executable]:
+        """The plans made so far, in the order in which they were made."""
+        return list(self._plans.values())
+
+    def written(self) -> FunctionGraph:
+        """The expression as it was written, before any shape was known."""
+        news = [new for _, new in self.updates]
+        states = [v for v in leaves([*self.outputs, *news]) if isinstance(v, SharedVariable)]
+        states += [s for s, _ in self.updates if s not in states]
+        index = {s: i for i, s in enumerate(states)}
+        updates = tuple((index[s], new) for s, new in self.updates)
+        return FunctionGraph(tuple(self._variables), tuple(states), tuple(self.outputs), updates)
+
+    def graph_to_show(self) -> FunctionGraph:
+        """For debugprint and pictures: the graph of the latest plan, or, before there is one, as written."""
+        return self.executables[-1].graph if self._plans else self.written()
 
     def prepare(self, *args: Any, **kwargs: Any) -> Executable:
         """Make the plan for these arguments without running it."""
@@ -472,9 +490,10 @@ class Function:
                     f"{list(new.type.shape)}, from {new.origin}"
                 )
         passes: Sequence[Any] = ()
+        stages = [Stage("shapes", graph)]
         if config.optimize:
-            graph, passes = optimize(graph)
-        executable = compile_graph(graph, shared, self.device, passes)
+            graph, passes = optimize(graph, stages)
+        executable = compile_graph(graph, shared, self.device, passes, stages)
         known = self._guards.setdefault(signature, guards)
         if known is not guards and set(guards) - set(known):
             # other dimensions turned out to depend on values: forget plans that did not know them

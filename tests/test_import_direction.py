@@ -18,6 +18,7 @@ LAYERS = [
     ["rewrite"],
     ["plan"],
     ["backends"],
+    ["see"],
     ["function"],
     ["testing", "nn", "datasets", "viz"],
     ["cli", "__main__"],

@@ -19,6 +19,7 @@ from symconv.plan.build import build_plan
 from symconv.plan.explain import explain_largest, explain_plan, operands_of
 from symconv.plan.limits import memory_limit
 from symconv.plan.plan import Plan, Step
+from symconv.rewrite.pipeline import Stage
 
 
 @cache
@@ -29,6 +30,8 @@ def available_kernels() -> frozenset[str]:
 
 class CpuExecutable:
     """A graph planned for the CPU, and its executor."""
+
+    stages: Sequence[Stage] = ()
 
     def __init__(
         self, graph: FunctionGraph, shared: Sequence[SharedVariable], passes: Sequence[Any] = ()

@@ -10,12 +10,14 @@ import numpy as np
 from symconv.graph import SharedVariable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.plan.plan import Plan
+from symconv.rewrite.pipeline import Stage
 
 Progress = Callable[[int], None]
 
 
 class Executable(Protocol):
     graph: FunctionGraph
+    stages: Sequence[Stage]  # from the graph with its shapes to the one that runs, for pictures of them
 
     @property
     def plan(self) -> Plan | None: ...
@@ -39,9 +41,21 @@ class Executable(Protocol):
 
 
 def compile_graph(
-    graph: FunctionGraph, shared: Sequence[SharedVariable], device: str, passes: Sequence[Any]
+    graph: FunctionGraph,
+    shared: Sequence[SharedVariable],
+    device: str,
+    passes: Sequence[Any],
+    stages: Sequence[Stage] = (),
 ) -> Executable:
     """The Executable of `graph` on `device`, with `shared` behind its states."""
+    executable = _on(device, graph, shared, passes)
+    executable.stages = stages
+    return executable
+
+
+def _on(
+    device: str, graph: FunctionGraph, shared: Sequence[SharedVariable], passes: Sequence[Any]
+) -> Executable:
     if device == "cpu":
         from symconv.backends.cpu import CpuExecutable
 

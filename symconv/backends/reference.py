@@ -10,6 +10,7 @@ from symconv.errors import ExecutionError, GraphError, SymconvError
 from symconv.graph import Apply, Constant, SharedVariable, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.traversal import toposort
+from symconv.rewrite.pipeline import Stage
 
 
 def run_reference(node: Apply, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -75,6 +76,7 @@ class ReferenceExecutable:
     """Runs a graph by `evaluate`, one NumPy call per node."""
 
     plan: None = None
+    stages: Sequence[Stage] = ()
 
     def __init__(self, graph: FunctionGraph, shared: Sequence[SharedVariable]) -> None:
         self.graph = graph

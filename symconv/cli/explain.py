@@ -64,7 +64,7 @@ def sections(f: Function, executable: Executable) -> dict[str, str]:
     plan = executable.plan
     plain = "the reference executor runs the rewritten graph node by node, in NumPy: there is no plan"
     return {
-        "graph": "GRAPH AS WRITTEN\n" + debugprint([*f.outputs, *(new for _, new in f.updates)]),
+        "graph": "GRAPH AS WRITTEN\n" + debugprint(f.written()),
         "rewrites": "REWRITES BY PASS\n" + (plain if plan is None else explain_rewrites(plan)),
         "rewritten": "GRAPH AS REWRITTEN\n" + debugprint(executable.graph),
         "plan": "PLAN\n" + (plain if plan is None else executable.explain()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 from symconv.config import config
@@ -12,12 +13,21 @@ from symconv.rewrite.activation import share_relu
 from symconv.rewrite.algebra import algebra_rules
 from symconv.rewrite.constants import store_constants
 from symconv.rewrite.conv_pool import fuse_conv_pool, move_past_pool
-from symconv.rewrite.driver import RuleSet, Trace
+from symconv.rewrite.driver import Applied, RuleSet, Trace
 from symconv.rewrite.fuse import fuse_elementwise
 from symconv.rewrite.gemm import fuse_dense, fuse_gemm
 from symconv.rewrite.stabilize import RULES as STABILITY_RULES
 
 Pass = Callable[[FunctionGraph, Trace], FunctionGraph]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A graph on its way through the compiler: what it is after `name`, and what that applied."""
+
+    name: str
+    graph: FunctionGraph
+    trace: tuple[Applied, ...] = ()
 
 
 @lru_cache(maxsize=1)
@@ -36,13 +46,17 @@ def passes() -> tuple[tuple[str, Pass], ...]:
     )
 
 
-def optimize(graph: FunctionGraph) -> tuple[FunctionGraph, list[tuple[str, Trace]]]:
-    """The graph after all passes, and for each pass the rules that it applied."""
+def optimize(
+    graph: FunctionGraph, stages: list[Stage] | None = None
+) -> tuple[FunctionGraph, list[tuple[str, Trace]]]:
+    """The graph after all passes, and for each pass the rules that it applied; `stages` gets every graph."""
     history = []
     for name, run in passes():
         trace: Trace = []
         graph = run(graph, trace)
         history.append((name, trace))
+        if stages is not None:
+            stages.append(Stage(name, graph, tuple(trace)))
         if config.verify_rewrites:
             verify(graph, name)
     return graph, history

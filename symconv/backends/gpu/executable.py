@@ -30,6 +30,7 @@ from symconv.plan.gpu import (
     gpu_program,
     word_of,
 )
+from symconv.rewrite.pipeline import Stage
 
 CHUNK = 5000  # steps of a loop without a look at Ctrl-C and faults; with progress reports, a twentieth of all
 UNROLL = 10  # steps in the larger of a loop's two graphs
@@ -61,6 +62,8 @@ class GpuExecutable:
     Inputs and outputs are reached through words in device memory, which `advance` moves from step to step of
     a loop; all else has fixed addresses. States stay in device memory until somebody asks for their values.
     """
+
+    stages: Sequence[Stage] = ()
 
     def __init__(
         self, graph: FunctionGraph, shared: Sequence[SharedVariable], device: str, passes: Sequence[Any] = ()
