@@ -10,7 +10,6 @@ import functools
 import re
 import struct
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 def kernel_dir() -> Path:
     """Directory of the CUDA sources and params.h: symconv/kernels in a wheel, kernels/ in a checkout."""
-    package = Path(str(files("symconv")))
+    package = Path(__file__).resolve().parents[1]
     for candidate in (package / "kernels", package.parent / "kernels"):
         if (candidate / "params.h").is_file():
             return candidate

@@ -6,10 +6,12 @@ shares the input channels among `splits` threads. _tilings() lists what fits, co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
+
+import numpy as np
 
 from symconv.graph import Apply, Kernel, Launch, blocks
 from symconv.graph.params import pack
@@ -51,90 +53,102 @@ class Sizes:
         return (self.w + self.left + self.right - self.s + 1) // self.pool_w
 
 
+Count = Any  # a whole number, or an array of them: one formula for one tiling and for all candidates
+
+
 @dataclass(frozen=True)
 class Tiling:
-    """One way to cut a layer into tiles; `k` output channels a thread."""
+    """One way to cut a layer into tiles, or many, as arrays; `k` output channels a thread."""
 
     sizes: Sizes
     k: int
-    rows: int
-    images: int
-    groups: int
-    splits: int
-    channels: int
+    rows: Count
+    images: Count
+    groups: Count
+    splits: Count
+    channels: Count
 
-    @cached_property
+    @property
     def pitch(self) -> int:
         return (2 * self.sizes.cols + self.sizes.s) // 2 * 2
 
-    @cached_property
-    def plane(self) -> int:
+    @property
+    def plane(self) -> Count:
         """Floats of a patch's channel: half way round the 32 banks."""
         size = (2 * self.rows + self.sizes.r - 1) * self.pitch
         return size + (16 - size) % 32
 
-    @cached_property
-    def threads(self) -> int:
+    @property
+    def threads(self) -> Count:
         return self.images * self.rows * self.sizes.cols * self.groups * self.splits
 
-    @cached_property
-    def channel_blocks(self) -> int:
+    @property
+    def channel_blocks(self) -> Count:
         return blocks(self.sizes.k, self.groups * self.k)
 
-    @cached_property
-    def bands(self) -> int:
+    @property
+    def bands(self) -> Count:
         return blocks(self.sizes.rows, self.rows)
 
-    @cached_property
-    def tiles(self) -> int:
+    @property
+    def tiles(self) -> Count:
         return blocks(self.sizes.n, self.images) * self.bands * self.channel_blocks
 
-    @cached_property
-    def shared(self) -> int:
+    @property
+    def shared(self) -> Count:
         weights = self.channels * self.sizes.r * self.sizes.s * self.groups * self.k
         staged = self.images * self.channels * self.plane + weights
-        sums = self.threads * 4 * self.k if self.splits > 1 else 0
-        return 4 * max(staged, sums)
+        sums = (self.splits > 1) * self.threads * 4 * self.k
+        return 4 * np.maximum(staged, sums)
 
-    def cost(self) -> float:
+    def cost(self) -> Count:
         """Cycles that the whole launch takes, roughly: the most of issue slots and of latencies."""
         s = self.sizes
         taps = s.r * s.s
+        shared, threads, tiles = self.shared, self.threads, self.tiles
         per_channel = 4 * taps * self.k + taps * blocks(self.k, 4) + (s.r + 1) * (s.s + 1) // 2 + 12
         chunks = blocks(s.c, self.channels)
-        channels = chunks * blocks(min(self.channels, s.c), self.splits)
-        staged = chunks * self.shared / 4 / THREADS * 10
-        sums = 40 + 16 * self.k * self.threads / THREADS if self.splits > 1 else 0
+        channels = chunks * blocks(np.minimum(self.channels, s.c), self.splits)
+        staged = chunks * shared / 4 / THREADS * 10
+        sums = (self.splits > 1) * (40 + 16 * self.k * threads / THREADS)
         own = channels * per_channel + 60 * self.k
         latency = chunks * LATENCY + 1.3 * own + staged + sums
-        issue = blocks(self.threads, 32) * own / 4 + 2 * (staged + sums)
-        per_sm = blocks(self.tiles, MULTIPROCESSORS)
-        resident = min(2, (200 << 10) // self.shared)
-        idle = 1.1 if self.tiles < MULTIPROCESSORS else 1.0
-        return idle * max(blocks(per_sm, resident) * latency, per_sm * issue) + latency * 0.1
+        issue = blocks(threads, 32) * own / 4 + 2 * (staged + sums)
+        per_sm = blocks(tiles, MULTIPROCESSORS)
+        resident = np.minimum(2, (200 << 10) // shared)
+        idle = np.where(tiles < MULTIPROCESSORS, 1.1, 1.0)
+        return idle * np.maximum(blocks(per_sm, resident) * latency, per_sm * issue) + latency * 0.1
 
 
-def _tilings(s: Sizes, k: int) -> Iterator[Tiling]:
-    for rows in {min(r, s.rows) for r in COUNTS} | {s.rows}:
-        for images in COUNTS if rows == s.rows else (1,):
-            windows = images * rows * s.cols
-            if windows > THREADS or images > max(s.n, 1):
-                continue
-            for groups in {min(g, blocks(s.k, k)) for g in COUNTS}:
-                for splits in COUNTS:
-                    if windows * groups * splits > THREADS or splits > s.c:
-                        continue
-                    whole = Tiling(s, k, rows, images, groups, splits, s.c)
-                    per_channel = 4 * (images * whole.plane + s.r * s.s * groups * k)
-                    fitting = min(s.c, SHARED // per_channel // splits * splits)
-                    tiling = replace(whole, channels=fitting)
-                    if fitting and tiling.shared <= SHARED:
-                        yield tiling
+def _tilings(s: Sizes, k: int) -> Tiling:
+    """All tilings whose threads and shared memory fit, possibly none."""
+    windows = [(rows, 1) for rows in sorted({min(r, s.rows) for r in COUNTS})]
+    windows += [(s.rows, images) for images in COUNTS if images <= max(s.n, 1)]
+    shares = [(g, split) for g in sorted({min(g, blocks(s.k, k)) for g in COUNTS}) for split in COUNTS]
+    found = [
+        (*w, *share)
+        for w in windows
+        for share in shares
+        if math.prod((*w, *share)) * s.cols <= THREADS and share[1] <= s.c
+    ]
+    rows, images, groups, splits = np.array(found, np.int64).reshape(-1, 4).T
+    whole = Tiling(s, k, rows, images, groups, splits, s.c)
+    per_channel = 4 * (images * whole.plane + s.r * s.s * groups * k)
+    channels = np.minimum(s.c, SHARED // per_channel // splits * splits)
+    fits = (channels > 0) & (replace(whole, channels=channels).shared <= SHARED)
+    return Tiling(s, k, rows[fits], images[fits], groups[fits], splits[fits], channels[fits])
 
 
 @lru_cache(maxsize=1024)
-def best_tiling(s: Sizes, k: int) -> Tiling | None:
-    return min(_tilings(s, k), key=lambda t: (t.cost(), t.tiles, t.threads), default=None)
+def best_tiling(s: Sizes, k: int) -> tuple[Tiling, float] | None:
+    """The tiling of least cost, and its cost."""
+    every = _tilings(s, k)
+    if not every.rows.size:
+        return None
+    cost = every.cost()
+    best = np.lexsort((every.threads, every.tiles, cost))[0]
+    chosen = (int(a[best]) for a in (every.rows, every.images, every.groups, every.splits, every.channels))
+    return Tiling(s, k, *chosen), float(cost[best])
 
 
 def sizes_of(node: Apply) -> Sizes:
@@ -177,18 +191,19 @@ def _direct(window: int, k: int) -> Kernel:
         if window:
             for other in CHANNELS:
                 rival = best_tiling(s, other)
-                if rival is not None and (rival.cost(), other) < (mine.cost(), k):
+                if rival is not None and (rival[1], other) < (mine[1], k):
                     return f"{other} channels a thread are estimated faster"
         return None
 
     def launch(node: Apply) -> Launch:
-        t = best_tiling(sizes_of(node), k)
-        assert t is not None
+        best = best_tiling(sizes_of(node), k)
+        assert best is not None
+        t = best[0]
         params = _tile_params(
             t.sizes, rows=t.rows, images=t.images, groups=t.groups, splits=t.splits, channels=t.channels,
             plane=t.plane, blocks=t.channel_blocks, bands=t.bands,
         )  # fmt: skip
-        return Launch(params, t.tiles, t.shared)
+        return Launch(params, t.tiles, int(t.shared))
 
     name = f"direct_conv_pool_2x2_k{k}" + (f"_{window}x{window}" if window else "")
     return Kernel(name, "cuda", "kernels/conv_pool.cu", name, supports, launch)

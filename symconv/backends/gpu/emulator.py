@@ -13,7 +13,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +133,7 @@ class EmulatedRuntime:
 
 def emulator_dir() -> Path:
     """Directory of the emulator's sources: symconv/emulator in a wheel, csrc/emulator in a checkout."""
-    package = Path(str(files("symconv")))
+    package = Path(__file__).resolve().parents[2]
     for candidate in (package / "emulator", package.parent / "csrc" / "emulator"):
         if (candidate / "scheduler.cpp").is_file():
             return candidate
