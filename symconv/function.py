@@ -22,6 +22,8 @@ from symconv.errors import DeviceError, DTypeError, GraphError, ShapeError
 from symconv.graph import Constant, SharedVariable, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.printing import debugprint
+from symconv.graph.registry import State
+from symconv.graph.registry import state as registrations
 from symconv.graph.traversal import leaves, rebuild
 from symconv.ops.operands import as_variable, cast
 from symconv.plan.explain import explain_rewrites
@@ -227,6 +229,7 @@ class Function:
         self._plans: dict[Any, Executable] = {}
         # run_directly of the plan that was asked for last, if that plan may serve by shapes alone
         self._direct: Callable[[tuple[Any, ...]], list[np.ndarray] | None] | None = None
+        self._registered: State = ((), ())  # the kernels that users had registered when it was made
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -235,8 +238,14 @@ class Function:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with self._lock:
-            if self._direct is not None and not kwargs and not config.check_data:
-                outputs = self._direct(args)
+            direct = self._direct
+            if (
+                direct is not None
+                and not kwargs
+                and not config.check_data
+                and registrations() == self._registered
+            ):
+                outputs = direct(args)
                 if outputs is not None:
                     return self._pack(outputs)
             arrays = self._bind(args, kwargs)
@@ -429,9 +438,8 @@ class Function:
 
     def _signature(self, arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
         shapes = tuple(a.shape for a in arrays)
-        if not self._open_shared:
-            return shapes
-        return shapes, tuple(s.get_value(borrow=True).shape for s in self._open_shared)
+        open_shapes = tuple(s.get_value(borrow=True).shape for s in self._open_shared)
+        return shapes, open_shapes, registrations()
 
     def _executable(self, arrays: Sequence[np.ndarray]) -> Executable:
         signature = self._signature(arrays)
@@ -446,6 +454,7 @@ class Function:
         # A plan that depends on the inputs' shapes alone: the backend can tell whether it fits a call.
         alone = not self._guards[signature] and not self._open_shared
         self._direct = getattr(found, "run_directly", None) if alone else None
+        self._registered = signature[-1]
         return found
 
     def _guard_values(self, guards: Sequence[Variable], arrays: Sequence[np.ndarray]) -> tuple[int, ...]:
@@ -497,7 +506,7 @@ class Function:
         passes: Sequence[Any] = ()
         stages = [Stage("shapes", graph)]
         if config.optimize:
-            graph, passes = optimize(graph, stages)
+            graph, passes = optimize(graph, stages, self.device)
         executable = compile_graph(graph, shared, self.device, passes, stages)
         known = self._guards.setdefault(signature, guards)
         if known is not guards and set(guards) - set(known):
