@@ -7,23 +7,16 @@ step = sc.function([x], cost, updates=[(w, w - 0.1 * sc.grad(cost, w))])
 """
 
 from symconv import datasets as datasets
+from symconv import debug as debug
 from symconv import errors as errors
 from symconv import nn as nn
 from symconv import ops as ops
 from symconv import viz as viz
 from symconv.autodiff import Lop, Rop, grad
 from symconv.config import config
-from symconv.extend import (
-    as_op,
-    cpu_kernel,
-    cuda_kernel,
-    launch,
-    register_kernel,
-    unregister_kernel,
-    use_kernel,
-)
+from symconv.debug import DebugMode, NanGuardMode
 from symconv.function import Function, In, function
-from symconv.graph import Op, SharedVariable, TensorType, Variable, blocks, constant, op_error
+from symconv.graph import SharedVariable, TensorType, Variable, constant
 from symconv.graph.printing import debugprint
 from symconv.jacobian import hessian, jacobian
 from symconv.ops import *  # noqa: F403
@@ -35,36 +28,29 @@ __version__ = "0.1.0"
 globals().update(CONSTRUCTORS)
 
 __all__ = [
+    "DebugMode",
     "Function",
     "In",
     "Lop",
-    "Op",
+    "NanGuardMode",
     "Rop",
     "SharedVariable",
     "TensorType",
     "Variable",
-    "as_op",
     "as_variable",
-    "blocks",
     "config",
     "constant",
-    "cpu_kernel",
-    "cuda_kernel",
     "datasets",
+    "debug",
     "debugprint",
     "errors",
     "function",
     "grad",
     "hessian",
     "jacobian",
-    "launch",
     "nn",
-    "op_error",
-    "register_kernel",
     "shared",
     "tensor",
-    "unregister_kernel",
-    "use_kernel",
     "viz",
     *CONSTRUCTORS,
     *ops.__all__,

@@ -181,6 +181,12 @@ class Config:
         "True, False (1, 0, yes, no, on, off)",
         "Rewrite and fuse graphs. False runs them as written, to find out whether a rewrite is at fault.",
     )
+    mode = Setting(
+        "normal",
+        one_of("normal", "debug", "nan_guard"),
+        "normal, debug, nan_guard",
+        "How functions run: plainly; with all calls checked; or up to the first NaN, Inf or large value.",
+    )
     verify_rewrites = Setting(
         False,
         boolean,

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from symconv.backends.executable import Executable, Progress, compile_graph
 from symconv.backends.gpu.interop import DeviceArray, is_on_device, take
-from symconv.backends.reference import evaluate, first_nonfinite
+from symconv.backends.reference import evaluate
 from symconv.config import config
+from symconv.debug.mode import Mode, resolve_mode
+from symconv.debug.nan import Bounds, first_out_of_bounds
 from symconv.device import resolve_device
 from symconv.errors import DeviceError, DTypeError, GraphError, ShapeError
 from symconv.graph import Constant, SharedVariable, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.printing import debugprint
-from symconv.graph.registry import State
-from symconv.graph.registry import state as registrations
 from symconv.graph.traversal import leaves, rebuild
 from symconv.ops.operands import as_variable, cast
 from symconv.plan.explain import explain_rewrites
@@ -55,6 +53,7 @@ def function(
     allow_input_downcast: bool | None = None,
     no_default_updates: bool = False,
     device: str | None = None,
+    mode: str | Mode | None = None,
 ) -> Function:
     """Compile `outputs` and `updates` into a callable of `inputs`.
 
@@ -62,7 +61,8 @@ def function(
     updates: pairs (shared variable, new value), applied together after the outputs, which see the old
     values. givens: pairs (variable, replacement) substituted first. allow_input_downcast: None takes
     float64 for float32 and integers whose values fit, True also floats for integers, False only
-    lossless casts. Plans are made on the first call for every combination of input shapes.
+    lossless casts. Plans are made on the first call for every combination of input shapes. mode: "normal",
+    "debug" or "nan_guard", a DebugMode or NanGuardMode (docs/debugging.md); None takes config.mode.
     Raises GraphError for missing, unused or duplicate inputs; DTypeError or ShapeError for an update
     whose type is not that of its shared variable.
     """
@@ -83,7 +83,8 @@ def function(
     if not no_default_updates:
         pairs = _default_updates(flat, pairs)
     _check_leaves(flat, pairs, variables, on_unused_input)
-    return Function(ins, flat, pack, pairs, name, allow_input_downcast, resolve_device(device))
+    chosen = resolve_device(device)
+    return Function(ins, flat, pack, pairs, name, allow_input_downcast, chosen, resolve_mode(mode))
 
 
 def _flatten(outputs: Outputs) -> tuple[list[Variable], Callable[[list[np.ndarray]], Any]]:
@@ -103,13 +104,11 @@ def _pairs(pairs: Pairs) -> list[tuple[Any, Any]]:
 
 def _updates(updates: Pairs) -> list[tuple[SharedVariable, Variable]]:
     result: list[tuple[SharedVariable, Variable]] = []
-    seen: set[int] = set()
     for target, value in _pairs(updates):
         if not isinstance(target, SharedVariable):
             raise GraphError(f"function: updates change shared variables, {target!r} is none")
-        if id(target) in seen:
+        if any(target is t for t, _ in result):
             raise GraphError(f"function: the shared variable {target!r} is updated twice")
-        seen.add(id(target))
         result.append((target, _fit_update(target, as_variable(value))))
     return result
 
@@ -210,9 +209,11 @@ class Function:
         name: str | None,
         downcast: bool | None,
         device: str,
+        mode: Mode | None = None,
     ) -> None:
         self.name = name
         self.device = device
+        self.mode = mode
         self.inputs = inputs
         self.outputs = outputs
         self.updates = updates
@@ -229,7 +230,6 @@ class Function:
         self._plans: dict[Any, Executable] = {}
         # run_directly of the plan that was asked for last, if that plan may serve by shapes alone
         self._direct: Callable[[tuple[Any, ...]], list[np.ndarray] | None] | None = None
-        self._registered: State = ((), ())  # the kernels that users had registered when it was made
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -238,14 +238,8 @@ class Function:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with self._lock:
-            direct = self._direct
-            if (
-                direct is not None
-                and not kwargs
-                and not config.check_data
-                and registrations() == self._registered
-            ):
-                outputs = direct(args)
+            if self._direct is not None and not kwargs and not config.check_data:
+                outputs = self._direct(args)
                 if outputs is not None:
                     return self._pack(outputs)
             arrays = self._bind(args, kwargs)
@@ -356,8 +350,7 @@ class Function:
             graph, shared, _ = self._specialize(arrays, values)
             known = dict(zip(graph.inputs, arrays))
             known |= {v: s.get_value(borrow=True) for v, s in zip(graph.states, shared)}
-            with np.errstate(all="ignore"):
-                return first_nonfinite(graph.roots, known)
+            return first_out_of_bounds(graph.roots, known, Bounds())
 
     # -- arguments -----------------------------------------------------------------------------
 
@@ -438,8 +431,9 @@ class Function:
 
     def _signature(self, arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
         shapes = tuple(a.shape for a in arrays)
-        open_shapes = tuple(s.get_value(borrow=True).shape for s in self._open_shared)
-        return shapes, open_shapes, registrations()
+        if not self._open_shared:
+            return shapes
+        return shapes, tuple(s.get_value(borrow=True).shape for s in self._open_shared)
 
     def _executable(self, arrays: Sequence[np.ndarray]) -> Executable:
         signature = self._signature(arrays)
@@ -449,12 +443,10 @@ class Function:
             values = self._guard_values(guards, arrays) if guards else ()
             found = self._plans.get((signature, values))
         if found is None:
-            with _collector_at_rest():
-                found = self._compile(signature, arrays)
+            found = self._compile(signature, arrays)
         # A plan that depends on the inputs' shapes alone: the backend can tell whether it fits a call.
         alone = not self._guards[signature] and not self._open_shared
         self._direct = getattr(found, "run_directly", None) if alone else None
-        self._registered = signature[-1]
         return found
 
     def _guard_values(self, guards: Sequence[Variable], arrays: Sequence[np.ndarray]) -> tuple[int, ...]:
@@ -506,8 +498,10 @@ class Function:
         passes: Sequence[Any] = ()
         stages = [Stage("shapes", graph)]
         if config.optimize:
-            graph, passes = optimize(graph, stages, self.device)
+            graph, passes = optimize(graph, stages)
         executable = compile_graph(graph, shared, self.device, passes, stages)
+        if self.mode is not None:
+            executable = self.mode.wrap(executable, shared, self.device)
         known = self._guards.setdefault(signature, guards)
         if known is not guards and set(guards) - set(known):
             # other dimensions turned out to depend on values: forget plans that did not know them
@@ -518,38 +512,21 @@ class Function:
         return executable
 
 
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """No cyclic garbage collection inside.
-
-    Compilation makes hundreds of thousands of objects that stay: collections would walk them again
-    and again, a third of the time for 1,000 layers.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def _shifted(progress: Progress, first: int) -> Progress:
     return lambda done: progress(first + done)
 
 
-@lru_cache(maxsize=128)
-def _evaluator(variable: Variable, names: tuple[Variable, ...], device: str) -> Function:
-    return function(list(names), variable, on_unused_input="ignore", no_default_updates=True, device=device)
+_evaluators: weakref.WeakKeyDictionary[Variable, Any] = weakref.WeakKeyDictionary()
 
 
 def evaluate_variable(variable: Variable, givens: Mapping[Variable, Any] | None = None) -> np.ndarray:
-    """The value of `variable`, with {input: value} for the inputs that it depends on.
-
-    The functions of the last 128 variables are kept.
-    """
-    givens = givens or {}
-    result: np.ndarray = _evaluator(variable, tuple(givens), config.device)(*givens.values())
+    """The value of `variable`, with {input: value} for the inputs that it depends on."""
+    names = list(givens or {})
+    key = (tuple(names), config.device, config.mode)
+    cache = _evaluators.setdefault(variable, {})
+    if key not in cache:
+        cache[key] = function(names, variable, on_unused_input="ignore", no_default_updates=True)
+    result: np.ndarray = cache[key](*(givens or {}).values())
     return result
 
 

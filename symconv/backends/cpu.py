@@ -10,7 +10,6 @@ import numpy as np
 
 from symconv import _core
 from symconv.backends.executable import Progress
-from symconv.backends.foreign import compile_codes, foreign_params, is_foreign
 from symconv.backends.reference import run_reference
 from symconv.config import config
 from symconv.errors import CompileError, ExecutionError, MemoryLimitError, SymconvError
@@ -35,7 +34,11 @@ class CpuExecutable:
     stages: Sequence[Stage] = ()
 
     def __init__(
-        self, graph: FunctionGraph, shared: Sequence[SharedVariable], passes: Sequence[Any] = ()
+        self,
+        graph: FunctionGraph,
+        shared: Sequence[SharedVariable],
+        passes: Sequence[Any] = (),
+        guard_bytes: int = 0,
     ) -> None:
         self.graph = graph
         self.shared = list(shared)
@@ -43,7 +46,6 @@ class CpuExecutable:
         self._externals = [(b.kind, b.slot) for b in self.plan.buffers if b.kind in _EXTERNAL]
         self._outputs = [(v.type.dims, np.dtype(v.dtype)) for v in graph.outputs]
         apply_threads()
-        compile_codes([s for s in self.plan.steps if is_foreign(s)])
         constants = [b.data for b in self.plan.buffers if b.kind == "constant"]
         try:
             self._core = _core.Executor(
@@ -51,6 +53,7 @@ class CpuExecutable:
                 [_step(self.plan, s) for s in self.plan.steps],
                 memory_limit(),
                 constants,
+                guard_bytes,
             )
         except MemoryError as error:
             hint = "\n  hint: use smaller batches, or raise config.memory_limit"
@@ -101,6 +104,26 @@ class CpuExecutable:
 
     def explain(self) -> str:
         return explain_plan(self.plan)
+
+    def run_watched(
+        self, inputs: Sequence[np.ndarray], limit: float, nan: bool, infinity: bool
+    ) -> tuple[list[np.ndarray], int | None]:
+        """run() that ends after the first step which writes NaN, an infinity or more than `limit`: which."""
+        outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
+        memory = {"input": inputs, "output": outputs, "state": self._states()}
+        arrays = [memory[kind][slot] for kind, slot in self._externals]
+        watch = [(i, b.type.itemsize) for i, b in enumerate(self.plan.buffers) if b.type.is_float]
+        found: list[Any] = []
+        self._guarded(lambda: found.append(self._core.run_watched(arrays, watch, limit, nan, infinity)))
+        return outputs, None if found[0] is None else found[0][0]
+
+    def poison(self, byte: int = 0xFF) -> None:
+        """Fill all memory that holds nothing between runs, and the guards beside it, with a byte."""
+        self._core.poison(byte)
+
+    def damage(self) -> tuple[int, int]:
+        """Bytes of the guards (before, behind) the workspace that have changed since poison()."""
+        return self._core.damage()
 
     def profile(self, on: bool) -> None:
         self._core.set_profile(on)
@@ -176,12 +199,14 @@ def _step(plan: Plan, step: Step) -> tuple[Any, ...]:
     if step.kind == "view":
         return ("resolve", step.label, step.outputs[0])
     if step.kernel is not None:
-        entry, params = step.kernel.entry, step.launch.params
-        label = step.label
-        if is_foreign(step):
-            label = f"{step.kernel.name}: {label}"
-            entry, params = "foreign", foreign_params(plan, step)
-        return ("kernel", label, entry, params, list(step.inputs), list(step.outputs))
+        return (
+            "kernel",
+            step.label,
+            step.kernel.entry,
+            step.launch.params,
+            list(step.inputs),
+            list(step.outputs),
+        )
 
     def array(number: int) -> tuple[int, str, tuple[int | None, ...]]:
         b = plan.buffers[number]

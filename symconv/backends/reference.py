@@ -46,32 +46,6 @@ def evaluate(outputs: Sequence[Variable], values: Mapping[Variable, np.ndarray])
     return [value(v) for v in outputs]
 
 
-def first_nonfinite(outputs: Sequence[Variable], values: Mapping[Variable, np.ndarray]) -> str | None:
-    """The first leaf or node below `outputs`, in order of evaluation, with NaN or Inf; None without."""
-    for v, array in values.items():
-        if (found := _nonfinite(array)) is not None:
-            return f"{v!r} from {v.origin} holds {found} already"
-    memo: dict[Variable, np.ndarray] = dict(values)
-    for node in toposort(outputs, stop=memo):
-        arrays = [v.data if isinstance(v, Constant) else memo[v] for v in node.inputs]
-        for out, array in zip(node.outputs, run_reference(node, arrays)):
-            if (found := _nonfinite(array)) is not None:
-                return f"{node.op.label()} from {node.origin} gives {found}"
-            memo[out] = array
-    return None
-
-
-def _nonfinite(array: np.ndarray) -> str | None:
-    """'nan at [3, 0] of float32[10, 10]' for an array with one, else None."""
-    if array.dtype.kind != "f":
-        return None
-    bad = np.argwhere(~np.isfinite(array))
-    if not len(bad):
-        return None
-    at = tuple(int(i) for i in bad[0])
-    return f"{array[at]} at {list(at)} of {array.dtype}{list(array.shape)}"
-
-
 class ReferenceExecutable:
     """Runs a graph by `evaluate`, one NumPy call per node."""
 

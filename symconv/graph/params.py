@@ -79,11 +79,7 @@ def _layout(name: str) -> _Layout:
     known = structs()
     if name not in known:
         raise KeyError(f"params.h has no struct {name!r}; it has {', '.join(known)}")
-    return _layout_of(known[name])
-
-
-@functools.cache
-def _layout_of(dtype: np.dtype) -> _Layout:
+    dtype = known[name]
     codes, lengths, end = ["="], {}, 0
     for field in dtype.names or ():
         kind, start = dtype.fields[field][:2]  # type: ignore[index]
@@ -101,43 +97,33 @@ def pack(struct_name: str, /, *, tail: bytes = b"", **values: Any) -> bytes:
     TypeError on an unknown or missing field, ValueError on a value that does not fit the field (too long,
     out of range, not a whole number).
     """
-    return _packed(_layout(struct_name), struct_name, values, tail)
-
-
-def pack_struct(name: str, dtype: np.dtype, values: dict[str, Any]) -> bytes:
-    """`pack` for a struct that does not stand in params.h (parse_structs gives its dtype)."""
-    return _packed(_layout_of(dtype), name, values, b"", dtype)
-
-
-def _packed(
-    layout: _Layout, name: str, values: dict[str, Any], tail: bytes, dtype: np.dtype | None = None
-) -> bytes:
+    layout = _layout(struct_name)
     flat: list[Any] = []
     try:
-        for field, length in layout.lengths.items():
+        for name, length in layout.lengths.items():
             if length:
-                given = values[field]
+                given = values[name]
                 flat.extend(given)
                 flat.extend((0,) * (length - len(given)))
             else:
-                flat.append(values[field])
+                flat.append(values[name])
         if len(values) == len(layout.lengths):
             return layout.format.pack(*flat) + tail
     except (KeyError, TypeError, OverflowError, struct.error):
         pass
-    raise _misfit(name, values, structs()[name] if dtype is None else dtype)
+    raise _misfit(struct_name, values)
 
 
-def _misfit(struct_name: str, values: dict[str, Any], dtype: np.dtype) -> Exception:
+def _misfit(struct_name: str, values: dict[str, Any]) -> Exception:
     """Why `values` do not fit the struct."""
-    lengths = _layout_of(dtype).lengths
+    lengths = _layout(struct_name).lengths
     if values.keys() != lengths.keys():
         unknown, missing = sorted(values.keys() - lengths.keys()), sorted(lengths.keys() - values.keys())
         return TypeError(
             f"{struct_name}: unknown fields {unknown}, missing fields {missing}; it has {list(lengths)}"
         )
     for name, length in lengths.items():
-        kind = dtype[name].base
+        kind = structs()[struct_name][name].base
         given = np.asarray(values[name])
         if given.ndim != (1 if length else 0) or given.size > max(length, 1):
             return ValueError(f"{struct_name}.{name} holds {length or 'one'} value(s), got {values[name]!r}")
@@ -147,8 +133,6 @@ def _misfit(struct_name: str, values: dict[str, Any], dtype: np.dtype) -> Except
             struct.pack(f"{given.size}{_CODES[kind.name]}", *given.ravel().tolist())
         except (OverflowError, struct.error):
             return ValueError(f"{struct_name}.{name} is {kind.name}, got {values[name]!r}")
-        except (TypeError, AttributeError):
-            return TypeError(f"{struct_name}.{name} holds numbers, got {type(values[name]).__name__}")
     return ValueError(f"{struct_name}: cannot hold {values}")
 
 

@@ -9,6 +9,7 @@ from symconv.ops.activations import Relu
 from symconv.ops.epilogue import ACTIVATIONS
 from symconv.ops.logic import gt
 from symconv.rewrite.driver import Applied, Trace
+from symconv.rewrite.limit import permitted
 from symconv.rewrite.pattern import filled_value
 
 FUSED = tuple(name for name in ACTIVATIONS if name != "linear")  # op names of fusible activations
@@ -63,7 +64,8 @@ def share_relu(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
     present = {n.inputs[0]: n.out for n in nodes if isinstance(n.op, Relu)}
     replace: dict[Variable, Variable] = {}
     for node in nodes:
-        if node.op.name == "gt" and node.inputs[0] in present and is_number(node.inputs[1], 0):
+        found = node.op.name == "gt" and node.inputs[0] in present and is_number(node.inputs[1], 0)
+        if found and permitted():
             with origin(node.origin):
                 replace[node.out] = gt(present[node.inputs[0]], node.inputs[1])
             trace.append(Applied("share_relu", repr(node), repr(replace[node.out]), node.origin))

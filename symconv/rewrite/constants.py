@@ -9,6 +9,7 @@ from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.simplify import FOLD_LIMIT
 from symconv.ops.shape import BroadcastTo
 from symconv.rewrite.driver import Applied, Trace
+from symconv.rewrite.limit import permitted
 
 
 def store_constants(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
@@ -19,7 +20,9 @@ def store_constants(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
     replace: dict[Variable, Variable] = {}
     for node in graph.nodes():
         x = node.inputs[0] if node.inputs else None
-        if isinstance(node.op, BroadcastTo) and isinstance(x, Constant) and node.out.type.size <= FOLD_LIMIT:
+        if not isinstance(node.op, BroadcastTo) or not isinstance(x, Constant):
+            continue
+        if node.out.type.size <= FOLD_LIMIT and permitted():
             replace[node.out] = constant(np.broadcast_to(x.data, node.out.type.dims))
             trace.append(Applied("store_constant", repr(node), str(node.out.type), node.origin))
     return graph.substitute(replace)

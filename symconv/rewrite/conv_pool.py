@@ -20,6 +20,7 @@ from symconv.ops.shape import broadcast_to, reshape
 from symconv.ops.transcendental import Tanh
 from symconv.rewrite.activation import FUSED, is_number, match_activation_grad, owner
 from symconv.rewrite.driver import Applied, RuleSet, Trace
+from symconv.rewrite.limit import permitted
 from symconv.rewrite.pattern import LocalRule
 
 # -- a bias and a monotone activation move past the pooling, which then leaves a quarter of the work --
@@ -165,7 +166,7 @@ def fuse_conv_pool(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
         if not isinstance(node.op, MaxPool2d):
             continue
         conv = _fusible(node, readers)
-        if conv is None:
+        if conv is None or not permitted():
             continue
         x, w = conv.inputs
         with origin(conv.origin):
@@ -234,7 +235,7 @@ def _fuse_backward(graph: FunctionGraph, trace: Trace, fused: dict[Variable, Var
             else:
                 break
         else:
-            if wgrad is not None:
+            if wgrad is not None and permitted():
                 with origin(wgrad.origin):
                     _backward_node(node, forward, dgrad, wgrad, readers, replace, trace)
     return graph.substitute(replace)

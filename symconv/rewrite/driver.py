@@ -11,6 +11,7 @@ from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.simplify import apply_simplified
 from symconv.ops.operands import as_variable
 from symconv.ops.shape import broadcast_to, reshape
+from symconv.rewrite.limit import limited, permitted
 from symconv.rewrite.pattern import LocalRule, Rule
 
 MAX_ROUNDS = 20  # sweeps over the graph; more means that two rules undo each other
@@ -60,6 +61,11 @@ class RuleSet:
 
     def _make(self, node: Apply, inputs: tuple[Variable, ...], trace: Trace) -> Sequence[Variable]:
         outputs = apply_simplified(node, inputs)
+        if limited() and not _plain(outputs, node, inputs):
+            if permitted():
+                trace.append(Applied(f"simplify {node.op.name}", repr(node), str(list(outputs)), node.origin))
+            else:
+                outputs = node.op.make(*inputs).outputs
         for _ in range(MAX_STEPS):
             new = self._step(outputs, trace)
             if new is None:
@@ -81,11 +87,17 @@ class RuleSet:
             if new is None:
                 continue
             fitted = fit(new, owner.outputs)
-            if fitted is None or list(fitted) == list(outputs):
+            if fitted is None or list(fitted) == list(outputs) or not permitted():
                 continue
             trace.append(Applied(rule.name, repr(owner), ", ".join(map(repr, fitted)), owner.origin))
             return fitted if len(outputs) == len(fitted) else [fitted[o.index] for o in outputs]
         return None
+
+
+def _plain(outputs: Sequence[Variable], node: Apply, inputs: tuple[Variable, ...]) -> bool:
+    """True if `outputs` are those of the node's own op on `inputs`."""
+    made = outputs[0].owner
+    return made is not None and made.op == node.op and made.inputs == inputs
 
 
 def fit(new: Sequence[Variable], old: Sequence[Variable]) -> list[Variable] | None:

@@ -11,6 +11,7 @@ from symconv.graph.traversal import Readers
 from symconv.ops.elementwise_base import Elementwise
 from symconv.ops.fused import FusedElementwise
 from symconv.rewrite.driver import Applied, Trace
+from symconv.rewrite.limit import permitted
 
 MAX_INPUTS = 12
 MAX_NODES = 40
@@ -39,7 +40,7 @@ def fuse_elementwise(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
             groups.append([node])
     replace: dict[Variable, Variable] = {}
     for group in groups:
-        if len(group) < 2:
+        if len(group) < 2 or not permitted():
             continue
         group.sort(key=rank.__getitem__)
         _fuse(group, readers, replace, trace)

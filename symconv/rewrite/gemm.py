@@ -16,6 +16,7 @@ from symconv.ops.operands import cast
 from symconv.ops.shape import reshape
 from symconv.rewrite.activation import FUSED, match_activation_grad, owner
 from symconv.rewrite.driver import Applied, Trace
+from symconv.rewrite.limit import permitted
 
 MAX_TERMS = 16
 
@@ -150,7 +151,7 @@ def fuse_gemm(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
             continue  # a larger sum takes it in
         with origin(node.origin):
             new = _as_gemm(node.out, readers)
-        if new is not None:
+        if new is not None and permitted():
             replace[node.out] = new
             trace.append(Applied("gemm", repr(node), repr(new.owner), node.origin))
     return graph.substitute(replace)
@@ -197,12 +198,12 @@ def fuse_dense(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
         if node.outputs[0] in covered:
             continue
         with origin(node.origin):
-            new = _dense_act(node, readers)
-            if new is not None:
-                covered.update(node.inputs)
-            else:
+            new = found = _dense_act(node, readers)
+            if found is None:
                 new = _dot_act_grad(node, readers)
-        if new is not None:
+        if new is not None and permitted():
+            if found is not None:
+                covered.update(node.inputs)
             replace[node.out] = new
             trace.append(Applied(new.owner.op.name, repr(node), repr(new.owner), node.origin))  # type: ignore[union-attr]
     return graph.substitute(replace)

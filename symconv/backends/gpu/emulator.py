@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Sequence
-from functools import cache
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from symconv.backends.compiler import compiler, is_gcc, machine, native, run_compiler
 from symconv.backends.gpu.cache import cached, digest, included
 from symconv.backends.gpu.runtime import MAX_ARGS, THREADS, Array, Work
 from symconv.config import config
 from symconv.errors import CompileError, DeviceError, KernelFault, MemoryLimitError
-from symconv.graph.kernel import USER_NAMESPACE
 from symconv.graph.params import kernel_dir
 from symconv.plan.gpu import Source
 from symconv.plan.limits import memory_limit
@@ -97,7 +98,7 @@ class EmulatedRuntime:
         return np.array([(fault, step), *slots], np.int64).tobytes()
 
     def prepare(self, works: Sequence[Work], fault: int) -> Callable[[], None]:
-        compile_all({w.source for w in works})
+        compile_all({w.source: w.wanted_by for w in works})
         prepared = []
         for w in works:
             args = (Arg * max(len(w.args), 1))(*(Arg(a.slot, a.nbytes) for a in w.args))
@@ -139,13 +140,35 @@ def emulator_dir() -> Path:
     raise DeviceError(f"the emulator's sources are neither in {package} nor beside it: reinstall symconv")
 
 
+@lru_cache(maxsize=1)
+def compiler() -> str:
+    for name in filter(None, (os.environ.get("CXX", "").split(" ")[0], "c++", "g++", "clang++")):
+        if path := shutil.which(name):
+            return path
+    raise DeviceError(
+        "device 'emulated' compiles kernels when they are first used and found no C++ compiler\n"
+        "  hint: install one that knows C++20, e.g. `apt install g++`, or set CXX"
+    )
+
+
+@lru_cache(maxsize=1)
+def _machine() -> str:
+    """What decides whether a compiled file from the cache runs here."""
+    version = subprocess.run([compiler(), "--version"], capture_output=True, text=True, check=False).stdout
+    cpu = Path("/proc/cpuinfo")
+    flags = (
+        next((s for s in cpu.read_text().splitlines() if s.startswith("flags")), "") if cpu.exists() else ""
+    )
+    return "\n".join([compiler(), version, platform.machine(), flags])
+
+
 def _included(text: str) -> str:
     return included(text, kernel_dir(), emulator_dir())
 
 
 def _flags(checked: bool) -> list[str]:
     flags = ["-std=c++20", "-fPIC", "-ftls-model=initial-exec", "-fvisibility=hidden", "-DSYMCONV_EMULATED"]
-    flags += native()
+    flags += ["-march=native"] if platform.machine() in ("x86_64", "AMD64") else []
     if config.emulator_sanitize:
         if not hasattr(_process, "__asan_poison_memory_region"):
             raise DeviceError(
@@ -158,6 +181,12 @@ def _flags(checked: bool) -> list[str]:
     return flags + (["-O1", "-DSYMCONV_CHECKED"] if checked else ["-O2"])
 
 
+def _run(command: list[str], what: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CompileError(f"the host compiler refused {what}:\n{done.stderr[-4000:]}")
+
+
 def _includes() -> list[str]:
     return [f"-I{kernel_dir()}", f"-I{emulator_dir()}"]
 
@@ -167,21 +196,21 @@ def _runtime_library(checked: bool) -> Path:
     sources = sorted(emulator_dir().glob("*.cpp"))
     command = [compiler(), *_flags(checked), "-shared"]
     texts = [p.read_text() for p in sources]
-    key = digest([*command, machine(), *texts, _included("\n".join(texts))])
+    key = digest([*command, _machine(), *texts, _included("\n".join(texts))])
     return cached(
-        key, ".so", lambda out: run_compiler([*command, *map(str, sources), "-o", str(out)], "the emulator")
+        key, ".so", lambda out: _run([*command, *map(str, sources), "-o", str(out)], "the emulator")
     )
 
 
 def _prefix(checked: bool) -> list[str]:
     """Options that bring in common.cuh precompiled: most of what the compiler reads for a small kernel."""
-    if not is_gcc():
+    if "Free Software Foundation" not in _machine():
         return []  # other compilers have other ways
     text = '#include "common.cuh"\n'
     command = [compiler(), *_flags(checked), *_includes(), "-x", "c++-header"]
-    key = digest([*command, machine(), _included(text)])
+    key = digest([*command, _machine(), _included(text)])
     header = cached(key, ".h", lambda out: _write(out, text))
-    cached(key, ".h.gch", lambda out: run_compiler([*command, str(header), "-o", str(out)], "common.cuh"))
+    cached(key, ".h.gch", lambda out: _run([*command, str(header), "-o", str(out)], "common.cuh"))
     return ["-include", str(header)]
 
 
@@ -193,15 +222,14 @@ def _library(source: Source, checked: bool) -> Path:
     command = [compiler(), *_flags(checked), "-shared", *(f"-D{k}={v}" for k, v in source.defines)]
     text, runtime = source.text(), _runtime_library(checked)
     # A text with macros of its own may mean them for common.cuh.
-    own_macros = source.defines or "#define" in text.partition(f"namespace {USER_NAMESPACE}")[0]
-    prefix = [] if own_macros else _prefix(checked)
-    key = digest([*command, machine(), text, _included(text), runtime.name])
+    prefix = [] if source.defines or "#define" in text else _prefix(checked)
+    key = digest([*command, _machine(), text, _included(text), runtime.name])
 
     def make(out: Path) -> None:
         file = out.with_suffix(".cpp")
         try:
             file.write_text(text)
-            run_compiler(
+            _run(
                 [
                     *command,
                     *prefix,
@@ -228,15 +256,24 @@ def _loaded(source: Source, checked: bool) -> ctypes.CDLL:
     return ctypes.CDLL(str(_library(source, checked)))
 
 
-def compile_all(sources: set[Source]) -> None:
-    """Build what is missing, as many at once as there are CPUs."""
+def compile_all(sources: Mapping[Source, str]) -> None:
+    """Build what is missing, as many at once as there are CPUs; {source: the step that wants it}."""
     from concurrent.futures import ThreadPoolExecutor
 
     checked = config.emulator_checks
+
+    def load(source: Source) -> None:
+        try:
+            _loaded(source, checked)
+        except CompileError as error:
+            raise CompileError(f"{error.message}\n  wanted by {sources[source]}") from None
+
     if len(sources) > 1:
         _runtime_library(checked), _prefix(checked)
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(lambda s: _loaded(s, checked), sources))
+            list(pool.map(load, sources))
+    for source in sources:
+        load(source)
 
 
 def entry_of(source: Source, entry: str) -> Callable[..., None]:

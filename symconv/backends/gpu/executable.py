@@ -141,6 +141,16 @@ class GpuExecutable:
         self.runtime.download(self._word_at[word], value)
         return int(value[0])
 
+    def fetch(self, number: int) -> np.ndarray:
+        """What a buffer holds now, on the host."""
+        b = self.plan.buffers[number]
+        if b.data is not None:
+            return b.data
+        array = np.empty(b.type.dims, b.type.dtype)
+        if array.nbytes:
+            self.runtime.download(self._address(number), array)
+        return array
+
     def _io_memory(self, kind: str, slot: int, nbytes: int) -> Memory:
         """Memory for what goes in or comes out, kept for the next run."""
         memory = self._io.get((kind, slot))
@@ -244,17 +254,8 @@ class GpuExecutable:
         """The node on the host: its operands are brought there and its results back."""
         runtime, buffers, step = self.runtime, self.plan.buffers, self.plan.steps[host.step]
 
-        def fetch(number: int) -> np.ndarray:
-            b = buffers[number]
-            if b.data is not None:
-                return b.data
-            array = np.empty(b.type.dims, b.type.dtype)
-            if array.nbytes:
-                runtime.download(self._address(number), array)
-            return array
-
         def call() -> None:
-            results = run_reference(step.node, [fetch(i) for i in step.inputs])
+            results = run_reference(step.node, [self.fetch(i) for i in step.inputs])
             for number, value in zip(step.outputs, results):
                 b = buffers[number]
                 value = np.ascontiguousarray(np.broadcast_to(value, b.type.dims), b.type.dtype)

@@ -1,0 +1,150 @@
+"""Mode "debug": every call is checked, node by node and as a whole, before it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from symconv.backends.executable import Executable, Progress
+from symconv.backends.reference import evaluate
+from symconv.debug.compare import Oracle
+from symconv.debug.lone import CheckedNode, check_view, reference_of
+from symconv.debug.rewrites import find_wrong_rewrite
+from symconv.debug.transaction import Transaction, run_one_by_one, written
+from symconv.errors import MemoryClaimError, RewriteMismatchError
+from symconv.graph import Apply, Constant, SharedVariable, Variable
+from symconv.graph.function_graph import FunctionGraph
+from symconv.plan.check import check_plan
+from symconv.plan.plan import Plan
+
+WHOLE_UNITS = 2.0**13  # epsilons by which a whole graph's results may differ: 1e-3 for float32
+
+
+class CheckedExecutable:
+    """An Executable around another one.
+
+    graph: as rewritten, which `inner` runs. as_written: the graph before the rewrites, on the same inputs and
+    states.
+    """
+
+    def __init__(
+        self,
+        inner: Executable,
+        shared: Sequence[SharedVariable],
+        device: str,
+        nodes: bool = True,
+        rewrites: bool = True,
+    ) -> None:
+        self.inner = inner
+        self.graph = inner.graph
+        self.stages = inner.stages
+        self.as_written = inner.stages[0].graph
+        self.shared = list(shared)
+        self.device = device
+        self.nodes = nodes
+        self.rewrites = rewrites
+        self._checked: dict[Apply, CheckedNode] = {}
+        if inner.plan is not None:
+            check_plan(inner.plan)
+
+    @property
+    def plan(self) -> Plan | None:
+        return self.inner.plan
+
+    def explain(self) -> str:
+        return f"mode debug: every call is checked, node by node and as a whole\n{self.inner.explain()}"
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        with Transaction(written(self.graph, self.shared)):
+            return self._run(inputs)
+
+    def run_many(
+        self, n: int, inputs: Sequence[np.ndarray], mapped: bool, progress: Progress | None = None
+    ) -> list[np.ndarray]:
+        with Transaction(written(self.graph, self.shared)):
+            return run_one_by_one(self._run, self.graph, n, inputs, mapped, progress)
+
+    def _run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        inputs = [np.asarray(a.numpy() if hasattr(a, "numpy") else a) for a in inputs]
+        values = dict(zip(self.graph.inputs, inputs))
+        values |= {v: s.get_value() for v, s in zip(self.graph.states, self.shared)}
+        alone = self._node_by_node(values) if self.nodes else None
+        fill = getattr(self.inner, "poison", None)
+        if fill is not None:
+            fill()
+        outputs = self.inner.run(inputs)
+        results = [*outputs, *(self.shared[i].get_value() for i, _ in self.graph.updates)]
+        if self.rewrites:
+            self._as_a_whole(values, results, alone)
+        return outputs
+
+    def _node_by_node(self, values: Mapping[Variable, np.ndarray]) -> list[np.ndarray]:
+        """The roots, computed by every node's kernel alone, each checked against its reference."""
+        memo = dict(values)
+
+        def value(v: Variable) -> np.ndarray:
+            return v.data if isinstance(v, Constant) else memo[v]
+
+        with np.errstate(all="ignore"):
+            for node in self.graph.nodes():
+                arrays = [value(v) for v in node.inputs]
+                if node.op.view(node) is not None:
+                    (result,) = reference_of(node, arrays)
+                    check_view(node, arrays, result)
+                    memo[node.out] = result
+                    continue
+                if self.device == "reference":
+                    results = reference_of(node, arrays)
+                else:
+                    if node not in self._checked:
+                        self._checked[node] = CheckedNode(node, self.device)
+                    results = self._checked[node](arrays)
+                memo.update(zip(node.outputs, results))
+        return [value(v) for v in self.graph.roots]
+
+    def _as_a_whole(
+        self,
+        values: Mapping[Variable, np.ndarray],
+        results: Sequence[np.ndarray],
+        alone: Sequence[np.ndarray] | None,
+    ) -> None:
+        """The results of the whole plan are those of the graph as written."""
+        oracle = whole_oracle(self.as_written, values)
+        found = oracle.mismatch(results)
+        if found is None:
+            return
+        wrong = find_wrong_rewrite(self.as_written, oracle, values)
+        if wrong is not None:
+            raise RewriteMismatchError(str(wrong))
+        k, text = found
+        what = describe_root(self.graph, k)
+        hint = ""
+        if alone is not None and oracle.mismatch(alone) is None:
+            hint = "; each node by itself gives the right result, so the plan's order or memory is at fault"
+        raise MemoryClaimError(
+            f"{what} of the whole plan is not that of its graph{hint}\n  {text}\n  device {self.device}"
+        )
+
+
+def whole_oracle(graph: FunctionGraph, values: Mapping[Variable, np.ndarray]) -> Oracle:
+    """The roots of a graph by the reference; new states are judged by how they differ from the old ones."""
+    leaves = list(values)
+
+    def compute(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        with np.errstate(all="ignore"):
+            return evaluate(graph.roots, dict(zip(leaves, arrays)))
+
+    bases: list[np.ndarray | None] = [None] * len(graph.outputs)
+    for i, v in graph.updates:
+        old = values[graph.states[i]]
+        bases.append(old if v.type.is_float and old.shape == v.type.shape else None)
+    return Oracle(compute, [values[v] for v in leaves], bases, WHOLE_UNITS, jumps=True)
+
+
+def describe_root(graph: FunctionGraph, k: int) -> str:
+    """Output k, or the update that follows the outputs, in words."""
+    if k < len(graph.outputs):
+        return f"output {k}, from {graph.outputs[k].origin},"
+    i, v = graph.updates[k - len(graph.outputs)]
+    return f"the update of {graph.states[i].name or f'state {i}'}, from {v.origin},"

@@ -1,0 +1,138 @@
+"""The first value that is not finite, or too large: who makes it, and from what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from symconv.backends.executable import Executable, Progress
+from symconv.backends.reference import run_reference
+from symconv.debug.lone import operand_lines, summary
+from symconv.debug.transaction import Transaction, run_one_by_one, written
+from symconv.errors import NonFiniteError
+from symconv.graph import Constant, SharedVariable, Variable
+from symconv.graph.traversal import toposort
+from symconv.plan.check import check_plan
+from symconv.plan.explain import operands_of
+from symconv.plan.plan import Plan
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Which values are at fault: NaN, infinities, finite values of a magnitude above `limit`."""
+
+    nan: bool = True
+    infinity: bool = True
+    limit: float = float("inf")
+
+    def first(self, array: np.ndarray) -> str | None:
+        """'nan at [3, 0] of float32[10, 10] (2 nan)' for an array with a value out of bounds, else None."""
+        if array.dtype.kind != "f" or not array.size:
+            return None
+        largest = min(self.limit, float(np.finfo(array.dtype).max))
+        if -largest <= array.min() and array.max() <= largest:  # false for NaN
+            return None
+        nan, infinite = np.isnan(array), np.isinf(array)
+        with np.errstate(invalid="ignore"):
+            large = (np.abs(array) > self.limit) & ~infinite
+        bad = (nan & self.nan) | (infinite & self.infinity) | large
+        if not bad.any():
+            return None
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
+        counts = ((nan, "nan"), (infinite, "inf"), (large, f"beyond {self.limit:g}"))
+        text = ", ".join(f"{int(c.sum())} {what}" for c, what in counts if c.any())
+        return f"{array[at]} at {list(at)} of {array.dtype}{list(array.shape)} ({text})"
+
+
+def first_out_of_bounds(
+    outputs: Sequence[Variable], values: Mapping[Variable, np.ndarray], bounds: Bounds
+) -> str | None:
+    """The first leaf or node below `outputs`, in order of evaluation, with a value out of bounds."""
+    for v, array in values.items():
+        if (found := bounds.first(array)) is not None:
+            return f"{v!r} from {v.origin} holds {found} already"
+    memo: dict[Variable, np.ndarray] = dict(values)
+    with np.errstate(all="ignore"):
+        for node in toposort(outputs, stop=memo):
+            arrays = [v.data if isinstance(v, Constant) else memo[v] for v in node.inputs]
+            for out, array in zip(node.outputs, run_reference(node, arrays)):
+                if (found := bounds.first(array)) is not None:
+                    return f"{node.op.label()} from {node.origin} gives {found}{operand_lines(node, arrays)}"
+                memo[out] = array
+    return None
+
+
+class GuardedExecutable:
+    """Mode "nan_guard": an Executable around another one, which it runs as it is.
+
+    On the CPU the core looks at what each step has written and stops at once; on a GPU the intermediate
+    values are looked at after the run. What is found is then looked for in the graph as it was written.
+    """
+
+    def __init__(self, inner: Executable, shared: Sequence[SharedVariable], bounds: Bounds) -> None:
+        self.inner = inner
+        self.graph = inner.graph
+        self.stages = inner.stages
+        self.as_written = inner.stages[0].graph
+        self.shared = list(shared)
+        self.bounds = bounds
+        self._survivors = frozenset[int]() if inner.plan is None else check_plan(inner.plan)
+
+    @property
+    def plan(self) -> Plan | None:
+        return self.inner.plan
+
+    def explain(self) -> str:
+        return f"mode nan_guard: NaN, infinities and large values are looked for\n{self.inner.explain()}"
+
+    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        with Transaction(written(self.graph, self.shared)):
+            return self._run(inputs)
+
+    def run_many(
+        self, n: int, inputs: Sequence[np.ndarray], mapped: bool, progress: Progress | None = None
+    ) -> list[np.ndarray]:
+        with Transaction(written(self.graph, self.shared)):
+            return run_one_by_one(self._run, self.graph, n, inputs, mapped, progress)
+
+    def _run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        bounds = self.bounds
+        leaves = dict(zip(self.graph.inputs, (a.numpy() if hasattr(a, "numpy") else a for a in inputs)))
+        leaves |= {v: s.get_value(borrow=True) for v, s in zip(self.graph.states, self.shared)}
+        for v, array in leaves.items():
+            if (found := bounds.first(array)) is not None:
+                raise NonFiniteError(f"{v!r} from {v.origin} holds {found} already: {summary(array)}")
+        changing = [i for i, _ in self.graph.updates]
+        before = {self.graph.states[i]: self.shared[i].get_value() for i in changing}
+        if self.plan is None:
+            if (found := first_out_of_bounds(self.graph.roots, leaves, bounds)) is not None:
+                raise NonFiniteError(first_out_of_bounds(self.as_written.roots, leaves, bounds) or found)
+            return self.inner.run(inputs)
+        outputs, step = self._watched(inputs)
+        if step is not None:
+            blamed = first_out_of_bounds(self.as_written.roots, leaves | before, bounds)
+            if blamed is None:
+                blamed = "no node of the graph as written gives such a value, but a rewrite or a kernel does"
+            label = self.plan.steps[step].label
+            raise NonFiniteError(f"{blamed}\n  noticed in {label}\n  {operands_of(self.plan, step)}")
+        return outputs
+
+    def _watched(self, inputs: Sequence[np.ndarray]) -> tuple[list[np.ndarray], int | None]:
+        """A run, and the first step that left a value out of bounds."""
+        bounds, inner = self.bounds, self.inner
+        run = getattr(inner, "run_watched", None)
+        if run is not None:
+            result: tuple[list[np.ndarray], int | None] = run(
+                inputs, bounds.limit, bounds.nan, bounds.infinity
+            )
+            return result
+        assert self.plan is not None
+        outputs = inner.run(inputs)
+        fetch = inner.fetch  # type: ignore[attr-defined]
+        for number, step in enumerate(self.plan.steps):
+            for buffer in step.outputs:
+                if buffer in self._survivors and bounds.first(fetch(buffer)) is not None:
+                    return outputs, number
+        return outputs, None
