@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "runtime/executor.h"
+#include "runtime/foreign.h"
 #include "runtime/memory.h"
 #include "runtime/registry.h"
 #include "runtime/thread_pool.h"
@@ -511,6 +512,9 @@ PYBIND11_MODULE(_core, m) {
   m.def("set_isa", &set_isa, py::arg("name"),
         "Choose the instruction set of kernels looked up from now on. ValueError if it cannot be had.");
   m.def("kernel_names", &kernel_names, "Sorted entry names.");
+  m.def("bind_library", &bind_library, py::arg("path"), py::arg("entry"),
+        py::call_guard<py::gil_scoped_release>(),
+        "The number by which the kernel `foreign` knows this entry of a library (kernels/call.h).");
   m.def("num_threads", [] { return ThreadPool::global().size(); }, "Size of the thread pool.");
   m.def(
       "set_num_threads", [](int n) { ThreadPool::global().resize(n); }, py::arg("n"),

@@ -536,3 +536,15 @@ struct PoolTileParams {
   long long planes;
   double exponent;
 };
+
+// A kernel in a library of the user's (kernels/call.h), with its own params behind this struct: which one, how many
+// items of work, at least how many of them one thread takes, and the bytes of the workspace and of every array.
+struct ForeignParams {
+  long long number;
+  long long items;
+  long long grain;
+  long long workspace;
+  int n_in;
+  int n_out;
+  long long bytes[40];
+};

@@ -15,8 +15,17 @@ from symconv import viz as viz
 from symconv.autodiff import Lop, Rop, grad
 from symconv.config import config
 from symconv.debug import DebugMode, NanGuardMode
+from symconv.extend import (
+    as_op,
+    cpu_kernel,
+    cuda_kernel,
+    launch,
+    register_kernel,
+    unregister_kernel,
+    use_kernel,
+)
 from symconv.function import Function, In, function
-from symconv.graph import SharedVariable, TensorType, Variable, constant
+from symconv.graph import Op, SharedVariable, TensorType, Variable, blocks, constant, op_error
 from symconv.graph.printing import debugprint
 from symconv.jacobian import hessian, jacobian
 from symconv.ops import *  # noqa: F403
@@ -33,13 +42,18 @@ __all__ = [
     "In",
     "Lop",
     "NanGuardMode",
+    "Op",
     "Rop",
     "SharedVariable",
     "TensorType",
     "Variable",
+    "as_op",
     "as_variable",
+    "blocks",
     "config",
     "constant",
+    "cpu_kernel",
+    "cuda_kernel",
     "datasets",
     "debug",
     "debugprint",
@@ -48,9 +62,14 @@ __all__ = [
     "grad",
     "hessian",
     "jacobian",
+    "launch",
     "nn",
+    "op_error",
+    "register_kernel",
     "shared",
     "tensor",
+    "unregister_kernel",
+    "use_kernel",
     "viz",
     *CONSTRUCTORS,
     *ops.__all__,

@@ -6,6 +6,7 @@ import gc
 import sys
 import weakref
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -71,6 +72,23 @@ def test_deep_graphs_are_freed():
     del deep, f
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_garbage_is_collected_again_after_a_compilation(fails):
+    x = sc.vector("x")
+    f = sc.function([x], sc.reshape(x, (2, 2)) if fails else x + 1, device="cpu")
+    with pytest.raises(ShapeError) if fails else nullcontext():
+        f(np.ones(3, np.float32))
+    assert gc.isenabled()
+
+
+def test_a_thousand_updates_are_checked_in_one_walk():
+    def make(n):
+        weights = [sc.shared(0.0) for _ in range(n)]
+        return lambda: sc.function([], [], updates=[(w, w) for w in weights])
+
+    assert calls_of(make(400)) < 4.4 * calls_of(make(100))
 
 
 def calls_of(work: Callable[[], object]) -> int:

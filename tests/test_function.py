@@ -1,6 +1,8 @@
 """function(): arguments, updates, givens, plans, loops, and every way to call it wrongly."""
 
+import gc
 import re
+import weakref
 
 import numpy as np
 import pytest
@@ -156,6 +158,17 @@ def test_eval_caches_one_function_per_variable():
     y = x * 3
     assert y.eval({x: 2.0}) == 6
     assert y.eval({x: 3.0}) == 9
+
+
+def test_eval_keeps_a_bounded_number_of_functions():
+    value = sc.shared(1.0) * 2
+    gone = weakref.ref(value)
+    value.eval()
+    del value
+    for _ in range(130):
+        assert sc.shared(1.0).eval() == 1
+    gc.collect()
+    assert gone() is None
 
 
 def test_default_values_and_keywords():

@@ -14,7 +14,7 @@ LAYERS = [
     ["config", "errors", "device", "files", "_core"],
     ["graph"],
     ["ops"],
-    ["autodiff", "jacobian"],
+    ["autodiff", "jacobian", "extend"],
     ["rewrite"],
     ["plan"],
     ["backends"],

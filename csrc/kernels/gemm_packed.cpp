@@ -14,7 +14,8 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr double kSparse = 0.5;
-constexpr double kFlopsPerThread = 5e5;
+constexpr double kFlopsPerThread = 2.5e5;
+constexpr ll kFewColumns = 256;
 
 ll ceil_div(ll a, ll b) { return (a + b - 1) / b; }
 ll round_up(ll a, ll b) { return ceil_div(a, b) * b; }
@@ -37,6 +38,16 @@ void pack_b(const Product<T>& g, ll nc, ll ne, ll kc, ll depth, T* to) {
       for (ll i = 0; i < panels; i++)
         __builtin_memcpy(to + (i * depth + p) * NR, from + p * row + i * NR, NR * sizeof(T));
     n += panels * NR;
+    if (const int width = static_cast<int>(ne - n); width > 0 && width != W) {
+      const int vectors = width > W ? 2 : 1, last = width - (vectors - 1) * W;
+      T* panel = to + (n - nc) * depth;
+      for (ll p = 0; p < depth; p++, panel += vectors * W) {
+        const T* line = from + p * row + (n - nc);
+        if (vectors > 1) store(panel, load(line));
+        store(panel + (vectors - 1) * W, load_n(line + (vectors - 1) * W, last));
+      }
+      return;
+    }
   }
   for (; n < ne; n += NR) {
     const int width = static_cast<int>(least(NR, ne - n));
@@ -48,6 +59,13 @@ void pack_b(const Product<T>& g, ll nc, ll ne, ll kc, ll depth, T* to) {
   }
 }
 
+// Whether a is copied into panels. Where each of its elements serves only a few columns the copy would cost more than
+// to read it where it lies; fewer still if that means a line for each term.
+template <class T>
+bool packs_a(const Product<T>& g, ll columns) {
+  return columns > (g.trans_a ? kFewColumns / 8 : kFewColumns);
+}
+
 // Rows [m0, m1), columns [n0, n1), terms [k0, k1). With `partial` (ld n) the sum goes there, from zero.
 template <class T>
 void rectangle(const Product<T>& g, ll m0, ll m1, ll n0, ll n1, ll k0, ll k1, T* partial, T* scratch) {
@@ -55,15 +73,17 @@ void rectangle(const Product<T>& g, ll m0, ll m1, ll n0, ll n1, ll k0, ll k1, T*
   const ll a_row = g.a_row(), a_col = g.a_col(), columns = block_columns(m1 - m0);
   T* bp = scratch;
   T* ap = scratch + least(columns, round_up(n1 - n0, NR)) * least(kKC, k1 - k0);
-  for (ll kc = k0; kc < k1; kc += kKC) {
-    const ll depth = least(kKC, k1 - kc);
-    const bool first = kc == k0, last = kc + depth == k1;
+  const bool packs = packs_a(g, n1 - n0);
+  const ll passes = ceil_div(k1 - k0, kKC);
+  for (ll pass = 0; pass < passes; pass++) {
+    const ll kc = k0 + (k1 - k0) * pass / passes, depth = k0 + (k1 - k0) * (pass + 1) / passes - kc;
+    const bool first = pass == 0, last = pass == passes - 1;
     for (ll nc = n0; nc < n1; nc += columns) {
       const ll ne = least(nc + columns, n1);
       pack_b(g, nc, ne, kc, depth, bp);
       for (ll mc = m0; mc < m1; mc += kMC) {
         const ll me = least(mc + kMC, m1);
-        if (nc == n0 || m1 - m0 > kMC)  // else the one block of a is still there
+        if (packs && (nc == n0 || m1 - m0 > kMC))  // else the one block of a is still there
           for (ll m = mc; m < me; m += kMR)
             pack_panel<T, kMR>(ap + (m - mc) * depth, g.a + m * a_row + kc * a_col, a_row, a_col,
                                static_cast<int>(least(kMR, me - m)), depth);
@@ -76,8 +96,13 @@ void rectangle(const Product<T>& g, ll m0, ll m1, ll n0, ll n1, ll k0, ll k1, T*
             const int rows = static_cast<int>(least(kMR, me - m));
             t.out = (partial ? partial : g.out) + m * g.n + n;
             t.c = first && !partial ? g.c + m * g.n + n : t.out;
-            Tile<T> f = nv == 2 ? pick_tile<T, 2>(rows) : pick_tile<T, 1>(rows);
-            f(depth, ap + (m - mc) * depth, bp + (n - nc) * depth, t);
+            if (packs) {
+              Tile<T> f = nv == 2 ? pick_tile<T, 2>(rows) : pick_tile<T, 1>(rows);
+              f(depth, ap + (m - mc) * depth, bp + (n - nc) * depth, t);
+            } else {
+              Tile<T> f = nv == 2 ? pick_tile<T, 2, false>(rows) : pick_tile<T, 1, false>(rows);
+              f(depth, {g.a + m * a_row + kc * a_col, a_row, a_col}, bp + (n - nc) * depth, t);
+            }
           }
         }
         if (last && !partial) gemm_finish(g, mc, me, nc, ne);

@@ -32,10 +32,21 @@ struct Target {
   int last;  // columns in the last vector
 };
 
-template <class T, int MR, int NV>
-void tile(ll kc, const T* __restrict a, const T* __restrict b, const Target<T>& t) {
+// The rows of a: element (i, p) is at[i * row + p * col]; a packed panel has row 1 and col kMR.
+template <class T>
+struct Rows {
+  Rows(const T* panel) : at(panel), row(1), col(kMR) {}
+  Rows(const T* a, ll row, ll col) : at(a), row(row), col(col) {}
+  const T* at;
+  ll row, col;
+};
+
+template <class T, int MR, int NV, bool kPacked>
+void tile(ll kc, const Rows<T>& rows, const T* __restrict b, const Target<T>& t) {
   typedef typename Vec<T>::type V;
   constexpr int W = Vec<T>::width;
+  const T* __restrict a = rows.at;
+  const ll row = kPacked ? 1 : rows.row, col = kPacked ? kMR : rows.col;
   V acc[MR][NV];
   for (int i = 0; i < MR; i++)
     for (int v = 0; v < NV; v++) acc[i][v] = V{};
@@ -44,10 +55,10 @@ void tile(ll kc, const T* __restrict a, const T* __restrict b, const Target<T>& 
     V y[NV];
     for (int v = 0; v < NV; v++) y[v] = load(b + v * W);
     for (int i = 0; i < MR; i++) {
-      V x = set1(a[i]);
+      V x = set1(a[i * row]);
       for (int v = 0; v < NV; v++) acc[i][v] = fma(x, y[v], acc[i][v]);
     }
-    a += kMR;
+    a += col;
     b += NV * W;
   }
   for (int i = 0; i < MR; i++) {
@@ -66,14 +77,14 @@ void tile(ll kc, const T* __restrict a, const T* __restrict b, const Target<T>& 
 }
 
 template <class T>
-using Tile = void (*)(ll, const T*, const T*, const Target<T>&);
+using Tile = void (*)(ll, const Rows<T>&, const T*, const Target<T>&);
 
-template <class T, int NV, int MR = kMR>
+template <class T, int NV, bool kPacked = true, int MR = kMR>
 Tile<T> pick_tile(int rows) {
   if constexpr (MR > 1) {
-    if (rows < MR) return pick_tile<T, NV, MR - 1>(rows);
+    if (rows < MR) return pick_tile<T, NV, kPacked, MR - 1>(rows);
   }
-  return tile<T, MR, NV>;
+  return tile<T, MR, NV, kPacked>;
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ import numpy as np
 
 from symconv import _core
 from symconv.backends.executable import Progress
+from symconv.backends.foreign import compile_codes, foreign_params, is_foreign
 from symconv.backends.reference import run_reference
 from symconv.config import config
 from symconv.errors import CompileError, ExecutionError, MemoryLimitError, SymconvError
@@ -46,6 +47,7 @@ class CpuExecutable:
         self._externals = [(b.kind, b.slot) for b in self.plan.buffers if b.kind in _EXTERNAL]
         self._outputs = [(v.type.dims, np.dtype(v.dtype)) for v in graph.outputs]
         apply_threads()
+        compile_codes([s for s in self.plan.steps if is_foreign(s)])
         constants = [b.data for b in self.plan.buffers if b.kind == "constant"]
         try:
             self._core = _core.Executor(
@@ -199,14 +201,12 @@ def _step(plan: Plan, step: Step) -> tuple[Any, ...]:
     if step.kind == "view":
         return ("resolve", step.label, step.outputs[0])
     if step.kernel is not None:
-        return (
-            "kernel",
-            step.label,
-            step.kernel.entry,
-            step.launch.params,
-            list(step.inputs),
-            list(step.outputs),
-        )
+        entry, params = step.kernel.entry, step.launch.params
+        label = step.label
+        if is_foreign(step):
+            label = f"{step.kernel.name}: {label}"
+            entry, params = "foreign", foreign_params(plan, step)
+        return ("kernel", label, entry, params, list(step.inputs), list(step.outputs))
 
     def array(number: int) -> tuple[int, str, tuple[int | None, ...]]:
         b = plan.buffers[number]

@@ -228,6 +228,7 @@ class Op:
     name: ClassVar[str] = ""
     operands: ClassVar[tuple[str, ...]] = ()  # names of the inputs, for messages
     kernels: ClassVar[list[Kernel]] = []
+    no_kernel: ClassVar[str] = ""  # why there is none, for explain()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from symconv.graph.core import Apply
 
+USER_NAMESPACE = "symconv_user_"  # begins the namespace that a user's kernel is compiled in
 InplacePairs = tuple[tuple[int, int], ...]
 
 
@@ -20,6 +21,9 @@ class Launch:
     where the kernel is generated for the node, its entry and its text. A kernel with `workspace` gets
     that many bytes of uninitialised memory as its last array. `then` is launched after it on the same
     arrays, workspace included: a second stage that needs all of the first; it names its own entry.
+
+    A CPU kernel of the user's has `code` too, or the path of a `library`; its tiles are items of work, of
+    which one thread takes at least `grain`.
     """
 
     params: bytes = b""
@@ -29,6 +33,8 @@ class Launch:
     code: str = ""
     workspace: int = 0
     then: Launch | None = None
+    library: str = ""
+    grain: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,9 @@ class Kernel:
     share one buffer, or computes them from the node. Node shapes are concrete and inputs dense and
     C-contiguous. `defines` are macros for the compiler of CUDA kernels: tile sizes and
     the like; `tail`: a CUDA kernel whose params have a tail (KERNEL_TAIL).
+
+    `origin`: the user's file and line for a kernel that is not of this package; its code comes with its
+    launches. `variants`: the same kernel with other tile sizes and the like, for tuning.
     """
 
     name: str
@@ -51,6 +60,13 @@ class Kernel:
     inplace: InplacePairs | Callable[[Apply], InplacePairs] = ()
     defines: tuple[tuple[str, int], ...] = ()
     tail: bool = False
+    origin: str = ""
+    variants: tuple[Kernel, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Where it is written: the user's line, or the file of this package."""
+        return self.origin or self.source
 
     def inplace_pairs(self, node: Apply) -> InplacePairs:
         return self.inplace(node) if callable(self.inplace) else self.inplace

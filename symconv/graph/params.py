@@ -79,7 +79,11 @@ def _layout(name: str) -> _Layout:
     known = structs()
     if name not in known:
         raise KeyError(f"params.h has no struct {name!r}; it has {', '.join(known)}")
-    dtype = known[name]
+    return _layout_of(known[name])
+
+
+@functools.cache
+def _layout_of(dtype: np.dtype) -> _Layout:
     codes, lengths, end = ["="], {}, 0
     for field in dtype.names or ():
         kind, start = dtype.fields[field][:2]  # type: ignore[index]
@@ -97,33 +101,43 @@ def pack(struct_name: str, /, *, tail: bytes = b"", **values: Any) -> bytes:
     TypeError on an unknown or missing field, ValueError on a value that does not fit the field (too long,
     out of range, not a whole number).
     """
-    layout = _layout(struct_name)
+    return _packed(_layout(struct_name), struct_name, values, tail)
+
+
+def pack_struct(name: str, dtype: np.dtype, values: dict[str, Any]) -> bytes:
+    """`pack` for a struct that does not stand in params.h (parse_structs gives its dtype)."""
+    return _packed(_layout_of(dtype), name, values, b"", dtype)
+
+
+def _packed(
+    layout: _Layout, name: str, values: dict[str, Any], tail: bytes, dtype: np.dtype | None = None
+) -> bytes:
     flat: list[Any] = []
     try:
-        for name, length in layout.lengths.items():
+        for field, length in layout.lengths.items():
             if length:
-                given = values[name]
+                given = values[field]
                 flat.extend(given)
                 flat.extend((0,) * (length - len(given)))
             else:
-                flat.append(values[name])
+                flat.append(values[field])
         if len(values) == len(layout.lengths):
             return layout.format.pack(*flat) + tail
     except (KeyError, TypeError, OverflowError, struct.error):
         pass
-    raise _misfit(struct_name, values)
+    raise _misfit(name, values, structs()[name] if dtype is None else dtype)
 
 
-def _misfit(struct_name: str, values: dict[str, Any]) -> Exception:
+def _misfit(struct_name: str, values: dict[str, Any], dtype: np.dtype) -> Exception:
     """Why `values` do not fit the struct."""
-    lengths = _layout(struct_name).lengths
+    lengths = _layout_of(dtype).lengths
     if values.keys() != lengths.keys():
         unknown, missing = sorted(values.keys() - lengths.keys()), sorted(lengths.keys() - values.keys())
         return TypeError(
             f"{struct_name}: unknown fields {unknown}, missing fields {missing}; it has {list(lengths)}"
         )
     for name, length in lengths.items():
-        kind = structs()[struct_name][name].base
+        kind = dtype[name].base
         given = np.asarray(values[name])
         if given.ndim != (1 if length else 0) or given.size > max(length, 1):
             return ValueError(f"{struct_name}.{name} holds {length or 'one'} value(s), got {values[name]!r}")
@@ -133,6 +147,8 @@ def _misfit(struct_name: str, values: dict[str, Any]) -> Exception:
             struct.pack(f"{given.size}{_CODES[kind.name]}", *given.ravel().tolist())
         except (OverflowError, struct.error):
             return ValueError(f"{struct_name}.{name} is {kind.name}, got {values[name]!r}")
+        except (TypeError, AttributeError):
+            return TypeError(f"{struct_name}.{name} holds numbers, got {type(values[name]).__name__}")
     return ValueError(f"{struct_name}: cannot hold {values}")
 
 

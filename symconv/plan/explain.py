@@ -25,6 +25,8 @@ def explain_step(plan: Plan, number: int, step: Step) -> str:
     outs = ", ".join(f"{plan.buffers[o].type}@{place(plan, o)}" for o in step.outputs)
     ins = ", ".join(place(plan, i) for i in step.inputs if plan.buffers[i].kind != "constant")
     line = f"{number:4d}  {name:<24} {step.node.op.name:<20} {outs} <- {ins}   {step.node.origin}"
+    if step.kernel is not None and step.kernel.origin:
+        line += f"   kernel from {step.kernel.origin}"
     if step.kind == "reference":
         line += "".join(f"\n        refused by {k}: {why}" for k, why in step.refusals)
     return line

@@ -7,11 +7,13 @@ each.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from symconv.graph import Kernel, Launch
+from symconv.graph.kernel import USER_NAMESPACE
 from symconv.graph.params import pack
 from symconv.plan.plan import Plan, Step
 
@@ -37,7 +39,16 @@ class Source:
 
     @property
     def name(self) -> str:
+        """For messages: the file, or what a user's text calls itself in its first line."""
+        if self.code and self.namespace:
+            return self.code.partition("\n")[0].removeprefix("// ")
         return self.file or "generated code"
+
+    @property
+    def namespace(self) -> str:
+        """'name::' of the namespace that a user's kernel stands in, else ''."""
+        found = re.search(rf"^namespace ({USER_NAMESPACE}\w+) ", self.code, re.MULTILINE)
+        return f"{found[1]}::" if found else ""
 
     def text(self) -> str:
         """The text for a compiler; faults in generated code are reported by its own lines."""
@@ -50,7 +61,7 @@ CONTROL = Source("control.cu")
 def source_of(kernel: Kernel, launch: Launch) -> Source:
     """The text that a launch of a CUDA kernel comes from: its own, or the kernel's file."""
     if launch.code:
-        return Source(code=launch.code)
+        return Source(code=launch.code)  # a user's kernel has its macros in its text
     return Source(kernel.source.removeprefix("kernels/"), defines=kernel.defines)
 
 

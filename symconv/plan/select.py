@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from symconv.graph import Apply, Kernel
+from symconv.graph.registry import kernels_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +21,10 @@ def select(node: Apply, device: str, available: frozenset[str] | None = None) ->
     """The kernel for `node` on `device`; `available` are the entries that the core was built with."""
     refusals: list[tuple[str, str]] = []
     device = "cuda" if device == "emulated" else device  # the same kernels
-    for kernel in node.op.kernels:
+    for kernel in kernels_of(type(node.op)):
         if kernel.device != device:
             continue
-        if available is not None and kernel.entry not in available:
+        if available is not None and not kernel.origin and kernel.entry not in available:
             reason: str | None = f"entry {kernel.entry!r} is not in this build of the core"
         else:
             reason = kernel.supports(node)
@@ -31,5 +32,5 @@ def select(node: Apply, device: str, available: frozenset[str] | None = None) ->
             return Choice(kernel, tuple(refusals))
         refusals.append((kernel.name, reason))
     if not refusals:
-        refusals.append(("-", f"{node.op.name} has no {device} kernel"))
+        refusals.append(("-", node.op.no_kernel or f"{node.op.name} has no {device} kernel"))
     return Choice(None, tuple(refusals))

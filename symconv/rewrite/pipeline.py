@@ -16,6 +16,7 @@ from symconv.rewrite.conv_pool import fuse_conv_pool, move_past_pool
 from symconv.rewrite.driver import Applied, RuleSet, Trace
 from symconv.rewrite.fuse import fuse_elementwise
 from symconv.rewrite.gemm import fuse_dense, fuse_gemm
+from symconv.rewrite.keep import seal, unseal
 from symconv.rewrite.stabilize import RULES as STABILITY_RULES
 
 Pass = Callable[[FunctionGraph, Trace], FunctionGraph]
@@ -47,16 +48,29 @@ def passes() -> tuple[tuple[str, Pass], ...]:
 
 
 def optimize(
-    graph: FunctionGraph, stages: list[Stage] | None = None
+    graph: FunctionGraph, stages: list[Stage] | None = None, device: str = "cpu"
 ) -> tuple[FunctionGraph, list[tuple[str, Trace]]]:
-    """The graph after all passes, and for each pass the rules that it applied; `stages` gets every graph."""
-    history = []
+    """The graph after all passes, and for each pass the rules that it applied; `stages` gets every graph.
+
+    Nodes that a user's kernel for `device` accepts are kept from the passes.
+    """
+    history: list[tuple[str, Trace]] = []
+    trace: Trace = []
+    sealed = seal(graph, device, trace)
+    kept = sealed is not graph
+    if kept:
+        history.append(("kept_for_kernels", trace))
+        graph = sealed
     for name, run in passes():
-        trace: Trace = []
+        trace = []
         graph = run(graph, trace)
         history.append((name, trace))
         if stages is not None:
             stages.append(Stage(name, graph, tuple(trace)))
         if config.verify_rewrites:
             verify(graph, name)
+    if kept:
+        graph = unseal(graph)
+        if stages is not None:
+            stages.append(Stage("kept_for_kernels", graph))
     return graph, history

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from symconv.backends.compiler import compiler, is_gcc, machine, native, run_compiler
 from symconv.backends.gpu.cache import cached, digest, included
 from symconv.backends.gpu.runtime import MAX_ARGS, THREADS, Array, Work
 from symconv.config import config
 from symconv.errors import CompileError, DeviceError, KernelFault, MemoryLimitError
+from symconv.graph.kernel import USER_NAMESPACE
 from symconv.graph.params import kernel_dir
 from symconv.plan.gpu import Source
 from symconv.plan.limits import memory_limit
@@ -140,35 +139,13 @@ def emulator_dir() -> Path:
     raise DeviceError(f"the emulator's sources are neither in {package} nor beside it: reinstall symconv")
 
 
-@lru_cache(maxsize=1)
-def compiler() -> str:
-    for name in filter(None, (os.environ.get("CXX", "").split(" ")[0], "c++", "g++", "clang++")):
-        if path := shutil.which(name):
-            return path
-    raise DeviceError(
-        "device 'emulated' compiles kernels when they are first used and found no C++ compiler\n"
-        "  hint: install one that knows C++20, e.g. `apt install g++`, or set CXX"
-    )
-
-
-@lru_cache(maxsize=1)
-def _machine() -> str:
-    """What decides whether a compiled file from the cache runs here."""
-    version = subprocess.run([compiler(), "--version"], capture_output=True, text=True, check=False).stdout
-    cpu = Path("/proc/cpuinfo")
-    flags = (
-        next((s for s in cpu.read_text().splitlines() if s.startswith("flags")), "") if cpu.exists() else ""
-    )
-    return "\n".join([compiler(), version, platform.machine(), flags])
-
-
 def _included(text: str) -> str:
     return included(text, kernel_dir(), emulator_dir())
 
 
 def _flags(checked: bool) -> list[str]:
     flags = ["-std=c++20", "-fPIC", "-ftls-model=initial-exec", "-fvisibility=hidden", "-DSYMCONV_EMULATED"]
-    flags += ["-march=native"] if platform.machine() in ("x86_64", "AMD64") else []
+    flags += native()
     if config.emulator_sanitize:
         if not hasattr(_process, "__asan_poison_memory_region"):
             raise DeviceError(
@@ -181,12 +158,6 @@ def _flags(checked: bool) -> list[str]:
     return flags + (["-O1", "-DSYMCONV_CHECKED"] if checked else ["-O2"])
 
 
-def _run(command: list[str], what: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise CompileError(f"the host compiler refused {what}:\n{done.stderr[-4000:]}")
-
-
 def _includes() -> list[str]:
     return [f"-I{kernel_dir()}", f"-I{emulator_dir()}"]
 
@@ -196,21 +167,21 @@ def _runtime_library(checked: bool) -> Path:
     sources = sorted(emulator_dir().glob("*.cpp"))
     command = [compiler(), *_flags(checked), "-shared"]
     texts = [p.read_text() for p in sources]
-    key = digest([*command, _machine(), *texts, _included("\n".join(texts))])
+    key = digest([*command, machine(), *texts, _included("\n".join(texts))])
     return cached(
-        key, ".so", lambda out: _run([*command, *map(str, sources), "-o", str(out)], "the emulator")
+        key, ".so", lambda out: run_compiler([*command, *map(str, sources), "-o", str(out)], "the emulator")
     )
 
 
 def _prefix(checked: bool) -> list[str]:
     """Options that bring in common.cuh precompiled: most of what the compiler reads for a small kernel."""
-    if "Free Software Foundation" not in _machine():
+    if not is_gcc():
         return []  # other compilers have other ways
     text = '#include "common.cuh"\n'
     command = [compiler(), *_flags(checked), *_includes(), "-x", "c++-header"]
-    key = digest([*command, _machine(), _included(text)])
+    key = digest([*command, machine(), _included(text)])
     header = cached(key, ".h", lambda out: _write(out, text))
-    cached(key, ".h.gch", lambda out: _run([*command, str(header), "-o", str(out)], "common.cuh"))
+    cached(key, ".h.gch", lambda out: run_compiler([*command, str(header), "-o", str(out)], "common.cuh"))
     return ["-include", str(header)]
 
 
@@ -222,14 +193,15 @@ def _library(source: Source, checked: bool) -> Path:
     command = [compiler(), *_flags(checked), "-shared", *(f"-D{k}={v}" for k, v in source.defines)]
     text, runtime = source.text(), _runtime_library(checked)
     # A text with macros of its own may mean them for common.cuh.
-    prefix = [] if source.defines or "#define" in text else _prefix(checked)
-    key = digest([*command, _machine(), text, _included(text), runtime.name])
+    own_macros = source.defines or "#define" in text.partition(f"namespace {USER_NAMESPACE}")[0]
+    prefix = [] if own_macros else _prefix(checked)
+    key = digest([*command, machine(), text, _included(text), runtime.name])
 
     def make(out: Path) -> None:
         file = out.with_suffix(".cpp")
         try:
             file.write_text(text)
-            _run(
+            run_compiler(
                 [
                     *command,
                     *prefix,

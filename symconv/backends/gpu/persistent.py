@@ -58,8 +58,12 @@ def _phase(phase: Phase, launches: Sequence[GpuLaunch]) -> list[str]:
 
 
 def _call(number: int, launches: Sequence[GpuLaunch], tile: str) -> str:
-    entry = launches[number].entry
-    return f"tile_of_{entry}(params_at<{entry}_params>(words_{number}), row(a, {number}), {tile}, shared);"
+    launch = launches[number]
+    space, entry = launch.source.namespace, launch.entry
+    return (
+        f"{space}tile_of_{entry}(params_at<{space}{entry}_params>(words_{number}), row(a, {number}), {tile}, "
+        "shared);"
+    )
 
 
 def _params(number: int, launch: GpuLaunch) -> str:
