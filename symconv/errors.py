@@ -76,6 +76,11 @@ class DisconnectedInputError(GradientError):
     Cure: take the variable out of the list, or pass disconnected_inputs="ignore" to get zeros."""
 
 
+class UnsupportedError(SymconvError, NotImplementedError):
+    """Cause: a program asks for a feature of Theano that symconv.theano does not have.
+    Cure: the message names the feature, where it was met, and what to use instead."""
+
+
 class CompileError(SymconvError, RuntimeError):
     """Cause: a well-formed graph that could not be turned into a plan, or a kernel that did not build.
     Cure: read the pass or kernel in the message; config(optimize=False) tells if a rewrite is at fault."""

@@ -24,6 +24,7 @@ BUILTIN = {
     "ProtocolError": NotImplementedError,
     "SymbolicError": TypeError,
     "GradientError": ValueError,
+    "UnsupportedError": NotImplementedError,
     "DisconnectedInputError": errors.GradientError,
     "CompileError": RuntimeError,
     "ExecutionError": RuntimeError,

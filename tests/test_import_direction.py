@@ -21,7 +21,7 @@ LAYERS = [
     ["debug"],
     ["see"],
     ["function"],
-    ["testing", "nn", "datasets", "viz"],
+    ["testing", "nn", "datasets", "viz", "theano"],
     ["cli", "__main__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

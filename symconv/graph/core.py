@@ -28,7 +28,8 @@ class Variable:
     Equality and hash are identity; `a + b`, `x[1:]` and the like are attached by symconv.ops.
     """
 
-    __slots__ = ("__weakref__", "index", "name", "origin", "owner", "type")
+    # front: what stands for this variable in another API (symconv.theano), once somebody asked for it
+    __slots__ = ("__weakref__", "front", "index", "name", "origin", "owner", "type")
     __array_priority__ = 1000  # ndarray + Variable must call Variable.__radd__
 
     def __init__(
@@ -41,6 +42,7 @@ class Variable:
         self.origin = owner.origin if owner is not None else user_line()
 
     if TYPE_CHECKING:  # attached by symconv.ops.operators and symconv.function
+        front: Any
         shape: tuple[int | Variable, ...]
         T: Variable
 

@@ -16,6 +16,7 @@ from symconv.ops.create import (
     zeros,
     zeros_like,
 )
+from symconv.ops.cumulative import cumprod, cumsum
 from symconv.ops.dense import batched_dot, dense, dot, matmul, outer, tensordot
 from symconv.ops.diagonal import diag, diagonal, tril, triu
 from symconv.ops.elementwise import *  # noqa: F403
@@ -46,6 +47,7 @@ from symconv.ops.random import RandomStream, dropout
 from symconv.ops.reduce import *  # noqa: F403
 from symconv.ops.shape import broadcast_to, flatten, reshape, transpose
 from symconv.ops.softmax import log_softmax, softmax
+from symconv.ops.sort import argsort, sort
 
 all, any, max, min, sum = (  # NumPy's names; inside the package they stay Python's
     reduce.reduce_all,
@@ -58,6 +60,7 @@ all, any, max, min, sum = (  # NumPy's names; inside the package they stay Pytho
 __all__ = [
     "RandomStream",
     "arange",
+    "argsort",
     "avg_pool2d",
     "batch_norm",
     "batch_norm_inference",
@@ -70,6 +73,8 @@ __all__ = [
     "conv2d",
     "conv_transpose2d",
     "cross_entropy_with_logits",
+    "cumprod",
+    "cumsum",
     "dense",
     "diag",
     "diagonal",
@@ -108,6 +113,7 @@ __all__ = [
     "running_average",
     "set_subtensor",
     "softmax",
+    "sort",
     "split",
     "squared_error",
     "squeeze",

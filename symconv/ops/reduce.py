@@ -182,6 +182,9 @@ def _count(x: Variable, axes: Sequence[int]) -> Any:
 
 @dataclass(frozen=True)
 class _Extreme(Reduce):
+    """every_tie: each element that attains the extreme takes the whole gradient, not its share of it."""
+
+    every_tie: bool = False
     has_identity = False
 
     def grad(self, node: Apply, *dys: Variable | None) -> Gradients:
@@ -190,6 +193,8 @@ class _Extreme(Reduce):
         if dy is None or not x.type.is_float:
             return [None]
         chosen = cast(eq(x, self.with_ones(node.out, x)), x.dtype)
+        if self.every_tie:
+            return [mul(chosen, self.with_ones(dy, x))]
         ties = reduce_sum(chosen, axis=self.axes, keepdims=True)
         return [mul(chosen, true_div(self.with_ones(dy, x), ties))]
 

@@ -1,0 +1,460 @@
+"""theano.function: Theano's arguments and checks over the native compiler."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from symconv.errors import DTypeError, GraphError, ShapeError, UnsupportedError
+from symconv.function import function as native_function
+from symconv.graph import SharedVariable as NativeShared
+from symconv.graph import Variable as Native
+from symconv.graph.traversal import leaves, rebuild
+from symconv.theano.configuration import config
+from symconv.theano.modes import Mode, get_mode
+from symconv.theano.sharedvar import SharedVariable, TensorSharedVariable
+from symconv.theano.variable import Constant, Variable, as_tensor_variable, native_of
+
+
+class In:
+    """An input with a name, a default value, and its own rules of conversion."""
+
+    def __init__(
+        self,
+        variable: Any,
+        name: str | None = None,
+        value: Any = None,
+        update: Any = None,
+        mutable: bool | None = None,
+        strict: bool = False,
+        allow_downcast: bool | None = None,
+        autoname: bool = True,
+        implicit: Any = None,
+        borrow: bool | None = None,
+        shared: bool = False,
+    ) -> None:
+        if update is not None:
+            raise UnsupportedError(
+                f"In({variable!r}, update=...): inputs that keep a state are not supported\n"
+                "  hint: state = theano.shared(value), and function(..., updates=[(state, new)])"
+            )
+        self.variable = variable
+        self.name = name or getattr(variable, "name", None)
+        self.value = value
+        self.strict = strict
+        self.allow_downcast = allow_downcast
+        self.mutable, self.borrow = mutable, borrow
+
+
+class Param(In):
+    """The older name of In, with the default value as its second argument."""
+
+    def __init__(
+        self, variable: Any, default: Any = None, name: str | None = None, mutable: bool = False,
+        strict: bool = False, allow_downcast: bool | None = None, implicit: Any = None, borrow: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(variable, name, default, None, mutable, strict, allow_downcast)
+
+
+class Out:
+    """An output; `borrow` has no effect, results are the caller's own."""
+
+    def __init__(self, variable: Any, borrow: bool = False) -> None:
+        self.variable = variable
+        self.borrow = borrow
+
+
+SymbolicInput, SymbolicOutput = In, Out
+
+
+def function(
+    inputs: Sequence[Any] = (),
+    outputs: Any = None,
+    mode: Any = None,
+    updates: Any = None,
+    givens: Any = None,
+    no_default_updates: Any = False,
+    accept_inplace: bool = False,
+    name: str | None = None,
+    rebuild_strict: bool = True,
+    allow_input_downcast: bool | None = None,
+    profile: Any = None,
+    on_unused_input: str | None = None,
+    output_keys: Any = None,
+) -> Function:
+    """Compile `outputs` and `updates` into a callable of `inputs`.
+
+    outputs: a variable (the call returns an array), a list (a list), a dict (a dict), None ([]). updates:
+    pairs or a dictionary {shared: new value}; the types must be equal. givens: replacements made first;
+    keys that the graph does not use are ignored. Raises GraphError, DTypeError, ShapeError.
+    """
+    if isinstance(inputs, (Variable, In)) or not isinstance(inputs, (list, tuple)):
+        raise GraphError(
+            f"function: inputs must be a list or tuple, got {type(inputs).__name__}\n  hint: function([x], y)"
+        )
+    ins = [_as_in(i) for i in inputs]
+    single, keys, flat = _flatten(outputs)
+    pairs = _pairs(updates, "updates")
+    replace = _givens(_pairs(givens, "givens"), ins, rebuild_strict)
+    if any(i.variable is j.variable for k, i in enumerate(ins) for j in ins[:k]):
+        twice = next(i for k, i in enumerate(ins) if any(i.variable is j.variable for j in ins[:k]))
+        raise GraphError(f"function: the input {twice.variable!r} is given twice")
+    changed = _check_updates(pairs)
+    natives = [native_of(v) for v in flat]
+    roots = [*natives, *(new for _, new in changed)]
+    if isinstance(no_default_updates, (list, tuple)):
+        kept = {v.native for v in no_default_updates}
+        drop_all = False
+    else:
+        kept, drop_all = set(), bool(no_default_updates)
+    if not drop_all:
+        changed += _default_updates(roots, changed, kept, replace)
+    roots = rebuild([*natives, *(new for _, new in changed)], replace)
+    natives, news = roots[: len(natives)], roots[len(natives) :]
+    changed = [(s, new) for (s, _), new in zip(changed, news)]
+    _check_leaves([*natives, *news], [i.variable.native for i in ins], name)
+    return Function(
+        ins, natives, single, keys, changed, name, get_mode(mode), allow_input_downcast,
+        on_unused_input or config.on_unused_input,
+    )  # fmt: skip
+
+
+def _as_in(given: Any) -> In:
+    made = given if isinstance(given, In) else None
+    if made is None and isinstance(given, (list, tuple)):
+        raise GraphError(
+            f"function: the input {given!r} is a list\n  hint: In(variable, value=..., name=...)"
+        )
+    made = made or In(given)
+    v = made.variable
+    if isinstance(v, SharedVariable):
+        raise GraphError(
+            f"function: the shared variable {v!r} cannot be an explicit input\n"
+            "  hint: leave it out, functions use shared variables without being given them; or use givens"
+        )
+    if not isinstance(v, Variable):
+        raise GraphError(f"function: {v!r} is no variable and cannot be an input")
+    if isinstance(v, Constant):
+        raise GraphError(f"function: the constant {v!r} cannot be an input")
+    return made
+
+
+def _flatten(outputs: Any) -> tuple[bool, list[str] | None, list[Any]]:
+    if outputs is None:
+        return False, None, []
+    if isinstance(outputs, dict):
+        if not all(isinstance(k, str) for k in outputs):
+            raise GraphError("function: the keys of an output dictionary must be strings")
+        names = sorted(outputs)
+        return False, names, [_as_output(outputs[k]) for k in names]
+    if isinstance(outputs, (list, tuple)):
+        return False, None, [_as_output(v) for v in outputs]
+    return True, None, [_as_output(outputs)]
+
+
+def _as_output(v: Any) -> Any:
+    return as_tensor_variable(v.variable if isinstance(v, Out) else v)
+
+
+def _pairs(given: Any, what: str) -> list[tuple[Any, Any]]:
+    if given is None:
+        return []
+    if isinstance(given, Mapping):
+        return list(given.items())
+    if not isinstance(given, Iterable):
+        raise GraphError(f"function: {what} must be a dictionary or pairs, got {type(given).__name__}")
+    pairs = list(given)
+    for p in pairs:
+        if not isinstance(p, (list, tuple)) or len(p) != 2:
+            raise GraphError(
+                f"function: {what} must hold pairs, got {p!r}\n  hint: {what}=[(shared, new), ...]"
+            )
+    return [(a, b) for a, b in pairs]
+
+
+def _givens(pairs: list[tuple[Any, Any]], ins: Sequence[In], strict: bool) -> dict[Native, Native]:
+    replace: dict[Native, Native] = {}
+    for old, new in pairs:
+        if not isinstance(old, Variable):
+            raise GraphError(f"function: givens replace variables, {old!r} is none")
+        if any(i.variable is old for i in ins):
+            raise GraphError(f"function: givens replace {old!r}, which is also an explicit input")
+        fresh = native_of(new) if isinstance(new, Variable) else native_of(old.type.filter(new))
+        if fresh.dtype != old.dtype and not strict:
+            from symconv.ops.operands import cast
+
+            fresh = cast(fresh, old.dtype)
+        if fresh.dtype != old.dtype:
+            raise DTypeError(
+                f"function: givens replace {old!r}, {old.type} from {old.native.origin}, by "
+                f"{fresh.type} from "
+                f"{fresh.origin}\n  hint: T.cast(value, {old.dtype!r})"
+            )
+        if not old.native.type.accepts(fresh.type):
+            raise ShapeError(
+                f"function: givens replace {old!r}, {old.type} from {old.native.origin}, by "
+                f"{fresh.type} from "
+                f"{fresh.origin}"
+            )
+        replace[old.native] = fresh
+    return replace
+
+
+def _check_updates(pairs: list[tuple[Any, Any]]) -> list[tuple[NativeShared, Native]]:
+    changed: list[tuple[NativeShared, Native]] = []
+    for target, new in pairs:
+        if not isinstance(target, TensorSharedVariable):
+            raise GraphError(f"function: updates change shared variables, {target!r} is none")
+        if any(target.native is s for s, _ in changed):
+            raise GraphError(f"function: the shared variable {target!r} is updated twice")
+        changed.append((target.native, fitted_update(target, new)))
+    return changed
+
+
+def fitted_update(target: Any, new: Any) -> Native:
+    """The native value of an update, or DTypeError naming both sides: the types must be equal."""
+    if not isinstance(new, Variable):
+        return native_of(target.type.filter(new))
+    fresh = new.native
+    wanted = target.type
+    flags = tuple(d == 1 for d in fresh.type.shape)
+    if fresh.dtype != wanted.dtype or fresh.ndim != target.ndim:
+        raise DTypeError(
+            "function: an update must have the same type as the shared variable\n"
+            f"  shared variable {target!r}: {wanted}   from {target.native.origin}\n"
+            f"  new value       {new!r}: {new.type}   from {fresh.origin}\n"
+            f"  hint: {_update_hint(wanted, new)}"
+        )
+    if any(w and not f for w, f in zip(wanted.broadcastable, flags)):
+        raise DTypeError(
+            f"function: the update of {target!r}, {wanted} from {target.native.origin}, is not "
+            f"broadcastable where it "
+            f"must be: {new!r}, {new.type} from {fresh.origin}\n  hint: T.patternbroadcast(value, "
+            f"{wanted.broadcastable})"
+        )
+    return fresh
+
+
+def _update_hint(wanted: Any, new: Any) -> str:
+    if new.ndim != wanted.ndim:
+        return f"the shared variable has {wanted.ndim} dimensions, the new value {new.ndim}"
+    if wanted.dtype == "float32" and new.dtype == "float64":
+        return (
+            "a float64 or int64 operand (np.float64, an int32 / int64 tensor, a literal under "
+            "floatX='float64') "
+            "turned it into float64; cast that operand, or the value: T.cast(value, 'float32')"
+        )
+    return f"T.cast(value, {wanted.dtype!r})"
+
+
+def _default_updates(
+    roots: list[Native],
+    changed: list[tuple[NativeShared, Native]],
+    kept: set[Native],
+    replace: Mapping[Native, Native],
+) -> list[tuple[NativeShared, Native]]:
+    """Default updates of the shared variables in the graph, and of those that these bring in."""
+    known: set[Native] = {s for s, _ in changed} | kept
+    added: list[tuple[NativeShared, Native]] = []
+    frontier = leaves(rebuild(roots, replace))
+    while frontier:
+        fresh = []
+        for v in frontier:
+            if isinstance(v, NativeShared) and v.default_update is not None and v not in known:
+                known.add(v)
+                added.append((v, v.default_update))
+                fresh.append(v.default_update)
+        frontier = leaves(rebuild(fresh, replace)) if fresh else []
+    return added
+
+
+def _check_leaves(roots: list[Native], inputs: list[Native], name: str | None) -> None:
+    for v in leaves(roots, stop=inputs):
+        if v not in inputs and not isinstance(v, NativeShared) and not hasattr(v, "data"):
+            raise GraphError(
+                f"function: the graph needs the input {v!r} from {v.origin}, which was not given a value\n"
+                "  hint: add it to inputs, or replace it by givens"
+            )
+
+
+class Function:
+    """A compiled function."""
+
+    def __init__(
+        self,
+        ins: list[In],
+        outputs: list[Native],
+        single: bool,
+        keys: list[str] | None,
+        updates: list[tuple[NativeShared, Native]],
+        name: str | None,
+        mode: Mode,
+        downcast: bool | None,
+        on_unused: str,
+    ) -> None:
+        self.name = name
+        self.mode = mode
+        self._ins = ins
+        self._single = single
+        self._keys = keys
+        self._downcast = downcast
+        self._types = [i.variable.type for i in ins]
+        self.trust_input = False
+        stand_ins, outputs, news = self._inputs_of(outputs, [new for _, new in updates], on_unused)
+        self.native = native_function(
+            stand_ins, outputs, [(s, new) for (s, _), new in zip(updates, news)], name=name,
+            on_unused_input="ignore", no_default_updates=True,
+        )  # fmt: skip
+
+    def _inputs_of(
+        self, outputs: list[Native], news: list[Native], on_unused: str
+    ) -> tuple[list[Native], list[Native], list[Native]]:
+        """Inputs may be any variable of the graph: one in its middle is replaced by a fresh leaf."""
+        used = set(leaves([*outputs, *news], stop=[i.variable.native for i in self._ins]))
+        stand_ins, replace = [], {}
+        for i in self._ins:
+            v = i.variable.native
+            if v not in used:
+                _complain(v, on_unused)
+            if v.owner is not None:
+                fresh = replace[v] = Native(v.type, name=v.name)
+                stand_ins.append(fresh)
+            else:
+                stand_ins.append(v)
+        if replace:
+            roots = rebuild([*outputs, *news], replace)
+            outputs, news = roots[: len(outputs)], roots[len(outputs) :]
+        return stand_ins, outputs, news
+
+    def __call__(self, *args: Any, output_subset: Sequence[Any] | None = None, **kwargs: Any) -> Any:
+        values = args if self.trust_input and not kwargs else self._bind(args, kwargs)
+        outputs = self.mode.run(self.native, values)
+        if self._single:
+            return outputs[0]
+        if self._keys is not None:
+            return dict(zip(self._keys, outputs))
+        if output_subset is not None:
+            return [outputs[i] for i in output_subset]
+        return outputs
+
+    def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[np.ndarray]:
+        if len(args) > len(self._ins):
+            raise GraphError(f"{self!r} takes {len(self._ins)} arguments, got {len(args)}")
+        values: list[Any] = list(args)
+        for i in self._ins[len(args) :]:
+            if i.name is not None and i.name in kwargs:
+                values.append(kwargs.pop(i.name))
+            elif i.value is not None:
+                value = i.value
+                values.append(value.get_value() if isinstance(value, TensorSharedVariable) else value)
+            else:
+                raise GraphError(f"{self!r}: no value for the argument {i.name or i.variable!r}")
+        if kwargs:
+            known = ", ".join(i.name for i in self._ins if i.name) or "none have names"
+            raise GraphError(
+                f"{self!r}: unknown argument {', '.join(kwargs)}\n  hint: the arguments are {known}"
+            )
+        return [self._filtered(k, value) for k, value in enumerate(values)]
+
+    def _filtered(self, k: int, value: Any) -> np.ndarray:
+        kind, given = self._types[k], self._ins[k]
+        if type(value) is np.ndarray and value.dtype.name == kind.dtype and value.ndim == kind.ndim:
+            if True not in kind.broadcastable:
+                return value
+        allow = self._downcast if given.allow_downcast is None else given.allow_downcast
+        try:
+            array: np.ndarray = kind.filter(value, given.strict, allow)
+        except (DTypeError, ShapeError) as error:
+            v = given.variable
+            raise type(error)(
+                f"argument {k} ({given.name or v!r}, from {v.native.origin}) of {self!r}: {error}"
+            ) from None
+        return array
+
+    def __repr__(self) -> str:
+        names = ", ".join(str(i.name or i.variable) for i in self._ins)
+        return f"<theano function {self.name or ''}({names})>"
+
+    def explain(self, **kwargs: Any) -> str:
+        """The plans made so far: kernels, memory, rewrites (see symconv.Function.explain)."""
+        return self.native.explain(**kwargs)
+
+    def get_shared(self) -> list[Any]:
+        """The shared variables that the function reads or updates."""
+        from symconv.theano.variable import wrap
+
+        roots = [*self.native.outputs, *(v for _, v in self.native.updates)]
+        found = [v for v in leaves(roots) if isinstance(v, NativeShared)]
+        found += [s for s, _ in self.native.updates if s not in found]
+        return [wrap(v) for v in found]
+
+    @property
+    def maker(self) -> Maker:
+        """maker.fgraph: the expression as it was written (symconv rewrites it at the first call)."""
+        return Maker(self)
+
+    def copy(
+        self, share_memory: bool = False, swap: Mapping[Any, Any] | None = None, delete_updates: bool = False,
+        name: str | None = None, profile: Any = None,
+    ) -> Function:  # fmt: skip
+        """The same function, with shared variables exchanged for others, or without its updates."""
+        exchange = {a.native: b.native for a, b in (swap or {}).items()}
+        updates = [] if delete_updates else self.native.updates
+        roots = rebuild([*self.native.outputs, *(v for _, v in updates)], exchange)
+        n = len(self.native.outputs)
+        new = [(exchange.get(s, s), v) for (s, _), v in zip(updates, roots[n:])]
+        return Function(
+            self._ins, roots[:n], self._single, self._keys, new, name or self.name, self.mode,  # type: ignore[arg-type]
+            self._downcast, "ignore",
+        )  # fmt: skip
+
+    def free(self) -> None:
+        """Forget the plans."""
+        self.native._plans.clear()
+        self.native._direct = None
+
+
+def _complain(v: Native, policy: str) -> None:
+    if policy == "ignore":
+        return
+    message = (
+        f"function: the input {v!r} from {v.origin} is not part of the graph of the outputs or updates\n"
+        "  hint: remove it, or pass on_unused_input='ignore'"
+    )
+    if policy != "warn":
+        raise GraphError(message)
+    warnings.warn(message, stacklevel=5)
+
+
+class Maker:
+    """What programs read from f.maker: the graph, its inputs and outputs."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+        self.fgraph = FunctionGraph(function)
+        self.inputs, self.outputs, self.mode = function._ins, self.fgraph.outputs, function.mode
+
+
+class FunctionGraph:
+    """f.maker.fgraph."""
+
+    def __init__(self, function: Function) -> None:
+        from symconv.theano.variable import wrap
+
+        self._roots = [*function.native.outputs, *(v for _, v in function.native.updates)]
+        self.inputs = [i.variable for i in function._ins]
+        self.outputs = [wrap(v) for v in self._roots]
+
+    def toposort(self) -> list[Any]:
+        """The Apply nodes, producers first."""
+        from symconv.graph.traversal import toposort
+        from symconv.theano.variable import Apply
+
+        return [Apply.of(n) for n in toposort(self._roots)]
+
+    @property
+    def apply_nodes(self) -> set[Any]:
+        return set(self.toposort())

@@ -1,0 +1,296 @@
+"""theano.gradient: derivatives, and variables that change how they flow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symconv import autodiff
+from symconv.errors import DisconnectedInputError, GradientError
+from symconv.graph import Apply as NativeApply
+from symconv.graph import Variable as Native
+from symconv.graph.traversal import toposort
+from symconv.jacobian import hessian as native_hessian
+from symconv.jacobian import jacobian as native_jacobian
+from symconv.ops import elementwise as ew
+from symconv.theano.configuration import config
+from symconv.theano.declared import _Identity
+from symconv.theano.variable import Variable, native_of, wrap
+
+
+def _many(wrt: Any) -> bool:
+    return not isinstance(wrt, Variable)
+
+
+def _natives(variables: Any) -> list[Native]:
+    if variables is None:
+        return []
+    if isinstance(variables, Variable):
+        return [variables.native]
+    return [native_of(v) for v in variables]
+
+
+def grad(
+    cost: Any,
+    wrt: Any,
+    consider_constant: Any = None,
+    disconnected_inputs: str = "raise",
+    add_names: bool = True,
+    known_grads: Any = None,
+    return_disconnected: str = "zero",
+    null_gradients: str = "raise",
+) -> Any:
+    """d cost / d w for each w, in the order of `wrt`; for a single variable the gradient itself.
+
+    Integer variables have gradient 0 (in floatX). Raises GradientError, DisconnectedInputError.
+    """
+    targets = list(wrt) if _many(wrt) else [wrt]
+    for w in targets:
+        if not isinstance(w, Variable):
+            raise GradientError(f"grad: wrt must be variables, got {w!r}")
+    seeds = {k.native: native_of(g) for k, g in dict(known_grads or {}).items()}
+    root = None if cost is None else native_of(cost)
+    floats = [w for w in targets if w.native.type.is_float]
+    found: dict[Any, Any] = {}
+    constants = _natives(consider_constant)
+    if return_disconnected != "zero" and disconnected_inputs != "raise":
+        connected = _below([root, *seeds] if root is not None else list(seeds), constants)
+        found = {w: None for w in floats if w.native not in connected}
+        floats = [w for w in floats if w.native in connected]
+    if floats:
+        gradients = autodiff.grad(
+            root, [w.native for w in floats], consider_constant=constants, known_grads=seeds,
+            disconnected_inputs=disconnected_inputs,
+        )  # fmt: skip
+        found |= dict(zip(floats, map(wrap, gradients)))
+    for w in targets:
+        if w not in found:
+            if (
+                disconnected_inputs == "raise"
+                and root is not None
+                and w.native not in _below([root], constants)
+            ):
+                raise DisconnectedInputError(
+                    f"grad: the cost does not depend on {w!r} from {w.native.origin}"
+                )
+            from symconv.theano.tensor.shape_ops import zeros_like
+
+            found[w] = zeros_like(w, config.floatX)
+    result = [found[w] for w in targets]
+    if not _many(wrt):
+        return result[0]
+    return tuple(result) if isinstance(wrt, tuple) else result
+
+
+def _below(roots: Sequence[Native | None], stop: Sequence[Native]) -> set[Native]:
+    """All variables that the roots are computed from."""
+    there = [r for r in roots if r is not None]
+    seen: set[Native] = set(there)
+    for node in toposort(there, stop=stop):
+        seen.update(node.inputs)
+    return seen
+
+
+def subgraph_grad(wrt: Any, end: Any, start: Any = None, cost: Any = None, details: bool = False) -> Any:
+    """(gradients by wrt, gradients by end) of one stretch of a graph, from those of its outputs `start`."""
+    together = grad(
+        cost, [*wrt, *end], known_grads=start, consider_constant=end, disconnected_inputs="ignore"
+    )
+    by_wrt, by_end = together[: len(wrt)], together[len(wrt) :]
+    return (by_wrt, by_end, None, None) if details else (by_wrt, by_end)
+
+
+def Lop(
+    f: Any, wrt: Any, eval_points: Any, consider_constant: Any = None, disconnected_inputs: str = "raise"
+) -> Any:  # noqa: N802
+    """eval_points^T J: the vector-Jacobian product."""
+    outs = _natives(f)
+    points = [
+        native_of(p) for p in (eval_points if isinstance(eval_points, (list, tuple)) else [eval_points])
+    ]
+    out = autodiff.Lop(
+        outs, _natives(wrt), points, consider_constant=_natives(consider_constant),
+        disconnected_inputs=disconnected_inputs,
+    )  # fmt: skip
+    wrapped = [wrap(v) for v in out]
+    if not _many(wrt):
+        return wrapped[0]
+    return tuple(wrapped) if isinstance(wrt, tuple) else wrapped
+
+
+def Rop(
+    f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise", return_disconnected: str = "zero"
+) -> Any:  # noqa: N802
+    """J eval_points: the Jacobian-vector product."""
+    points = [
+        native_of(p) for p in (eval_points if isinstance(eval_points, (list, tuple)) else [eval_points])
+    ]
+    ins = _natives(wrt)
+    for v, p in zip(ins, points):
+        if v.ndim != p.ndim:
+            raise GradientError(f"Rop: the evaluation point {p.type} does not fit {v!r}, {v.type}")
+    out = [wrap(v) for v in autodiff.Rop(_natives(f), ins, points)]
+    if not _many(f):
+        return out[0]
+    return tuple(out) if isinstance(f, tuple) else out
+
+
+def jacobian(
+    expression: Any, wrt: Any, consider_constant: Any = None, disconnected_inputs: str = "raise"
+) -> Any:
+    """d expression[i] / d wrt for a vector (or scalar) expression."""
+    out = [wrap(native_jacobian(native_of(expression), v, disconnected_inputs)) for v in _natives(wrt)]
+    return out if _many(wrt) else out[0]
+
+
+def hessian(cost: Any, wrt: Any, consider_constant: Any = None, disconnected_inputs: str = "raise") -> Any:
+    """d2 cost / d wrt d wrt for vectors."""
+    out = [wrap(native_hessian(native_of(cost), v, disconnected_inputs)) for v in _natives(wrt)]
+    return out if _many(wrt) else out[0]
+
+
+# ---- variables that change the flow ---------------------------------------------------------------------
+
+
+def disconnected_grad(x: Any) -> Any:
+    """x, through which no gradient flows: what only depends on it this way counts as disconnected."""
+    return wrap(ew.stop_gradient(native_of(x)))
+
+
+consider_constant = disconnected_grad
+
+
+@dataclass(frozen=True)
+class ZeroGrad(_Identity):
+    """x, whose gradient is 0."""
+
+    name = "zero_grad"
+
+    def infer(self, x: Native) -> Any:
+        return x.type
+
+    def grad(self, node: NativeApply, *dys: Native | None) -> list[Native | None]:
+        return [None if dys[0] is None else ew.mul(dys[0], 0)]
+
+    def simplify(self, x: Native) -> list[Native]:
+        return [x]
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        return x
+
+
+@dataclass(frozen=True)
+class GradClip(ZeroGrad):
+    """x, whose gradient is clipped to [low, high]."""
+
+    low: float = -1.0
+    high: float = 1.0
+    name = "grad_clip"
+
+    def grad(self, node: NativeApply, *dys: Native | None) -> list[Native | None]:
+        return [None if dys[0] is None else ew.clip(dys[0], self.low, self.high)]
+
+
+@dataclass(frozen=True)
+class GradScale(ZeroGrad):
+    """x, whose gradient is multiplied by a factor."""
+
+    factor: float = 1.0
+    name = "grad_scale"
+
+    def grad(self, node: NativeApply, *dys: Native | None) -> list[Native | None]:
+        return [None if dys[0] is None else ew.mul(dys[0], self.factor)]
+
+
+def zero_grad(x: Any) -> Any:
+    """x; its gradient is 0, and it still counts as connected."""
+    return wrap(ZeroGrad()(native_of(x)))
+
+
+def grad_clip(x: Any, lower_bound: float, upper_bound: float) -> Any:
+    """x; its gradient is clipped."""
+    return wrap(GradClip(float(lower_bound), float(upper_bound))(native_of(x)))
+
+
+def grad_scale(x: Any, multiplier: float) -> Any:
+    """x; its gradient is multiplied."""
+    return wrap(GradScale(float(multiplier))(native_of(x)))
+
+
+def grad_not_implemented(op: Any, x_pos: int, x: Any, comment: str = "") -> Any:
+    """What a custom Op's grad returns for an input without gradient rule: raises when it is asked for."""
+    raise GradientError(f"{op}: the gradient by input {x_pos} ({x!r}) is not implemented. {comment}")
+
+
+def grad_undefined(op: Any, x_pos: int, x: Any, comment: str = "") -> Any:
+    """What a custom Op's grad returns for an input by which it has no derivative."""
+    return None
+
+
+class DisconnectedType:
+    """The type of a gradient that does not exist: DisconnectedType()() in a custom Op's grad."""
+
+    def __call__(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+class NullTypeGradError(GradientError):
+    """A gradient that is undefined was asked for."""
+
+
+def verify_grad(
+    fun: Any, pt: Sequence[Any], n_tests: int = 2, rng: Any = None, eps: float | None = None,
+    out_type: str | None = None, abs_tol: float | None = None, rel_tol: float | None = None, mode: Any = None,
+    cast_to_output_type: bool = False, no_debug_ref: bool = True,
+) -> None:  # fmt: skip
+    """Compare T.grad of a random projection of fun at `pt` with central differences. Raises GradientError."""
+    from symconv.theano.functions import function
+    from symconv.theano.tensor.reductions import sum
+    from symconv.theano.variable import TensorType
+
+    points = [np.array(p) for p in pt]
+    for p in points:
+        if p.dtype not in ("float32", "float64"):
+            raise GradientError(f"verify_grad: points must be floats, got {p.dtype}")
+    rng = rng or np.random.RandomState(0)
+    narrow = any(p.dtype == "float32" for p in points)
+    eps = eps or (1e-3 if narrow else 1e-6)
+    abs_tol = abs_tol or (5e-3 if narrow else 1e-5)
+    rel_tol = rel_tol or (5e-3 if narrow else 1e-5)
+    ins = [TensorType(str(p.dtype), (False,) * p.ndim)(f"input {i}") for i, p in enumerate(points)]
+    out = fun(*ins)
+    value = function(ins, out, on_unused_input="ignore", mode=mode)
+    for _ in range(n_tests):
+        shape = np.shape(value(*points))
+        weights = np.asarray(rng.uniform(0.5, 1.5, shape), out.dtype)
+        gradients = function(
+            ins,
+            grad(sum(out * weights), ins, disconnected_inputs="ignore"),
+            on_unused_input="ignore",
+            mode=mode,
+        )(*points)
+        for k in range(len(points)):
+            _compare(value, weights, points, k, np.asarray(gradients[k]), eps, abs_tol, rel_tol)
+
+
+def _compare(
+    value: Any, weights: np.ndarray, points: list[np.ndarray], k: int, got: np.ndarray,
+    eps: float, abs_tol: float, rel_tol: float,
+) -> None:  # fmt: skip
+    for place in np.ndindex(points[k].shape):
+        sides = []
+        for sign in (1, -1):
+            moved = [p.copy() for p in points]
+            moved[k][place] += sign * eps
+            at = float(moved[k][place])
+            sides.append((float(np.sum(np.asarray(value(*moved), "float64") * weights)), at))
+        want = (sides[0][0] - sides[1][0]) / (sides[0][1] - sides[1][1])
+        error = abs(want - float(got[place]))
+        if error > abs_tol and error > rel_tol * max(abs(want), abs(float(got[place]))):
+            raise GradientError(
+                f"verify_grad: the gradient by argument {k} at {list(place)} is {float(got[place])}, central "
+                f"differences give {want}"
+            )

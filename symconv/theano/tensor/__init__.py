@@ -1,0 +1,18 @@
+"""theano.tensor."""
+
+from symconv.theano import operators as operators
+from symconv.theano.gradient import Lop as Lop
+from symconv.theano.gradient import Rop as Rop
+from symconv.theano.gradient import grad as grad
+from symconv.theano.gradient import hessian as hessian
+from symconv.theano.gradient import jacobian as jacobian
+from symconv.theano.gradient import verify_grad as verify_grad
+from symconv.theano.sharedvar import TensorSharedVariable as TensorSharedVariable
+from symconv.theano.sharedvar import shared as shared
+from symconv.theano.tensor import basic as basic
+from symconv.theano.tensor.basic import *  # noqa: F403
+from symconv.theano.tensor.basic import TensorConstant as TensorConstant
+from symconv.theano.tensor.basic import TensorType as TensorType
+from symconv.theano.tensor.basic import TensorVariable as TensorVariable
+from symconv.theano.tensor.basic import as_tensor_variable as as_tensor_variable
+from symconv.theano.tensor.basic import constant as constant

@@ -1,0 +1,365 @@
+"""Element-wise functions of theano.tensor: names, dtype rules and gradients at ties as Theano has them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from symconv.errors import DTypeError, UnsupportedError
+from symconv.ops import elementwise as ew
+from symconv.ops.operands import cast as native_cast
+from symconv.theano import dtypes
+from symconv.theano.configuration import config
+from symconv.theano.elemwise import apply, apply_float, apply_number, compare
+from symconv.theano.variable import TensorConstant, as_tensor_variable, native_of, wrap
+
+
+def _chain(function: Any) -> Any:
+    """add(a, b, c, ...): Theano's take any number of operands."""
+
+    def apply_chain(a: Any, *more: Any) -> Any:
+        out = as_tensor_variable(a)
+        for b in more:
+            out = function(out, b)
+        return out
+
+    return apply_chain
+
+
+add = _chain(lambda a, b: apply(ew.add, a, b))
+mul = _chain(lambda a, b: apply(ew.mul, a, b))
+
+
+def sub(a: Any, b: Any) -> Any:
+    """a - b; bools are subtracted as int8."""
+    return apply_number(ew.sub, a, b)
+
+
+def true_div(a: Any, b: Any) -> Any:
+    """a / b; of two integers in floatX."""
+    x, y = native_of(a), native_of(b)
+    common = dtypes.upcast(x.dtype, y.dtype)
+    return apply(ew.true_div, x, y, dtype=common if common in dtypes.FLOATS else config.floatX)
+
+
+def floor_div(a: Any, b: Any) -> Any:
+    """floor(a / b) in the common dtype; its gradient is 0."""
+    return apply_number(ew.floor_div, a, b)
+
+
+int_div = floor_div
+
+
+def div_proxy(a: Any, b: Any) -> Any:
+    """What / was under Python 2: floor_div for two integers, true_div otherwise."""
+    x, y = as_tensor_variable(a), as_tensor_variable(b)
+    if x.dtype in dtypes.DISCRETE and y.dtype in dtypes.DISCRETE:
+        if config.int_division == "raise":
+            raise DTypeError("int_division='raise': / of two integers; use // or T.true_div")
+        return true_div(x, y) if config.int_division == "floatX" else floor_div(x, y)
+    return true_div(x, y)
+
+
+def mod(a: Any, b: Any) -> Any:
+    """a - b floor(a / b): the remainder with the sign of b."""
+    return apply_number(ew.mod, a, b)
+
+
+def pow(a: Any, b: Any) -> Any:
+    """a ** b in the common dtype."""
+    return apply_number(ew.power, a, b)
+
+
+power = pow
+
+
+def neg(a: Any) -> Any:
+    """-a; bools become int8 first."""
+    return apply_number(ew.neg, a)
+
+
+def abs_(a: Any) -> Any:
+    """|a|; the gradient at 0 is 0."""
+    return as_tensor_variable(a) if native_of(a).dtype == "bool" else apply(ew.abs, a)
+
+
+def sgn(a: Any) -> Any:
+    """-1, 0 or 1."""
+    return apply_number(ew.sign, a)
+
+
+def sqr(a: Any) -> Any:
+    """a * a."""
+    return apply(ew.square, a)
+
+
+def maximum(a: Any, b: Any) -> Any:
+    """The larger; at ties the gradient goes to a: of maximum(0, x) at x = 0 nothing goes to x."""
+    x, y = as_tensor_variable(a), as_tensor_variable(b)
+    if isinstance(x, TensorConstant) and x.ndim == 0 and x.data == 0 and y.dtype in dtypes.FLOATS:
+        if dtypes.upcast(x.dtype, y.dtype) == y.dtype:
+            return apply(ew.relu, y)  # the same function and gradient, by the name that kernels know
+    return apply(ew.maximum, x, y)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    """The smaller; at ties the gradient goes to a."""
+    return apply(ew.minimum, a, b)
+
+
+def clip(x: Any, min: Any, max: Any) -> Any:
+    """min(max(x, min), max); on the bounds the gradient goes to x, beyond them nowhere."""
+    x, low, high = (native_of(v) for v in (x, min, max))
+    common = dtypes.upcast(x.dtype, low.dtype, high.dtype)
+    bounded = apply(ew.maximum, x, low, dtype=common)
+    return apply(ew.minimum, bounded, high, dtype=common)
+
+
+def _unary(function: Any, doc: str) -> Any:
+    def apply_unary(a: Any) -> Any:
+        return apply_float(function, a)
+
+    apply_unary.__doc__ = doc
+    apply_unary.__name__ = function.__name__
+    return apply_unary
+
+
+exp = _unary(ew.exp, "e^a.")
+expm1 = _unary(ew.expm1, "e^a - 1.")
+log = _unary(ew.log, "The natural logarithm.")
+log1p = _unary(ew.log1p, "log(1 + a).")
+sqrt = _unary(ew.sqrt, "The square root.")
+inv = reciprocal = _unary(ew.reciprocal, "1 / a.")
+cos = _unary(ew.cos, "The cosine.")
+sin = _unary(ew.sin, "The sine.")
+tan = _unary(ew.tan, "The tangent.")
+tanh = _unary(ew.tanh, "The hyperbolic tangent.")
+erf = _unary(ew.erf, "The error function.")
+
+
+def _scaled(function: Any, factor: float) -> Any:
+    return lambda a: apply_float(lambda x: ew.mul(function(x), factor), a)
+
+
+log2 = _scaled(ew.log, 1 / math.log(2))
+log10 = _scaled(ew.log, 1 / math.log(10))
+deg2rad = _scaled(lambda x: x, math.pi / 180)
+rad2deg = _scaled(lambda x: x, 180 / math.pi)
+
+
+def exp2(a: Any) -> Any:
+    """2^a."""
+    return apply_float(lambda x: ew.exp(ew.mul(x, math.log(2))), a)
+
+
+def erfc(a: Any) -> Any:
+    """1 - erf(a)."""
+    return apply_float(lambda x: ew.sub(1.0, ew.erf(x)), a)
+
+
+def cosh(a: Any) -> Any:
+    """(e^a + e^-a) / 2."""
+    return apply_float(lambda x: ew.mul(ew.add(ew.exp(x), ew.exp(ew.neg(x))), 0.5), a)
+
+
+def sinh(a: Any) -> Any:
+    """(e^a - e^-a) / 2, by expm1, which is exact near 0."""
+
+    def compute(x: Any) -> Any:
+        e = ew.expm1(x)
+        return ew.mul(ew.add(e, ew.true_div(e, ew.add(e, 1.0))), 0.5)
+
+    return apply_float(compute, a)
+
+
+def arctanh(a: Any) -> Any:
+    """log((1 + a) / (1 - a)) / 2."""
+    return apply_float(lambda x: ew.mul(ew.sub(ew.log1p(x), ew.log1p(ew.neg(x))), 0.5), a)
+
+
+def arcsinh(a: Any) -> Any:
+    """sign(a) log(|a| + sqrt(a^2 + 1)), by log1p, which is exact near 0."""
+
+    def compute(x: Any) -> Any:
+        m, s = ew.abs(x), ew.square(x)
+        tail = ew.true_div(s, ew.add(ew.sqrt(ew.add(s, 1.0)), 1.0))
+        return ew.where(ew.lt(x, 0), ew.neg(ew.log1p(ew.add(m, tail))), ew.log1p(ew.add(m, tail)))
+
+    return apply_float(compute, a)
+
+
+def arccosh(a: Any) -> Any:
+    """log(a + sqrt(a^2 - 1))."""
+    return apply_float(lambda x: ew.log(ew.add(x, ew.sqrt(ew.sub(ew.square(x), 1.0)))), a)
+
+
+def _rounding(function: Any) -> Any:
+    def apply_rounding(a: Any) -> Any:
+        x = as_tensor_variable(a)
+        return apply(function, x) if x.dtype in dtypes.FLOATS else x
+
+    apply_rounding.__doc__ = f"{function.__name__} of floats; integers stay as they are."
+    return apply_rounding
+
+
+ceil = _rounding(ew.ceil)
+floor = _rounding(ew.floor)
+trunc = _rounding(ew.trunc)
+round_half_to_even = _rounding(ew.round)
+
+
+def round_half_away_from_zero(a: Any) -> Any:
+    """To the nearest integer, halves away from 0."""
+    x = as_tensor_variable(a)
+    if x.dtype not in dtypes.FLOATS:
+        return x
+    whole = apply(ew.trunc, x)
+    return switch(ge(abs_(x - whole), np.asarray(0.5, x.dtype)), whole + sgn(x), whole)
+
+
+def round(a: Any, mode: str | None = None) -> Any:
+    """To the nearest integer; mode 'half_to_even' (the default) or 'half_away_from_zero'."""
+    if mode in (None, "half_to_even"):
+        return round_half_to_even(a)
+    if mode == "half_away_from_zero":
+        return round_half_away_from_zero(a)
+    raise DTypeError(f"round: mode must be 'half_to_even' or 'half_away_from_zero', got {mode!r}")
+
+
+def iround(a: Any, mode: str | None = None) -> Any:
+    """round(a) as int64."""
+    return cast(round(a, mode), "int64")
+
+
+def _comparison(function: Any) -> Any:
+    def apply_comparison(a: Any, b: Any) -> Any:
+        return compare(function, a, b)
+
+    apply_comparison.__doc__ = f"{function.__name__} of a and b, element by element, as bool."
+    apply_comparison.__name__ = function.__name__
+    return apply_comparison
+
+
+eq, neq = _comparison(ew.eq), _comparison(ew.neq)
+lt, le, gt, ge = (_comparison(f) for f in (ew.lt, ew.le, ew.gt, ew.ge))
+
+
+def isnan(a: Any) -> Any:
+    """a is NaN."""
+    return zeros_like_bool(a) if native_of(a).dtype in dtypes.DISCRETE else apply(ew.isnan, a)
+
+
+def isinf(a: Any) -> Any:
+    """a is +inf or -inf."""
+    return zeros_like_bool(a) if native_of(a).dtype in dtypes.DISCRETE else apply(ew.isinf, a)
+
+
+def zeros_like_bool(a: Any) -> Any:
+    """False, in the shape of a."""
+    return compare(ew.neq, a, a)
+
+
+def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    """|a - b| <= atol + rtol |b|, and equal infinities."""
+    x, y = as_tensor_variable(a), as_tensor_variable(b)
+    near = and_(le(abs_(sub(x, y)), atol + rtol * abs_(y)), and_(invert(isinf(x)), invert(isinf(y))))
+    same = or_(near, eq(x, y))
+    return or_(same, and_(isnan(x), isnan(y))) if equal_nan else same
+
+
+def switch(cond: Any, ift: Any, iff: Any) -> Any:
+    """ift where cond is not 0, iff elsewhere; no gradient reaches the side not taken."""
+    condition, a, b = native_of(cond), native_of(ift), native_of(iff)
+    common = dtypes.upcast(a.dtype, b.dtype)
+    if condition.dtype != "bool":
+        condition = ew.neq(condition, 0)
+    from symconv.theano.declared import same_dims
+
+    return wrap(ew.where(*same_dims([condition, native_cast(a, common), native_cast(b, common)])))
+
+
+where = switch
+
+
+def _logic(function: Any, name: str) -> Any:
+    def apply_logic(a: Any, b: Any) -> Any:
+        x, y = native_of(a), native_of(b)
+        if x.dtype == y.dtype == "bool":
+            return apply(function, x, y)
+        if dtypes.upcast(x.dtype, y.dtype) in dtypes.FLOATS:
+            raise DTypeError(f"{name}: takes bools or integers, got {x.dtype} and {y.dtype}")
+        return _bitwise(function, x, y)
+
+    apply_logic.__doc__ = f"{name} of bools; of integers bit by bit."
+    return apply_logic
+
+
+def _bitwise(function: Any, x: Any, y: Any) -> Any:
+    """Integers that come from comparisons hold 0 and 1: there bitwise and logical agree."""
+    for v, w in ((x, y), (y, x)):
+        literal = v.owner is None and hasattr(v, "data") and v.ndim == 0 and int(v.data) in (0, 1)
+        if literal and w.dtype == "bool":
+            return apply(function, x, y, dtype="bool")
+    raise UnsupportedError(
+        f"bitwise operations on integers ({x.type} from {x.origin}, {y.type} from {y.origin})\n"
+        "  hint: compare with 0 first, T.neq(x, 0): on bools &, | and ^ are supported"
+    )
+
+
+and_ = bitwise_and = _logic(ew.logical_and, "and_")
+or_ = bitwise_or = _logic(ew.logical_or, "or_")
+xor = bitwise_xor = _logic(ew.logical_xor, "xor")
+
+
+def invert(a: Any) -> Any:
+    """Not a, of bools; -a - 1 of integers."""
+    x = as_tensor_variable(a)
+    if x.dtype == "bool":
+        return apply(ew.logical_not, x)
+    if x.dtype in dtypes.FLOATS:
+        raise DTypeError(f"invert: takes bools or integers, got {x.dtype}")
+    return sub(neg(x), constant_like(1, x))
+
+
+bitwise_not = invert
+
+
+def constant_like(value: Any, x: Any) -> Any:
+    """A constant of x's dtype."""
+    from symconv.theano.variable import constant
+
+    return constant(value, dtype=x.dtype)
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """x as `dtype`; 'floatX' is the configured one."""
+    return wrap(ew.cast(native_of(x), dtypes.checked(dtype, "cast")))
+
+
+def second(a: Any, b: Any) -> Any:
+    """b in the shape of a."""
+    from symconv.ops.shape import broadcast_like
+
+    return wrap(broadcast_like(native_of(b), native_of(a)))
+
+
+fill = second
+
+
+def tensor_copy(a: Any) -> Any:
+    """a itself: variables are immutable."""
+    return as_tensor_variable(a)
+
+
+identity = tensor_copy
+
+
+def _missing(name: str, hint: str) -> Any:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise UnsupportedError(f"T.{name} is not supported\n  hint: {hint}")
+
+    refuse.__name__ = name
+    refuse.__doc__ = f"Not supported: {hint}."
+    return refuse

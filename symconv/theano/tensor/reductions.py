@@ -1,0 +1,165 @@
+"""Sums, means, extremes of theano.tensor, with Theano's dtypes: ints sum to int64, means of ints are
+float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from symconv.errors import ShapeError
+from symconv.graph import Variable as Native
+from symconv.ops import reduce
+from symconv.ops.elementwise import cast as native_cast
+from symconv.ops.operands import normalize_axes
+from symconv.theano import dtypes
+from symconv.theano.tensor import elementwise
+from symconv.theano.variable import TensorConstant, as_tensor_variable, native_of, wrap
+
+Axis = Any
+
+
+def _axis(axis: Axis, what: str) -> Any:
+    """None, an int or a list of ints, from all that Theano accepts."""
+    if axis is None:
+        return None
+    if isinstance(axis, TensorConstant):
+        axis = axis.data
+    if isinstance(axis, (list, tuple)) or (isinstance(axis, np.ndarray) and axis.ndim):
+        return [int(_axis(a, what)) for a in axis]
+    if isinstance(axis, (float, np.floating)) and float(axis).is_integer():
+        return int(axis)
+    try:
+        return int(np.asarray(axis).item()) if not isinstance(axis, int) else axis
+    except (TypeError, ValueError):
+        raise ShapeError(f"{what}: axis must be an int or several, got {axis!r}") from None
+
+
+def sum(
+    input: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None
+) -> Any:
+    """The sum; bools and integers give int64. A Python list of variables is stacked first."""
+    x = native_of(input)
+    if dtype is not None:
+        x = native_cast(x, dtypes.checked(dtype, "sum"))
+    out = wrap(reduce.reduce_sum(x, _axis(axis, "sum"), keepdims))
+    return out if dtype is None else elementwise.cast(out, dtype)
+
+
+def prod(
+    input: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None,
+    no_zeros_in_input: bool = False,
+) -> Any:  # fmt: skip
+    """The product; bools and integers give int64."""
+    x = native_of(input)
+    if dtype is not None:
+        x = native_cast(x, dtypes.checked(dtype, "prod"))
+    out = wrap(reduce.prod(x, _axis(axis, "prod"), keepdims))
+    return out if dtype is None else elementwise.cast(out, dtype)
+
+
+def mean(
+    input: Any, axis: Axis = None, dtype: Any = None, op: bool = False, keepdims: bool = False,
+    acc_dtype: Any = None,
+) -> Any:  # fmt: skip
+    """The mean: float32 of float32, accumulated in float64; float64 of integers and bools."""
+    x = native_of(input)
+    target = dtypes.checked(dtype, "mean") if dtype is not None else None
+    work = x.dtype if x.dtype in dtypes.FLOATS else "float64"
+    if target in dtypes.FLOATS:
+        work = target
+    out = wrap(reduce.mean(native_cast(x, work), _axis(axis, "mean"), keepdims))
+    return out if target is None else elementwise.cast(out, target)
+
+
+def var(input: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False) -> Any:
+    """The mean squared distance from the mean."""
+    x = native_of(input)
+    work = x.dtype if x.dtype in dtypes.FLOATS else "float64"
+    return wrap(reduce.var(native_cast(x, work), _axis(axis, "var"), ddof, keepdims))
+
+
+def std(input: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False) -> Any:
+    """The square root of var()."""
+    return elementwise.sqrt(var(input, axis, ddof, keepdims, corrected))
+
+
+def _extreme(op: type[reduce.Reduce], input: Any, axis: Axis, keepdims: bool) -> Any:
+    x = native_of(input)
+    return wrap(op(normalize_axes(_axis(axis, op.name), x.ndim), keepdims, every_tie=True)(x))  # type: ignore[call-arg]
+
+
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The largest element; every element that attains it takes the whole gradient."""
+    return _extreme(reduce.Max, x, axis, keepdims)
+
+
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The smallest element; every element that attains it takes the whole gradient."""
+    return _extreme(reduce.Min, x, axis, keepdims)
+
+
+def argmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The position (int64) of the first largest element, of x flattened by default."""
+    return wrap(reduce.argmax(native_of(x), _axis(axis, "argmax"), keepdims))
+
+
+def argmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The position (int64) of the first smallest element, of x flattened by default."""
+    return wrap(reduce.argmin(native_of(x), _axis(axis, "argmin"), keepdims))
+
+
+def max_and_argmax(a: Any, axis: Axis = None, keepdims: bool = False) -> list[Any]:
+    """[max, argmax]."""
+    return [max(a, axis, keepdims), argmax(a, axis, keepdims)]
+
+
+def ptp(a: Any, axis: Axis = None) -> Any:
+    """The largest less the smallest element."""
+    return max(a, axis) - min(a, axis)
+
+
+def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Whether any element is not 0, as bool."""
+    return wrap(reduce.reduce_any(native_of(x), _axis(axis, "any"), keepdims))
+
+
+def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Whether all elements are not 0, as bool."""
+    return wrap(reduce.reduce_all(native_of(x), _axis(axis, "all"), keepdims))
+
+
+def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    """Whether all elements are close."""
+    return all(elementwise.isclose(a, b, rtol, atol, equal_nan))
+
+
+def norm(x: Any, ord: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """(sum |x|^ord)^(1/ord); ord=0 counts the elements that are not 0."""
+    x = as_tensor_variable(x)
+    if ord == 0:
+        return sum(elementwise.neq(x, 0), axis, keepdims=keepdims)
+    return elementwise.pow(sum(elementwise.pow(elementwise.abs_(x), ord), axis, keepdims=keepdims), 1.0 / ord)
+
+
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """log(sum(e^x)), by way of the largest x."""
+    return wrap(reduce.logsumexp(native_of(x), _axis(axis, "logsumexp"), keepdims))
+
+
+def _folded(function: Any, values: Sequence[Any]) -> Native:
+    out = values[0]
+    for v in values[1:]:
+        out = function(out, v)
+    return as_tensor_variable(out)  # type: ignore[no-any-return]
+
+
+def smallest(*args: Any) -> Any:
+    """The smallest of the operands, element by element."""
+    return _folded(elementwise.minimum, args)
+
+
+def largest(*args: Any) -> Any:
+    """The largest of the operands, element by element."""
+    return _folded(elementwise.maximum, args)

@@ -1,0 +1,413 @@
+"""Shapes, axes, joins and constructors of theano.tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from symconv import ops
+from symconv.errors import DTypeError, ShapeError
+from symconv.graph import Constant as NativeConstant
+from symconv.graph import Variable as Native
+from symconv.ops.axes import dimshuffle as native_dimshuffle
+from symconv.ops.operands import cast as native_cast
+from symconv.theano import dtypes, shapes
+from symconv.theano.configuration import config
+from symconv.theano.declared import declare
+from symconv.theano.tensor import elementwise
+from symconv.theano.variable import Variable, as_tensor_variable, native_of, wrap
+
+
+def shape(x: Any) -> Any:
+    """x.shape as an int64 vector."""
+    return shapes.shape_of(as_tensor_variable(x))
+
+
+def reshape(x: Any, newshape: Any, ndim: int | None = None, name: str | None = None) -> Any:
+    """x under another shape; a constant 1 in it is broadcastable, one dimension may be -1."""
+    dims = shapes.as_dims(newshape, "reshape", ndim)
+    if ndim is not None and ndim != len(dims):
+        raise ShapeError(f"reshape: ndim={ndim} for a shape of length {len(dims)}")
+    out = wrap(ops.reshape(native_of(x), dims))
+    if name is not None:
+        out.name = name
+    return out
+
+
+def flatten(x: Any, ndim: Any = None, outdim: Any = None) -> Any:
+    """x with its last axes merged so that `ndim` remain."""
+    n = ndim if ndim is not None else outdim if outdim is not None else 1
+    x = native_of(x)
+    if x.ndim == 0 and n == 1:
+        return wrap(ops.reshape(x, (1,)))
+    return wrap(ops.flatten(x, int(n)))
+
+
+def dimshuffle(x: Any, *pattern: Any) -> Any:
+    """x with its axes in the order of the pattern, 'x' a new broadcastable one; only flagged axes are
+    dropped."""
+    x = as_tensor_variable(x)
+    order = tuple(pattern[0]) if len(pattern) == 1 and isinstance(pattern[0], (list, tuple)) else pattern
+    order = tuple(p if p == "x" else int(p) for p in order)
+    for axis, flag in enumerate(x.broadcastable):
+        if axis not in order and axis - x.ndim not in order and not flag:
+            raise ShapeError(
+                f"dimshuffle: the pattern {order} drops axis {axis} of {x!r}, {x.type}, which is not "
+                f"broadcastable\n"
+                "  hint: T.addbroadcast(x, axis) declares it to be 1; x[..., 0] or x.sum(axis) take it away"
+            )
+    return wrap(native_dimshuffle(x.native, *order))
+
+
+def transpose(x: Any, axes: Any = None) -> Any:
+    """x with its axes permuted, reversed by default."""
+    return wrap(ops.transpose(native_of(x), None if axes is None else [int(a) for a in axes]))
+
+
+def swapaxes(y: Any, axis1: int, axis2: int) -> Any:
+    """y with two axes exchanged."""
+    return wrap(ops.swapaxes(native_of(y), axis1, axis2))
+
+
+def moveaxis(x: Any, source: Any, destination: Any) -> Any:
+    """x with axes moved to other places."""
+    return wrap(ops.moveaxis(native_of(x), source, destination))
+
+
+def squeeze(x: Any, axis: Any = None) -> Any:
+    """x without its broadcastable axes, or those named."""
+    x = as_tensor_variable(x)
+    if axis is not None:
+        return wrap(ops.squeeze(x.native, axis))
+    return dimshuffle(x, *(i for i, flag in enumerate(x.broadcastable) if not flag))
+
+
+def shape_padleft(t: Any, n_ones: int = 1) -> Any:
+    """t with broadcastable axes in front."""
+    t = as_tensor_variable(t)
+    return dimshuffle(t, *["x"] * n_ones, *range(t.ndim))
+
+
+def shape_padright(t: Any, n_ones: int = 1) -> Any:
+    """t with broadcastable axes behind."""
+    t = as_tensor_variable(t)
+    return dimshuffle(t, *range(t.ndim), *["x"] * n_ones)
+
+
+def shape_padaxis(t: Any, axis: int) -> Any:
+    """t with one broadcastable axis at `axis` of the result."""
+    t = as_tensor_variable(t)
+    return wrap(ops.expand_dims(t.native, axis))
+
+
+def expand_dims(t: Any, axis: int) -> Any:
+    """t with one broadcastable axis at `axis` of the result."""
+    return shape_padaxis(t, axis)
+
+
+def _declared(x: Any, axes: Sequence[int], value: Any, what: str) -> Any:
+    x = as_tensor_variable(x)
+    for a in axes:
+        if not -x.ndim <= a < x.ndim:
+            raise ShapeError(f"{what}: axis {a} is out of range for {x!r} with {x.ndim} dimensions")
+    chosen = {a % x.ndim for a in axes}
+    dims = [value if i in chosen else None for i in range(x.ndim)]
+    if value == "?":  # forgetting what is not known changes nothing
+        dims = [d if d is None or x.broadcastable[i] else None for i, d in enumerate(dims)]
+    return wrap(declare(x.native, dims, what))
+
+
+def addbroadcast(x: Any, *axes: int) -> Any:
+    """x, whose dimensions `axes` are declared to be 1 and broadcastable; others at run time raise."""
+    return _declared(x, axes, 1, "addbroadcast")
+
+
+def unbroadcast(x: Any, *axes: int) -> Any:
+    """x, whose dimensions `axes` are not broadcastable any more."""
+    return _declared(x, axes, "?", "unbroadcast")
+
+
+def patternbroadcast(x: Any, broadcastable: Sequence[bool]) -> Any:
+    """x with these broadcastable flags."""
+    x = as_tensor_variable(x)
+    if len(broadcastable) != x.ndim:
+        raise ShapeError(f"patternbroadcast: {len(broadcastable)} flags for {x.ndim} dimensions")
+    pairs = zip(broadcastable, x.broadcastable)
+    dims = [1 if b and not have else "?" if have and not b else None for b, have in pairs]
+    return wrap(declare(x.native, dims, "patternbroadcast"))
+
+
+def specify_shape(x: Any, shape: Any) -> Any:
+    """x, whose shape is declared; another one at run time raises."""
+    x = native_of(x)
+    dims = [
+        int(d.data) if isinstance(d, NativeConstant) else None
+        for d in shapes.as_dims(shape, "specify_shape", x.ndim)
+    ]
+    return wrap(declare(x, dims, "specify_shape"))
+
+
+# ---- joining and repeating ------------------------------------------------------------------------------
+
+
+def concatenate(tensor_list: Any, axis: Any = 0) -> Any:
+    """The tensors one after the other along `axis`, in their common dtype."""
+    if isinstance(tensor_list, Variable):
+        raise DTypeError(
+            f"concatenate: needs a list or tuple of tensors, got the variable {tensor_list!r}\n"
+            "  hint: T.concatenate([a, b], axis=0)"
+        )
+    parts = [native_of(t) for t in tensor_list]
+    common = dtypes.upcast(*(p.dtype for p in parts))
+    return wrap(ops.concatenate([native_cast(p, common) for p in parts], _int(axis, "concatenate: axis")))
+
+
+def join(axis: Any, *tensors: Any) -> Any:
+    """concatenate(tensors, axis)."""
+    if len(tensors) == 1:
+        return as_tensor_variable(tensors[0])
+    return concatenate(tensors, axis)
+
+
+def stack(*tensors: Any, axis: Any = 0) -> Any:
+    """The tensors along a new axis: stack([a, b], axis=0), or Theano's older stack(a, b)."""
+    given: Sequence[Any] = tensors
+    if len(given) == 2 and isinstance(given[0], (list, tuple)) and not isinstance(given[1], Variable):
+        given, axis = given[:1], given[1]
+    if len(given) == 1 and isinstance(given[0], (list, tuple)):
+        given = given[0]
+    parts = [native_of(t) for t in given]
+    if not parts:
+        raise ShapeError("stack: no tensors were given")
+    common = dtypes.upcast(*(p.dtype for p in parts))
+    cast = [native_cast(p, common) for p in parts]
+    if all(p.ndim == 0 for p in cast) and common == "int64":
+        return wrap(shapes.vector_of(cast))
+    return wrap(ops.stack(cast, _int(axis, "stack: axis")))
+
+
+def stacklists(arg: Any) -> Any:
+    """Nested lists of variables as one tensor."""
+    if isinstance(arg, (list, tuple)):
+        return stack([stacklists(a) for a in arg])
+    return as_tensor_variable(arg)
+
+
+def horizontal_stack(*args: Any) -> Any:
+    """Matrices side by side."""
+    return concatenate(args, axis=1)
+
+
+def vertical_stack(*args: Any) -> Any:
+    """Matrices one below the other."""
+    return concatenate(args, axis=0)
+
+
+def split(x: Any, splits_size: Any, n_splits: int, axis: Any = 0) -> list[Any]:
+    """x cut along `axis` into n_splits parts of the sizes given."""
+    sizes = shapes.as_dims(splits_size, "split", n_splits)
+    if len(sizes) != n_splits:
+        raise ShapeError(f"split: {len(sizes)} sizes for n_splits={n_splits}")
+    return [wrap(p) for p in ops.split(native_of(x), sizes, _int(axis, "split: axis"))]
+
+
+def tile(x: Any, reps: Any, ndim: int | None = None) -> Any:
+    """x laid side by side reps[i] times along axis i."""
+    times = shapes.as_dims(reps, "tile", ndim)
+    x = native_of(x)
+    if ndim is not None and ndim > len(times):
+        times = list(shapes.as_dims([1] * (ndim - len(times)), "tile")) + times
+    return wrap(ops.tile(x, times))
+
+
+def repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
+    """Every element along `axis` (of x flattened by default) `repeats` times."""
+    count = native_of(repeats)
+    if count.ndim == 1 and isinstance(count, NativeConstant):
+        return wrap(ops.repeat(native_of(x), count.data.tolist(), axis))
+    if isinstance(count, NativeConstant):
+        return wrap(ops.repeat(native_of(x), int(count.data), axis))
+    return wrap(ops.repeat(native_of(x), count, axis))
+
+
+def roll(x: Any, shift: Any, axis: Any = None) -> Any:
+    """x with its elements moved on along `axis`, those that fall off coming in on the other side."""
+    shift = native_of(shift)
+    if isinstance(shift, NativeConstant):
+        return wrap(ops.roll(native_of(x), int(shift.data), axis))
+    x = as_tensor_variable(x)
+    if axis is None:
+        return reshape(roll(flatten(x), wrap(shift), 0), x.shape, ndim=x.ndim)
+    n = x.shape[axis]
+    places = elementwise.mod(arange(n) - elementwise.cast(wrap(shift), "int64"), n)
+    return wrap(ops.take(x.native, places.native, axis))
+
+
+# ---- constructors ---------------------------------------------------------------------------------------
+
+
+def _int(value: Any, what: str) -> int:
+    if isinstance(value, (Variable, Native)):
+        value = native_of(value)
+        if not isinstance(value, NativeConstant):
+            raise ShapeError(f"{what} must be known while the graph is built, got {value!r}")
+        value = value.data.item()
+    if float(value) != int(value):
+        raise ShapeError(f"{what} must be an integer, got {value!r}")
+    return int(value)
+
+
+def alloc(value: Any, *shape: Any) -> Any:
+    """A tensor of this shape, filled with `value`."""
+    dims = shapes.as_dims(
+        shape[0] if len(shape) == 1 and isinstance(shape[0], (list, tuple)) else shape, "alloc"
+    )
+    return wrap(ops.broadcast_to(native_of(value), dims))
+
+
+def zeros(shape: Any, dtype: Any = None) -> Any:
+    """Zeros, of floatX by default."""
+    return _filled(shape, 0, dtype, "zeros")
+
+
+def ones(shape: Any, dtype: Any = None) -> Any:
+    """Ones, of floatX by default."""
+    return _filled(shape, 1, dtype, "ones")
+
+
+def _filled(shape: Any, value: int, dtype: Any, what: str) -> Any:
+    dtype = dtypes.checked(dtype or config.floatX, what)
+    return wrap(ops.full(shapes.as_dims(shape, what), value, dtype))
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """A tensor of this shape filled with a value."""
+    value = as_tensor_variable(fill_value)
+    return alloc(value if dtype is None else elementwise.cast(value, dtype), *shapes.as_dims(shape, "full"))
+
+
+def zeros_like(model: Any, dtype: Any = None, opt: bool = False) -> Any:
+    """Zeros in the shape (and dtype) of the model."""
+    x = native_of(model)
+    return wrap(ops.zeros_like(x, dtypes.checked(dtype or x.dtype, "zeros_like")))
+
+
+def ones_like(model: Any, dtype: Any = None, opt: bool = False) -> Any:
+    """Ones in the shape (and dtype) of the model."""
+    x = native_of(model)
+    return wrap(ops.ones_like(x, dtypes.checked(dtype or x.dtype, "ones_like")))
+
+
+def full_like(a: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """A value in the shape (and dtype) of a."""
+    a = as_tensor_variable(a)
+    return elementwise.second(a, elementwise.cast(fill_value, dtype or a.dtype))
+
+
+def eye(n: Any, m: Any = None, k: Any = 0, dtype: Any = None) -> Any:
+    """Ones on diagonal k, of floatX by default."""
+    rows = shapes.as_dims(n, "eye")[0]
+    columns = rows if m is None else shapes.as_dims(m, "eye")[0]
+    return wrap(ops.eye(rows, columns, _int(k, "eye: k"), dtypes.checked(dtype or config.floatX, "eye")))
+
+
+def identity_like(x: Any) -> Any:
+    """The identity matrix in the shape and dtype of x."""
+    x = as_tensor_variable(x)
+    return eye(x.shape[0], x.shape[1], dtype=x.dtype)
+
+
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Any:
+    """start, start + step, ...: integers give int64, floats their common dtype (not below floatX)."""
+    if stop is None:
+        start, stop = 0, start
+    given = [native_of(v) for v in (start, stop, step)]
+    if dtype is None:
+        dtype = dtypes.upcast(*(v.dtype for v in given))
+        if dtype in dtypes.DISCRETE:
+            dtype = "int64"
+        elif config.cast_policy == "custom" and dtype == "float32" and config.floatX == "float64":
+            dtype = "float64" if all(isinstance(v, NativeConstant) for v in given) else dtype
+    values = [v.data.item() if isinstance(v, NativeConstant) and v.ndim == 0 else v for v in given]
+    first, last, by = values
+    return wrap(ops.arange(first, last, by, dtypes.checked(dtype, "arange")))
+
+
+def _grids(slices: Sequence[slice], sparse: bool) -> list[Any]:
+    lines = [arange(s.start or 0, s.stop, s.step or 1) for s in slices]
+    n = len(lines)
+    open_ = [dimshuffle(v, *(0 if a == i else "x" for a in range(n))) for i, v in enumerate(lines)]
+    if sparse:
+        return open_
+    total = wrap(ops.full([d.shape[0].native for d in lines], 0, "int64"))
+    return [elementwise.second(total, g) for g in open_]
+
+
+class _GridIndexer:
+    """T.mgrid[0:5, 0:5]."""
+
+    def __init__(self, sparse: bool) -> None:
+        self.sparse = sparse
+
+    def __getitem__(self, index: Any) -> Any:
+        return _grids(index if isinstance(index, tuple) else (index,), self.sparse)
+
+
+mgrid, ogrid = _GridIndexer(False), _GridIndexer(True)
+
+
+def triu(m: Any, k: int = 0) -> Any:
+    """The elements on and above diagonal k."""
+    return wrap(ops.triu(native_of(m), k))
+
+
+def tril(m: Any, k: int = 0) -> Any:
+    """The elements on and below diagonal k."""
+    return wrap(ops.tril(native_of(m), k))
+
+
+def tri(n: Any, m: Any = None, k: int = 0, dtype: Any = None) -> Any:
+    """Ones on and below diagonal k, zeros above."""
+    return tril(ones((n, n if m is None else m), dtype), k)
+
+
+def diag(v: Any, k: int = 0) -> Any:
+    """The diagonal of a matrix, or the matrix with a vector on its diagonal."""
+    return wrap(ops.diag(native_of(v), k))
+
+
+def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The diagonal over two axes, along a new last axis."""
+    return wrap(ops.diagonal(native_of(a), offset, axis1, axis2))
+
+
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The sum of the diagonal."""
+    from symconv.theano.tensor.reductions import sum
+
+    return sum(diagonal(a, offset, axis1, axis2), axis=-1)
+
+
+def get_scalar_constant_value(v: Any) -> Any:
+    """The number that v is known to be. Raises NotScalarConstantError."""
+    from symconv.rewrite.pattern import filled_value
+
+    x = native_of(v)
+    found = filled_value(x)
+    if found is None or (x.ndim and not isinstance(x, NativeConstant) and not x.type.is_concrete):
+        raise NotScalarConstantError(f"{v!r} is not known to be a constant")
+    return np.asarray(found, x.dtype)
+
+
+class NotScalarConstantError(DTypeError):
+    """A value is not known while the graph is built."""
+
+
+def extract_constant(x: Any, *_: Any, **__: Any) -> Any:
+    """The number that x is known to be, or x."""
+    try:
+        return get_scalar_constant_value(x)
+    except NotScalarConstantError:
+        return x

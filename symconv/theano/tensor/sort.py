@@ -1,0 +1,87 @@
+"""sort, argsort, cumsum and kin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symconv import ops
+from symconv.errors import UnsupportedError
+from symconv.theano.tensor import elementwise, shape_ops
+from symconv.theano.variable import TensorConstant, as_tensor_variable, native_of, wrap
+
+
+def _axis(axis: Any) -> int | None:
+    return int(axis.data) if isinstance(axis, TensorConstant) else axis
+
+
+def sort(self: Any, axis: Any = -1, kind: str = "quicksort", order: Any = None) -> Any:
+    """The elements in ascending order along `axis`; None flattens first."""
+    return wrap(ops.sort(native_of(self), _axis(axis)))
+
+
+def argsort(self: Any, axis: Any = -1, kind: str = "quicksort", order: Any = None) -> Any:
+    """The indices (int64) that sort along `axis`; equal elements keep their order, whatever `kind`."""
+    return wrap(ops.argsort(native_of(self), _axis(axis)))
+
+
+def topk(x: Any, kth: int, axis: int = -1, sorted: bool = True, idx_dtype: str = "int64") -> Any:
+    """The kth largest elements along `axis`, ascending; a negative kth takes the smallest."""
+    return _last(sort(x, axis), kth, axis)
+
+
+def argtopk(x: Any, kth: int, axis: int = -1, sorted: bool = True, idx_dtype: str = "int64") -> Any:
+    """Where the kth largest elements lie along `axis`."""
+    return elementwise.cast(_last(argsort(x, axis), kth, axis), idx_dtype)
+
+
+def topk_and_argtopk(x: Any, kth: int, axis: int = -1, **kwargs: Any) -> list[Any]:
+    """[topk, argtopk]."""
+    return [topk(x, kth, axis), argtopk(x, kth, axis)]
+
+
+def _last(x: Any, kth: int, axis: int) -> Any:
+    index = slice(-kth, None) if kth > 0 else slice(None, -kth)
+    return x[tuple([slice(None)] * (axis % x.ndim) + [index])]
+
+
+def cumsum(x: Any, axis: int | None = None) -> Any:
+    """Running sums, of x flattened by default."""
+    return wrap(ops.cumsum(native_of(x), axis))
+
+
+def cumprod(x: Any, axis: int | None = None) -> Any:
+    """Running products, of x flattened by default."""
+    return wrap(ops.cumprod(native_of(x), axis))
+
+
+def diff(x: Any, n: int = 1, axis: int = -1) -> Any:
+    """x[i + 1] - x[i] along `axis`, n times."""
+    x = as_tensor_variable(x)
+    for _ in range(n):
+        lead = (slice(None),) * (axis % x.ndim)
+        x = x[lead + (slice(1, None),)] - x[lead + (slice(None, -1),)]
+    return x
+
+
+def to_one_hot(y: Any, nb_class: Any, dtype: Any = None) -> Any:
+    """A row for each label, 1 at the label and 0 elsewhere, of floatX by default."""
+    labels = as_tensor_variable(y)
+    columns = shape_ops.arange(nb_class)
+    hits = elementwise.eq(shape_ops.shape_padright(labels), columns)
+    return elementwise.cast(hits, dtype or "floatX")
+
+
+def fill_diagonal(a: Any, val: Any) -> Any:
+    """A matrix with `val` on its diagonal."""
+    a = as_tensor_variable(a)
+    rows = shape_ops.arange(a.shape[0])
+    on = elementwise.eq(shape_ops.shape_padright(rows), shape_ops.arange(a.shape[1]))
+    return elementwise.switch(on, elementwise.cast(val, a.dtype), a)
+
+
+def bincount(x: Any, weights: Any = None, minlength: Any = None, assert_nonneg: bool = False) -> Any:
+    """Not supported: the length depends on values; with minlength as the known length, use to_one_hot."""
+    raise UnsupportedError(
+        "bincount: the length of the result depends on values\n"
+        "  hint: T.sum(T.extra_ops.to_one_hot(x, n), axis=0) counts up to a known n"
+    )

@@ -1,0 +1,147 @@
+"""x[...], set_subtensor and inc_subtensor."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+
+from symconv import ops
+from symconv.errors import DTypeError, UnsupportedError
+from symconv.graph import Constant as NativeConstant
+from symconv.graph import Variable as Native
+from symconv.ops.operands import cast as native_cast
+from symconv.theano import dtypes, shapes
+from symconv.theano.tensor import elementwise
+from symconv.theano.variable import Variable, as_tensor_variable, native_of, wrap
+
+# Which x[index] a variable was made by; in Theano x[:] is a node of its own, here it may be x itself.
+_made_by: weakref.WeakKeyDictionary[Native, tuple[Any, Any]] = weakref.WeakKeyDictionary()
+
+
+def _plain(index: Any) -> Any:
+    """An index as native indexing takes it."""
+    if isinstance(index, tuple):
+        return tuple(_plain(i) for i in index)
+    if isinstance(index, slice):
+        return slice(*(_plain(b) for b in (index.start, index.stop, index.step)))
+    if isinstance(index, Variable):
+        return _whole(index.native)
+    if isinstance(index, list) and any(isinstance(i, Variable) for i in index):
+        return native_of(index)
+    if isinstance(index, (float, np.floating)) and float(index).is_integer():
+        return int(index)
+    return index
+
+
+def _whole(index: Native) -> Any:
+    if isinstance(index, NativeConstant) and index.ndim == 0 and index.dtype != "bool":
+        return int(index.data)
+    return index
+
+
+def getitem(x: Any, index: Any) -> Any:
+    """x[index] by NumPy's rules; integers, bounds and index arrays may be symbolic."""
+    known = shapes.pick(x.native, index)
+    if known is not None:
+        return known
+    plain = _plain(index)
+    if _has_mask(plain):
+        raise UnsupportedError(
+            f"indexing {x!r} by a symbolic mask: how many elements it picks depends on values, which "
+            f"symconv's "
+            "plans do not allow\n  hint: T.switch(mask, x, 0) keeps the shape; sums of it replace "
+            "those of x[mask]"
+        )
+    native = x.native[plain]
+    _made_by[native] = (x, plain)
+    out = wrap(native)
+    if x.ndim == 1 and (dims := shapes.entries(x.native)) and isinstance(plain, int):
+        out = wrap(dims[plain])
+        _made_by[out.native] = (x, plain)
+    return out
+
+
+def _has_mask(index: Any) -> bool:
+    items = index if isinstance(index, tuple) else (index,)
+    return any(
+        isinstance(i, Native) and i.dtype == "bool" and not isinstance(i, NativeConstant) for i in items
+    )
+
+
+def _source(part: Any, what: str) -> tuple[Any, Any]:
+    found = _made_by.get(part.native) if isinstance(part, Variable) else None
+    if found is None:
+        raise DTypeError(
+            f"{what}: the first argument must be an expression x[...], got {part!r}\n"
+            f"  hint: T.{what}(x[index], value)"
+        )
+    return found
+
+
+def _fitting(y: Any, x: Any, what: str) -> Native:
+    y = native_of(y)
+    if dtypes.upcast(y.dtype, x.dtype) != x.dtype:
+        if isinstance(y, NativeConstant) and y.ndim == 0 and x.dtype in dtypes.FLOATS:
+            return native_cast(y, x.dtype)
+        raise DTypeError(
+            f"{what}: a value of dtype {y.dtype} from {y.origin} cannot go into {x!r} of dtype "
+            f"{x.dtype} without loss\n"
+            f"  hint: T.cast(value, {x.dtype!r})"
+        )
+    return native_cast(y, x.dtype)
+
+
+def set_subtensor(x: Any, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False) -> Any:
+    """base with base[index] = y, where x is written base[index]."""
+    base, index = _source(x, "set_subtensor")
+    return wrap(ops.index_update(base.native, index, _fitting(y, base, "set_subtensor")))
+
+
+def inc_subtensor(
+    x: Any, y: Any, inplace: bool = False, set_instead_of_inc: bool = False,
+    tolerate_inplace_aliasing: bool = False, ignore_duplicates: bool = False,
+) -> Any:  # fmt: skip
+    """base with base[index] += y, where x is written base[index]; repeated places add up."""
+    if set_instead_of_inc:
+        return set_subtensor(x, y)
+    base, index = _source(x, "inc_subtensor")
+    return wrap(ops.index_add(base.native, index, _fitting(y, base, "inc_subtensor")))
+
+
+def take(a: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Any:
+    """a's slices number `indices` along `axis`, of a flattened by default; mode 'raise', 'clip' or 'wrap'."""
+    a, index = as_tensor_variable(a), as_tensor_variable(indices)
+    if mode != "raise":
+        n = a.size if axis is None else a.shape[axis]
+        index = elementwise.mod(index, n) if mode == "wrap" else elementwise.clip(index, 0, n - 1)
+    return wrap(ops.take(a.native, index.native, axis))
+
+
+def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
+    """choices[a[i]][i], element by element; the choices broadcast against a."""
+    a = as_tensor_variable(a)
+    if isinstance(choices, (list, tuple)):
+        parts = [as_tensor_variable(c) for c in choices]
+    else:
+        parts = list(as_tensor_variable(choices))
+    if mode == "wrap":
+        a = elementwise.mod(a, len(parts))
+    elif mode == "clip":
+        a = elementwise.clip(a, 0, len(parts) - 1)
+    out = parts[-1]
+    for k in reversed(range(len(parts) - 1)):
+        out = elementwise.switch(elementwise.eq(a, k), parts[k], out)
+    return out
+
+
+def compress(condition: Any, x: Any, axis: Any = None) -> Any:
+    """x's slices where the condition, which must be known, is not 0."""
+    known = native_of(condition)
+    if not isinstance(known, NativeConstant):
+        raise UnsupportedError(
+            "compress by a symbolic condition: the number of slices depends on values\n"
+            "  hint: multiply by the condition, which keeps the shape"
+        )
+    return take(x, np.flatnonzero(known.data), axis)
