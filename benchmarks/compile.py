@@ -29,9 +29,15 @@ NETS = {
     "residual": [10, 25, 50, 100, 200],
     "dense": [10, 100, 1000],
     "chain": [2000, 20000],
+    "cuda_start": [1],
 }
-QUICK = {"dbl_conv_relu": [1], "residual": [2], "dense": [3], "chain": [50]}
-PEER_LIMIT = {"residual": 50, "dense": 100, "chain": 2000}  # depths that peers compile in bearable time
+QUICK = {"dbl_conv_relu": [1], "residual": [2], "dense": [3], "chain": [50], "cuda_start": [1]}
+PEER_LIMIT = {
+    "residual": 50,
+    "dense": 100,
+    "chain": 2000,
+    "cuda_start": 0,
+}  # depths that peers compile in bearable time
 SECONDS = 600  # that one net may take
 
 

@@ -142,6 +142,32 @@ def loaded() -> str:
     return "\n".join(text) + "\n"
 
 
+def compilation() -> str:
+    """Seconds from a net to the end of its first step, by depth, beside the peers."""
+    path = table.RESULTS / "cpu_compile.json"
+    if not path.exists():
+        return "No results have been recorded yet.\n"
+    results = json.loads(path.read_text())
+    rows = results["rows"]
+    peers = list(dict.fromkeys(r["peer"] for r in rows))
+    by_key = {(r["workload"], r["peer"]): r for r in rows}
+    shown = []
+    for r in rows:
+        if r["peer"] == "symconv" and r["median"] is not None:
+            others = [by_key.get((r["workload"], peer)) for peer in peers[1:]]
+            layer = report.figure(1e6 * r["median"] / r["depth"], "us") if r["depth"] > 1 else ""
+            net = r["workload"].rsplit("_", 1)[0]
+            shown.append([net, str(r["depth"]), *map(_duration, [r, *others]), layer])
+    head = ["net", "layers", *peers, "symconv, a layer"]
+    return "\n".join([source(results, "cpu_compile.json"), "", *lines(head, shown)]) + "\n"
+
+
+def _duration(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "-"
+    return row["note"] if row["median"] is None else report.figure(1e6 * row["median"], "us")
+
+
 def compared(name: str) -> str:
     """The table of a file of run.py."""
     if not (table.RESULTS / name).exists():
@@ -156,6 +182,7 @@ PARTS = {
     "dense": lambda: compared("cpu_dense.json"),
     "memory": lambda: compared("cpu_memory.json"),
     "loaded": loaded,
+    "compilation": compilation,
 }
 
 
