@@ -3,16 +3,15 @@
 //   out[k][q] = sum over (c, t) of weight(k, c, t) patch[(c, t)][q]      (see conv_geometry.h, conv_patches.h)
 //
 // gemm_gather: k are the rows, the outputs q of all images the columns. Weights are packed once per call; blocks of
-// columns are the tasks: for each block of terms patches are packed straight out of `in`, then tiles of kMR x kNR are
-// added to out, in NCHW at once where the tile's outputs lie next to each other, else by way of a small copy.
+// columns are the tasks: for each block of terms patches are packed, then tiles of kMR x kNR are added to out, in NCHW
+// at once where the tile's outputs lie next to each other; else they are added up aside and moved at the end.
 #include "conv_patches.h"
 #include "gemm_pack.h"
+#include "pairs.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
-
-constexpr ll kColumns = 256;  // packed at once
 
 struct Plan {
   Gather g;
@@ -23,6 +22,8 @@ struct Plan {
   ll step;        // columns of a block, at most
   ll rows;        // of a group, in whole panels
   ll packed;      // values of packed weights of a group
+  bool paired;    // two phases at a time, whose outputs alternate along the rows
+  ll aside;       // panels of a block whose outputs do not lie next to each other, at most
 };
 
 ll columns_of(const Plan& plan, const Phase& f) { return static_cast<ll>(plan.p->n) * f.rows * f.cols; }
@@ -41,7 +42,7 @@ Plan make_plan(const ConvParams& p, bool dgrad, int threads, Phase* phases, Tap*
   const ll panels =
       round_up(static_cast<ll>(p.n) * ceil_div(g.out_h, g.out_step_h) * ceil_div(g.out_w, g.out_step_w), NR) /
       NR;
-  ll blocks = (panels * NR + kColumns - 1) / kColumns;
+  ll blocks = (panels * NR + kBlockColumns - 1) / kBlockColumns;
   plan.row_parts = 1;
   if (threads > 1 && conv_flops(p) > kConvShareFlops && g.groups < 8 * threads) {
     if (panels < 4 * threads && plan.rows >= 2LL * kMR * threads)
@@ -52,6 +53,10 @@ Plan make_plan(const ConvParams& p, bool dgrad, int threads, Phase* phases, Tap*
   if (blocks > panels) blocks = panels;
   plan.blocks = static_cast<int>(blocks);
   plan.step = blocks ? (panels + blocks - 1) / blocks * NR : 0;
+  plan.paired = g.out_step_w == 2 && g.out_w % 2 == 0;
+  plan.aside = plan.step / NR;
+  const ll images = plan.step / (static_cast<ll>(g.out_h) * g.out_w) + 1;  // whose ends a block can meet
+  if (g.out_step_h == 1 && g.out_step_w == 1 && images < plan.aside) plan.aside = images;
   return plan;
 }
 
@@ -61,6 +66,8 @@ struct Scratch {
   Tap* taps;
   T* weights;  // [group][phase][block of terms][panel of rows][term][kMR]
   T* patches;
+  T* sums;  // [phase][panel][row][kNR]
+  Stage<T> stage;
 };
 
 template <class T>
@@ -74,6 +81,8 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& ou
   const ll terms = static_cast<ll>(g.in_channels) * plan.p->r * plan.p->s;
   for (int t = 0; t < threads; t++) {
     s.patches = c.take<T>(plan.step * (terms < kKC ? terms : kKC));
+    s.sums = c.take<T>((plan.paired ? 2 : 1) * plan.aside * plan.rows * tile_columns<T>());
+    s.stage = take_stage<T>(c, *plan.p, g, plan.dgrad, plan.step);
     if (t == part) out = s;
   }
   return c.used;
@@ -141,66 +150,113 @@ struct Outputs {
     return out + r.image * image_step + (static_cast<ll>(r.row) * g.out_step_h + f.a) * g.out_w +
            static_cast<ll>(r.col) * g.out_step_w + f.b;
   }
-  // tile[rows][NR] into the rows from m on.
-  void scatter(const T* tile, int m, int rows, bool add) const {
+  // from[row][NR] goes to the rows from m on.
+  void place_rows(const T* from, int m, int rows) const {
     const ll step = g.out_step_w;
     for (int i = 0; i < n_runs; i++) {
       T* first = place(run[i]) + m * plane;
-      const T* from = tile + run[i].lane;
+      const T* values = from + run[i].lane;
       const int n = run[i].end - run[i].lane;
-      for (int r = 0; r < rows; r++, first += plane, from += tile_columns<T>()) {
-        if (add)
-          for (int j = 0; j < n; j++) first[j * step] += from[j];
-        else
-          for (int j = 0; j < n; j++) first[j * step] = from[j];
+      for (int r = 0; r < rows; r++, first += plane, values += tile_columns<T>())
+        for (int j = 0; j < n; j++) first[j * step] = values[j];
+    }
+  }
+  // The same of two phases whose outputs alternate.
+  void place_pairs(const T* even, const T* odd, int m, int rows) const {
+    constexpr int W = Vec<T>::width, NR = tile_columns<T>();
+    for (int i = 0; i < n_runs; i++) {
+      T* first = place(run[i]) + m * plane;
+      const int lane = run[i].lane, n = run[i].end - lane;
+      const T *e = even + lane, *o = odd + lane;
+      for (int r = 0; r < rows; r++, first += plane, e += NR, o += NR) {
+        int j = 0;
+        for (; j + W <= n; j += W) {
+          typename Vec<T>::type a, b;
+          join_pairs(load(e + j), load(o + j), a, b);
+          store(first + 2 * j, a);
+          store(first + 2 * j + W, b);
+        }
+        for (; j < n; j++) first[2 * j] = e[j], first[2 * j + 1] = o[j];
       }
     }
   }
 };
 
-// Rows [m0, m1) and columns [q0, q1) of one group and phase.
+// A block of outputs: rows [m0, m1) and columns [q0, q1) of one group.
 template <class T>
-void run_block(const Plan& plan, const Phase& f, const Tap* taps, const T* weights, T* packed, const T* in,
-               T* out, ll in_step, ll out_step, ll q0, ll q1, int m0, int m1) {
+struct Block {
+  const T *weights, *in;  // of the group
+  T* out;
+  ll in_step, out_step;  // from image to image
+  ll q0, q1;
+  int m0, m1;
+
+  int columns(ll q) const {
+    return q1 - q < tile_columns<T>() ? static_cast<int>(q1 - q) : tile_columns<T>();
+  }
+};
+
+// The sums of one phase; those of panels whose outputs do not lie next to each other go to `sums`.
+template <class T>
+void add_up(const Plan& plan, const Scratch<T>& s, const Phase& f, const Block<T>& block, T* sums) {
   constexpr int W = Vec<T>::width, NR = tile_columns<T>();
   const Gather& g = plan.g;
-  const Patches<T> patches{g, f, taps, in, in_step};
-  Outputs<T> to{g, f, out, out_step};
-  alignas(64) T whole[kMR * NR];
-  if (f.taps == 0) {
-    memset(whole, 0, sizeof whole);
-    for (ll q = q0; q < q1; q += NR) {
-      to.aim(patches, q, q1 - q < NR ? static_cast<int>(q1 - q) : NR);
-      for (int m = m0; m < m1; m += kMR) to.scatter(whole, m, m1 - m < kMR ? m1 - m : kMR, false);
-    }
-    return;
-  }
+  const int m0 = block.m0, m1 = block.m1;
+  const Patches<T> patches{g, f, s.taps + f.first, block.in, block.in_step, &s.stage};
+  Outputs<T> to{g, f, block.out, block.out_step};
+  const T* weights = block.weights + plan.rows * g.in_channels * f.first;
+  const ll aside = round_up(m1 - m0, kMR) * NR;
   const Blocks blocks(g.in_channels, f.taps);
   for (int b = 0; b < blocks.count; b++) {
     const Terms terms = blocks[b];
     const ll depth = terms.depth();
-    patches.pack(q0, q1, terms, packed);
+    patches.pack(block.q0, block.q1, terms, s.patches);
     for (int mc = m0; mc < m1; mc += kMC) {
       const int me = m1 - mc < kMC ? m1 : mc + static_cast<int>(kMC);
-      for (ll q = q0; q < q1; q += NR) {
-        const int n = q1 - q < NR ? static_cast<int>(q1 - q) : NR, nv = (n + W - 1) / W;
+      T* own = sums;
+      for (ll q = block.q0; q < block.q1; q += NR) {
+        const int n = block.columns(q), nv = (n + W - 1) / W;
         to.aim(patches, q, n);
+        Target<T> t;
+        t.alpha = T(1), t.beta = b ? T(1) : T(0);
+        t.ld = to.straight ? to.plane : NR;
+        t.last = to.straight ? n - (nv - 1) * W : W;
         for (int m = mc; m < me; m += kMR) {
           const int rows = me - m < kMR ? me - m : kMR;
-          Target<T> t;
-          t.alpha = T(1);
-          t.beta = b && to.straight ? T(1) : T(0);
-          t.out = to.straight ? to.straight + m * to.plane : whole;
+          t.out = to.straight ? to.straight + m * to.plane : own + static_cast<ll>(m - m0) * NR;
           t.c = t.out;
-          t.ld = to.straight ? to.plane : NR;
-          t.last = to.straight ? n - (nv - 1) * W : W;
+          if (to.straight && me - m >= 2 * kMR)  // the next tile's lines
+            for (int r = 0; r < kMR; r++) __builtin_prefetch(t.out + (kMR + r) * to.plane, 1);
           const Tile<T> compute = nv == kVectors ? pick_tile<T, kVectors>(rows) : pick_tile<T, 1>(rows);
-          compute(depth, weights + m * depth, packed + (q - q0) * depth, t);
-          if (!to.straight) to.scatter(whole, m, rows, b > 0);
+          compute(depth, weights + m * depth, s.patches + (q - block.q0) * depth, t);
         }
+        if (!to.straight) own += aside;
       }
     }
     weights += plan.rows * depth;
+  }
+  if (f.taps == 0)
+    memset(sums, 0, static_cast<size_t>((block.q1 - block.q0 + NR - 1) / NR * aside) * sizeof(T));
+}
+
+// One phase, or two whose outputs alternate.
+template <class T>
+void run_block(const Plan& plan, const Scratch<T>& s, const Phase* f, const Block<T>& block) {
+  constexpr int NR = tile_columns<T>();
+  const ll aside = round_up(block.m1 - block.m0, kMR) * NR;
+  T *sums = s.sums, *odd = s.sums + plan.aside * plan.rows * NR;
+  add_up(plan, s, f[0], block, sums);
+  if (plan.paired) add_up(plan, s, f[1], block, odd);
+  const Patches<T> patches{plan.g, *f, s.taps + f->first, block.in, block.in_step};
+  Outputs<T> to{plan.g, *f, block.out, block.out_step};
+  for (ll q = block.q0; q < block.q1; q += NR) {
+    to.aim(patches, q, block.columns(q));
+    if (to.straight && f->taps) continue;
+    if (plan.paired)
+      to.place_pairs(sums, odd, block.m0, block.m1 - block.m0);
+    else
+      to.place_rows(sums, block.m0, block.m1 - block.m0);
+    sums += aside, odd += aside;
   }
 }
 
@@ -224,26 +280,28 @@ void run(const Launch& l, bool dgrad) {
       share && plan.packed * g.groups > 50000);
   const ll in_group = static_cast<ll>(g.in_channels) * g.in_h * g.in_w,
            out_group = static_cast<ll>(g.out_channels) * g.out_h * g.out_w;
-  const int per_block = g.groups * g.n_phases * plan.row_parts;
+  const int phases = plan.paired ? g.n_phases / 2 : g.n_phases,
+            per_block = g.groups * phases * plan.row_parts;
   parallel_for(
       l.pool, plan.blocks * per_block,
       [&](int task, int part) {
         Scratch<T> s{};
         carve(plan, base, threads, part, s);
-        const int j = task / per_block, group = task % per_block / (g.n_phases * plan.row_parts),
-                  phase = task / plan.row_parts % g.n_phases, rows = task % plan.row_parts;
-        const Phase& f = s.phases[phase];
-        const ll n = columns_of(plan, f), panels = round_up(n, tile_columns<T>()) / tile_columns<T>();
-        const ll q0 = panels * j / plan.blocks * tile_columns<T>(),
-                 end = panels * (j + 1) / plan.blocks * tile_columns<T>(), q1 = end < n ? end : n;
-        const int m0 = row_panels * rows / plan.row_parts * kMR,
-                  last = row_panels * (rows + 1) / plan.row_parts * kMR,
-                  m1 = last < g.out_channels ? last : g.out_channels;
-        run_block(plan, f, s.taps + f.first,
-                  s.weights + group * plan.packed + plan.rows * g.in_channels * f.first, s.patches,
-                  static_cast<const T*>(l.in[0]) + group * in_group,
-                  static_cast<T*>(l.out[0]) + group * out_group, in_group * g.groups, out_group * g.groups,
-                  q0, q1, m0, m1);
+        const int j = task / per_block, group = task % per_block / (phases * plan.row_parts),
+                  phase = task / plan.row_parts % phases, rows = task % plan.row_parts;
+        const Phase* f = s.phases + (plan.paired ? 2 * phase : phase);
+        const ll n = columns_of(plan, *f), panels = round_up(n, tile_columns<T>()) / tile_columns<T>();
+        const ll end = panels * (j + 1) / plan.blocks * tile_columns<T>();
+        const int last = row_panels * (rows + 1) / plan.row_parts * kMR;
+        Block<T> block;
+        block.weights = s.weights + group * plan.packed;
+        block.in = static_cast<const T*>(l.in[0]) + group * in_group;
+        block.out = static_cast<T*>(l.out[0]) + group * out_group;
+        block.in_step = in_group * g.groups, block.out_step = out_group * g.groups;
+        block.q0 = panels * j / plan.blocks * tile_columns<T>(), block.q1 = end < n ? end : n;
+        block.m0 = row_panels * rows / plan.row_parts * kMR;
+        block.m1 = last < g.out_channels ? last : g.out_channels;
+        if (block.q0 < block.q1) run_block(plan, s, f, block);
       },
       share);
 }

@@ -15,6 +15,7 @@ namespace {
 
 constexpr ll kMostPartials = 32 << 20;  // bytes of all threads' own dw
 constexpr ll kLeastTerms = 512;         // outputs for a thread, to pay for adding up its dw
+constexpr ll kGathered = 64;            // outputs gathered at a time
 
 struct Plan {
   Gather g;
@@ -50,6 +51,7 @@ struct Scratch {
   T* dy;       // [panel][term][kMR]
   T* patches;  // [panel][term][kNR]
   T* gathered;
+  Stage<T> stage;
 };
 
 template <class T>
@@ -64,7 +66,8 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& ou
     s.partial = c.take<T>(t && plan.slices > 1 ? plan.pairs * plan.p->k : 0);
     s.dy = c.take<T>(plan.rows * depth);
     s.patches = c.take<T>(round_up(pairs, NR) * depth);
-    s.gathered = c.take<T>(round_up(pairs, NR) * NR);
+    s.gathered = c.take<T>(round_up(pairs, NR) * kGathered);
+    s.stage = take_stage<T>(c, *plan.p, plan.g, false, kGathered);
     if (t == part) out = s;
   }
   return c.used;
@@ -104,15 +107,16 @@ void pack_patches(const Patches<T>& patches, const Terms& terms, ll q0, ll q1, T
     }
     return;
   }
-  for (ll q = q0; q < q1; q += NR) {
-    const int n = q1 - q < NR ? static_cast<int>(q1 - q) : NR, width = (n + W - 1) / W * W;
-    patches.pack(q, q + n, terms, gathered);
-    for (ll j = 0; j < pairs; j += NR) {
-      const int count = pairs - j < NR ? static_cast<int>(pairs - j) : NR, lanes = (count + W - 1) / W * W;
-      T* panel = to + j * depth + (q - q0) * lanes;
-      if (count < lanes)
-        memset(gathered + pairs * width, 0, static_cast<size_t>((lanes - count) * width) * sizeof(T));
-      transpose(gathered + j * width, width, panel, lanes, lanes, n);
+  for (ll begin = q0; begin < q1; begin += kGathered) {
+    const ll end = q1 - begin < kGathered ? q1 : begin + kGathered;
+    patches.pack(begin, end, terms, gathered);
+    for (ll q = begin; q < end; q += NR) {
+      const int n = end - q < NR ? static_cast<int>(end - q) : NR, width = (n + W - 1) / W * W;
+      const T* from = gathered + (q - begin) * pairs;
+      for (ll j = 0; j < pairs; j += NR) {
+        const int count = pairs - j < NR ? static_cast<int>(pairs - j) : NR, lanes = (count + W - 1) / W * W;
+        transpose(from + j * width, width, to + j * depth + (q - q0) * lanes, lanes, count, n);
+      }
     }
   }
 }
@@ -123,7 +127,7 @@ void run_block(const Plan& plan, const Scratch<T>& s, const T* x, const T* dy, l
                ll q1, int first, int last, T* dw) {
   constexpr int W = Vec<T>::width, NR = tile_columns<T>();
   const Gather& g = plan.g;
-  const Patches<T> patches{g, *s.phase, s.taps, x, x_step};
+  const Patches<T> patches{g, *s.phase, s.taps, x, x_step, &s.stage};
   const Blocks blocks(g.in_channels, g.n_taps);
   const ll steps = (q1 - q0 + kKC - 1) / kKC;
   for (ll step = 0; step < steps; step++) {

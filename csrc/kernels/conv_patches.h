@@ -3,8 +3,10 @@
 //   patch[(c, t)][q] = in[c][row(q) * in_step_h + dh[t]][col(q) * in_step_w + dw[t]], zero outside `in`,
 //
 // q running over the outputs of all images, packed as gemm_tile.h reads it: panels of kNR columns, terms after
-// terms. Nothing is padded beforehand: a vector of outputs under one tap is one masked load for each straight
-// piece of the input that it meets, found once for all channels.
+// terms. The rows of `in` under a block of outputs are staged first, a few channels at a time: with the zeros around
+// them, and where the gather steps by s, as runs of every s-th value. Neighbouring outputs then read neighbouring
+// values under every tap, and a vector of outputs is one load, or some that are joined where it crosses the ends
+// of rows, at places found once for all taps and channels.
 #pragma once
 #include "conv_geometry.h"
 #include "gemm_tile.h"
@@ -12,32 +14,6 @@
 namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
-
-// Lanes of p where m is -1, zero in the others, which are not read.
-static inline vf load_where(const float* p, vi m) {
-#if defined(__AVX512F__)
-  return (vf)_mm512_maskz_loadu_ps(_mm512_movepi32_mask((__m512i)m), p);
-#elif defined(__AVX2__)
-  return (vf)_mm256_maskload_ps(p, (__m256i)m);
-#else
-  vf v{};
-  for (int i = 0; i < VF_WIDTH; i++)
-    if (m[i]) v[i] = p[i];
-  return v;
-#endif
-}
-static inline vd load_where(const double* p, vl m) {
-#if defined(__AVX512F__)
-  return (vd)_mm512_maskz_loadu_pd(_mm512_movepi64_mask((__m512i)m), p);
-#elif defined(__AVX2__)
-  return (vd)_mm256_maskload_pd(p, (__m256i)m);
-#else
-  vd v{};
-  for (int i = 0; i < VD_WIDTH; i++)
-    if (m[i]) v[i] = p[i];
-  return v;
-#endif
-}
 
 // The even elements of a and those at odd places of b: of p[0 .. 2W - 2] for a = p[0 .. W - 1], b = p[W - 1 ..].
 template <class T>
@@ -88,6 +64,83 @@ struct Blocks {
   }
 };
 
+constexpr int kBlockColumns = 256;     // outputs packed at once, at most
+constexpr ll kStagedBytes = 24 << 10;  // of the channels staged together, if there are several
+
+// Values of `in` along one axis that outputs next to each other read: coordinates (first + i) * step + residue for
+// i < length, kept from place `at` on.
+struct Line {
+  int first, length, residue, at;
+  int x, begin, end;  // in a row: coordinate of value 0; those from begin to end lie in the row
+};
+
+// The lines that n taps need for `count` outputs, shifts that overlap sharing one; slot[k] is the place of the
+// first output's value under tap k. Shifts are in order, up or down.
+struct Axis {
+  Line* lines;
+  int* slot;
+  int n_lines, size;
+
+  template <class Shift>
+  void lay_out(int n, const Shift& shift, int step, int count) {
+    auto floor_div = [&](int a) { return a >= 0 ? a / step : -((step - 1 - a) / step); };
+    const bool up = n < 2 || shift(1) > shift(0);
+    n_lines = size = 0;
+    for (int i = 0; i < n; i++) {
+      const int d = shift(up ? i : n - 1 - i), first = floor_div(d), residue = d - first * step;
+      int j = n_lines - 1;
+      while (j >= 0 && lines[j].residue != residue) j--;
+      if (j >= 0 && first <= lines[j].first + lines[j].length)
+        lines[j].length = first + count - lines[j].first;
+      else
+        lines[n_lines++] = {first, count, residue, 0, 0, 0, 0};
+    }
+    for (int j = 0; j < n_lines; j++) lines[j].at = size, size += lines[j].length;
+    for (int k = 0; k < n; k++) {
+      const int d = shift(k), first = floor_div(d), residue = d - first * step;
+      const Line* line = lines;
+      while (line->residue != residue || line->first > first || line->first + line->length <= first) line++;
+      slot[k] = line->at + first - line->first;
+    }
+  }
+};
+
+// Scratch of Patches::pack.
+template <class T>
+struct Stage {
+  Axis rows, cols;
+  ll* tap;    // place of each tap's first value
+  T* values;  // [channel][segment][row][column], room for a vector before and after
+};
+
+// Values of a channel that are staged for `columns` outputs, at most.
+inline ll staged_values(const ConvParams& p, const Gather& g, bool dgrad, ll columns) {
+  const ll rows = ceil_div(g.out_h, g.out_step_h), cols = ceil_div(g.out_w, g.out_step_w);
+  const ll least_rows = g.out_h / g.out_step_h, least_cols = g.out_w / g.out_step_w;
+  auto least = [](ll a, ll b) { return a < b ? a : b; };
+  auto axis = [&](ll n, ll taps, ll step, ll dilation, ll stride) {
+    return least(taps * n, (n - 1) * step + (taps - 1) * dilation / (dgrad ? stride : 1) + 1);
+  };
+  const ll col = least_cols ? least_cols : 1, n_rows = least(rows, columns / col + 2);
+  const ll image = (least_rows ? least_rows : 1) * col;
+  return (columns / image + 2) * axis(n_rows, p.r, g.in_step_h, p.dilation_h, p.stride_h) *
+         axis(least(columns, cols), p.s, g.in_step_w, p.dilation_w, p.stride_w);
+}
+
+template <class T>
+Stage<T> take_stage(Carver& c, const ConvParams& p, const Gather& g, bool dgrad, ll columns) {
+  Stage<T> s{};
+  s.rows.lines = c.take<Line>(p.r), s.rows.slot = c.take<int>(p.r);
+  s.cols.lines = c.take<Line>(p.s), s.cols.slot = c.take<int>(p.s);
+  s.tap = c.take<ll>(static_cast<ll>(p.r) * p.s);
+  ll values = staged_values(p, g, dgrad, columns);
+  const ll several = kStagedBytes / static_cast<ll>(sizeof(T));
+  if (values < several) values = several;
+  T* all = c.take<T>(values + 2 * Vec<T>::width);
+  s.values = all ? all + Vec<T>::width : nullptr;
+  return s;
+}
+
 template <class T>
 struct Patches {
   using V = typename Vec<T>::type;
@@ -99,11 +152,12 @@ struct Patches {
   const Tap* taps;  // of the phase
   const T* in;      // the group's first plane in the first image
   ll image_step;    // from image to image in `in`
+  const Stage<T>* stage = nullptr;
   ll plane = static_cast<ll>(g.in_h) * g.in_w;
 
   ll per_image() const { return static_cast<ll>(f.rows) * f.cols; }
 
-  // The outputs [q, q + n), n <= NR.
+  // The outputs [q, q + n).
   int runs(ll q, int n, Run* to) const {
     const ll size = per_image();
     ll image = q / size, at = q - image * size;
@@ -117,133 +171,6 @@ struct Patches {
       if (++row == f.rows) row = 0, image++;
     }
     return count;
-  }
-
-  // A vector of outputs under one tap: lane j is plane[offset[i] + j * step] for the i whose mask holds j.
-  struct Pieces {
-    ll offset[W];
-    Mask mask[W];
-    int lo[W], hi[W];  // the lanes of the mask where in_step_w > 1
-    int count;
-    bool whole;  // the first piece is all of it
-  };
-
-  static Mask lanes_between(ll lo, ll hi) {
-    using Lane = typename Vec<T>::lane;
-    Mask lanes;
-    for (int i = 0; i < W; i++) lanes[i] = i;
-    return (lanes >= static_cast<Lane>(lo)) & (lanes < static_cast<Lane>(hi));
-  }
-
-  // Lanes [from, from + W) of the runs under tap t.
-  Pieces pieces(const Run* run, int n_runs, int from, const Tap& t) const {
-    Pieces p;
-    p.count = 0;
-    int covered = 0;
-    for (int i = 0; i < n_runs; i++) {
-      const Run& r = run[i];
-      const ll y = static_cast<ll>(r.row) * g.in_step_h + t.dh;
-      if (y < 0 || y >= g.in_h || r.end <= from || r.lane >= from + W) continue;
-      // Lane j of the vector is column x0 + j * step.
-      const ll step = g.in_step_w, x0 = (static_cast<ll>(r.col) + from - r.lane) * step + t.dw;
-      ll lo = r.lane - from, hi = r.end - from;
-      if (lo < 0) lo = 0;
-      if (hi > W) hi = W;
-      if (x0 < 0 && lo * step < -x0) lo = (-x0 + step - 1) / step;
-      if (x0 + (hi - 1) * step >= g.in_w) hi = g.in_w - 1 < x0 ? 0 : (g.in_w - 1 - x0) / step + 1;
-      if (lo >= hi) continue;
-      covered += static_cast<int>(hi - lo);
-      const ll offset = r.image * image_step + y * g.in_w + x0;
-      const Mask mask = lanes_between(lo, hi);
-      if (step == 1 && p.count && p.offset[p.count - 1] == offset) {
-        p.mask[p.count - 1] |= mask;
-      } else {
-        p.offset[p.count] = offset;
-        p.lo[p.count] = static_cast<int>(lo), p.hi[p.count] = static_cast<int>(hi);
-        p.mask[p.count++] = mask;
-      }
-    }
-    p.whole = p.count == 1 && covered == W;
-    return p;
-  }
-
-  // to[c * to_step] = the vector at `from` in the first of n channels, of steps 1 or 2, and of any step.
-  void copy_whole(const T* from, int n, T* to, ll to_step) const {
-    if (g.in_step_w == 1)
-      for (int c = 0; c < n; c++, to += to_step, from += plane) store(to, load(from));
-    else
-      for (int c = 0; c < n; c++, to += to_step, from += plane)
-        store(to, evens<T>(load(from), load(from + W - 1)));
-  }
-  void copy_steps(const T* from, int n, T* to, ll to_step) const {
-    const ll step = g.in_step_w;
-    for (int c = 0; c < n; c++, to += to_step, from += plane)
-      for (int j = 0; j < W; j++) to[j] = from[j * step];
-  }
-
-  // to[c * to_step] = the vector in channel c of [c0, c1).
-  void copy(const Pieces& p, int c0, int c1, T* to, ll to_step) const {
-    const T* from = in + c0 * plane;
-    const int n = c1 - c0;
-    if (p.count == 0) {
-      for (int c = 0; c < n; c++, to += to_step) store(to, V{});
-    } else if (g.in_step_w == 1) {
-      const T* first = from + p.offset[0];
-      const Mask mask = p.mask[0];
-      if (p.whole) {
-        copy_whole(first, n, to, to_step);
-      } else if (p.count == 1) {
-        for (int c = 0; c < n; c++, to += to_step, first += plane) store(to, load_where(first, mask));
-      } else {
-        for (int c = 0; c < n; c++, to += to_step, first += plane) {
-          V v = load_where(first, mask);
-          for (int i = 1; i < p.count; i++) {
-            const V other = load_where(from + c * plane + p.offset[i], p.mask[i]);
-            v = select(p.mask[i], other, v);
-          }
-          store(to, v);
-        }
-      }
-    } else if (p.whole && g.in_step_w == 2) {
-      copy_whole(from + p.offset[0], n, to, to_step);
-    } else if (g.in_step_w == 2) {
-      // Lane j is element 2j of two vectors, W - 1 apart, which may not reach beyond the piece.
-      Mask low[W], high[W];
-      for (int i = 0; i < p.count; i++) {
-        low[i] = lanes_between(2 * p.lo[i], 2 * p.hi[i] - 1);
-        high[i] = lanes_between(2 * p.lo[i] - W + 1, 2 * p.hi[i] - W);
-      }
-      for (int c = 0; c < n; c++, to += to_step, from += plane) {
-        V v{};
-        for (int i = 0; i < p.count; i++) {
-          const T* first = from + p.offset[i];
-          v = select(p.mask[i], evens<T>(load_where(first, low[i]), load_where(first + W - 1, high[i])), v);
-        }
-        store(to, v);
-      }
-    } else {
-      ll at[W];
-      int lane[W], count = 0;
-      for (int i = 0; i < p.count; i++)
-        for (int j = p.lo[i]; j < p.hi[i]; j++)
-          lane[count] = j, at[count++] = p.offset[i] + static_cast<ll>(j) * g.in_step_w;
-      for (int c = 0; c < n; c++, to += to_step, from += plane) {
-        store(to, V{});
-        for (int i = 0; i < count; i++) to[lane[i]] = from[at[i]];
-      }
-    }
-  }
-
-  // Where lane 0 of a vector of outputs lies if these are of one run, with y < 0 if they are not.
-  struct Straight {
-    ll image, y, x;
-  };
-  Straight straight(const Run* run, int n_runs, int from) const {
-    for (int i = 0; i < n_runs; i++)
-      if (run[i].lane <= from && run[i].end >= from + W)
-        return {run[i].image * image_step, static_cast<ll>(run[i].row) * g.in_step_h,
-                static_cast<ll>(run[i].col + from - run[i].lane) * g.in_step_w};
-    return {0, -1, 0};
   }
 
   // One tap that meets every element once, in order: the patches are `in` itself.
@@ -280,36 +207,174 @@ struct Patches {
     }
   }
 
-  // Columns [q0, q1) as panels of NR, the last one narrower by whole vectors if need be.
-  void pack(ll q0, ll q1, const Terms& terms, T* to) const {
-    if (plain()) return pack_plain(q0, q1, terms, to);
-    const int n_taps = terms.t1 - terms.t0;
-    for (ll q = q0; q < q1; q += NR) {
-      const int n = q1 - q < NR ? static_cast<int>(q1 - q) : NR;
-      const int vectors = (n + W - 1) / W;
-      Run run[NR];
-      const int n_runs = runs(q, n, run);
-      const ll to_step = static_cast<ll>(n_taps) * vectors * W;
-      for (int v = 0; v < vectors; v++) {
-        const Straight line = straight(run, n_runs, v * W);
-        for (int t = 0; t < n_taps; t++) {
-          const Tap& tap = taps[terms.t0 + t];
-          T* at = to + (static_cast<ll>(t) * vectors + v) * W;
-          const ll y = line.y + tap.dh, x = line.x + tap.dw;
-          if (line.y >= 0 && y >= 0 && y < g.in_h && x >= 0 &&
-              x + static_cast<ll>(W - 1) * g.in_step_w < g.in_w) {
-            // Most vectors of a wide image: all of it, found without masks.
-            const T* from = in + terms.c0 * plane + line.image + y * g.in_w + x;
-            if (g.in_step_w <= 2)
-              copy_whole(from, terms.c1 - terms.c0, at, to_step);
-            else
-              copy_steps(from, terms.c1 - terms.c0, at, to_step);
-          } else {
-            copy(pieces(run, n_runs, v * W, tap), terms.c0, terms.c1, at, to_step);
+  // Outputs of some rows of an image, from column `col` on, that are staged together.
+  struct Segment {
+    ll image;
+    int row, rows, col;
+  };
+
+  // to[i] = from[i * step] for begin <= i < end; zero for the others up to n.
+  static void stage_line(const T* from, int step, int begin, int end, int n, T* to) {
+    for (int i = 0; i < begin; i++) to[i] = 0;
+    for (int i = end; i < n; i++) to[i] = 0;
+    if (end - begin < W || step > 2) {
+      for (ll i = begin; i < end; i++) to[i] = from[i * step];
+      return;
+    }
+    // The last vector begins earlier, lest it reach beyond the line.
+    if (step == 1) {
+      for (int i = begin; i < end - W; i += W) store(to + i, load(from + i));
+      store(to + end - W, load(from + end - W));
+    } else {
+      auto vector = [&](ll i) { store(to + i, evens<T>(load(from + 2 * i), load(from + 2 * i + W - 1))); };
+      for (int i = begin; i < end - W; i += W) vector(i);
+      vector(end - W);
+    }
+  }
+
+  // The values of channel c under the segments; those of channel c + ahead are fetched meanwhile.
+  void stage_channel(int c, int ahead, const Axis& rows, const Axis& cols, const Segment* segments, int count,
+                     T* to) const {
+    const int step = g.in_step_w;
+    for (int i = 0; i < count; i++) {
+      const Segment& s = segments[i];
+      const T* image = in + s.image * image_step + c * plane;
+      if (i == 0 || s.col != segments[i - 1].col)
+        for (int m = 0; m < cols.n_lines; m++) {
+          Line& l = cols.lines[m];
+          const ll x = (static_cast<ll>(s.col) + l.first) * step + l.residue;
+          const ll begin = x >= 0 ? 0 : (-x + step - 1) / step,
+                   end = x >= g.in_w ? 0 : (g.in_w - 1 - x) / step + 1;
+          l.x = static_cast<int>(x);
+          l.end = static_cast<int>(end < l.length ? end : l.length);
+          l.begin = begin < l.end ? static_cast<int>(begin) : l.end;
+        }
+      for (int k = 0; k < rows.n_lines; k++) {
+        const Line& r = rows.lines[k];
+        for (int j = 0; j < r.length; j++, to += cols.size) {
+          const ll y = (static_cast<ll>(s.row) + r.first + j) * g.in_step_h + r.residue;
+          if (y < 0 || y >= g.in_h) {
+            memset(to, 0, static_cast<size_t>(cols.size) * sizeof(T));
+            continue;
+          }
+          const T* line = image + y * g.in_w;
+          if (ahead) {
+            constexpr int kLine = 64 / static_cast<int>(sizeof(T));
+            const Line& first = cols.lines[0];
+            const T* next = line + ahead * plane + first.x + first.begin * step;
+            for (int x = 0; x < (first.end - first.begin) * step; x += kLine) __builtin_prefetch(next + x);
+          }
+          for (int m = 0; m < cols.n_lines; m++) {
+            const Line& l = cols.lines[m];
+            stage_line(line + l.x, step, l.begin, l.end, l.length, to + l.at);
           }
         }
       }
-      to += terms.depth() * vectors * W;
+    }
+  }
+
+  // A part of a vector of outputs: from lane `lane` on, staged from `at` for lane 0 on.
+  struct Piece {
+    ll at;
+    int lane;
+  };
+
+  // to[i * to_step] = the vector of those pieces, `offset(i)` further on, for i < n.
+  template <class Offset>
+  static void join(const Piece* piece, int pieces, const T* values, const Offset& offset, int n, T* to,
+                   ll to_step) {
+    const T* from = values + piece[0].at;
+    if (pieces == 1) {
+      for (int i = 0; i < n; i++, to += to_step) store(to, load(from + offset(i)));
+      return;
+    }
+    using Lane = typename Vec<T>::lane;
+    Mask lanes;
+    for (int i = 0; i < W; i++) lanes[i] = i;
+    const T* other = values + piece[1].at;
+    const Mask second = lanes >= static_cast<Lane>(piece[1].lane);
+    for (int i = 0; i < n; i++, to += to_step) {
+      const ll at = offset(i);
+      V v = select(second, load(other + at), load(from + at));
+      for (int k = 2; k < pieces; k++)
+        v = select(lanes >= static_cast<Lane>(piece[k].lane), load(values + piece[k].at + at), v);
+      store(to, v);
+    }
+  }
+
+  // Columns [q0, q1), at most kBlockColumns, as panels of NR; the last one is narrower by whole vectors if need be, and
+  // its lanes beyond q1 hold anything.
+  void pack(ll q0, ll q1, const Terms& terms, T* to) const {
+    if (plain()) return pack_plain(q0, q1, terms, to);
+    Run run[kBlockColumns];
+    Segment segments[kBlockColumns];
+    int of_run[kBlockColumns];
+    const int n = static_cast<int>(q1 - q0), n_runs = runs(q0, n, run);
+    const bool wide = f.cols >= n;  // parts of rows: no more of a row is staged
+    int count = 0, n_rows = 1, n_cols = wide ? 0 : f.cols;
+    for (int i = 0; i < n_runs; i++) {
+      const Run& r = run[i];
+      if (wide || !count || segments[count - 1].image != r.image)
+        segments[count++] = {r.image, r.row, 0, wide ? r.col : 0};
+      Segment& s = segments[count - 1];
+      s.rows = r.row - s.row + 1;
+      if (n_rows < s.rows) n_rows = s.rows;
+      if (wide && n_cols < r.end - r.lane) n_cols = r.end - r.lane;
+      of_run[i] = count - 1;
+    }
+    Axis rows = stage->rows, cols = stage->cols;
+    int across = 1;  // taps of a row of the window
+    while (across < f.taps && taps[across].dh == taps[0].dh) across++;
+    rows.lay_out(f.taps / across, [&](int k) { return taps[k * across].dh; }, g.in_step_h, n_rows);
+    cols.lay_out(across, [&](int k) { return taps[k].dw; }, g.in_step_w, n_cols);
+    const ll segment = static_cast<ll>(rows.size) * cols.size, channel = count * segment;
+    for (int t = terms.t0; t < terms.t1; t++)
+      stage->tap[t] = static_cast<ll>(rows.slot[t / across]) * cols.size + cols.slot[t % across];
+
+    // The pieces of all vectors, first[v] to first[v + 1].
+    Piece piece[2 * kBlockColumns];
+    int first[kBlockColumns / W + 2], total = 0;
+    const int vectors = (n + W - 1) / W;
+    for (int v = 0, i = 0; v < vectors; v++) {
+      first[v] = total;
+      for (; i < n_runs && run[i].lane < (v + 1) * W; i++) {
+        const Run& r = run[i];
+        const Segment& s = segments[of_run[i]];
+        piece[total++] = {
+            of_run[i] * segment + static_cast<ll>(r.row - s.row) * cols.size + r.col - s.col + v * W - r.lane,
+            r.lane > v * W ? r.lane - v * W : 0};
+        if (r.end > (v + 1) * W) break;  // it goes on in the next vector
+      }
+    }
+    first[vectors] = total;
+
+    const int n_taps = terms.t1 - terms.t0;
+    const ll several = kStagedBytes / static_cast<ll>(sizeof(T)) / channel, depth = terms.depth();
+    const int chunk = several < 1                     ? 1
+                      : several < terms.c1 - terms.c0 ? static_cast<int>(several)
+                                                      : terms.c1 - terms.c0;
+    for (int c = terms.c0; c < terms.c1; c += chunk) {
+      const int channels = terms.c1 - c < chunk ? terms.c1 - c : chunk, left = terms.c1 - c - channels;
+      for (int i = 0; i < channels; i++)
+        stage_channel(c + i, i < left ? channels : 0, rows, cols, segments, count,
+                      stage->values + i * channel);
+      for (int v = 0; v < vectors; v++) {
+        const int panel = v / kVectors, pieces = first[v + 1] - first[v];
+        const ll width = vectors - panel * kVectors < kVectors ? vectors - panel * kVectors : kVectors;
+        T* at = to + static_cast<ll>(panel) * NR * depth + (v % kVectors) * W +
+                static_cast<ll>(c - terms.c0) * n_taps * width * W;
+        const ll* tap = stage->tap + terms.t0;
+        if (n_taps > channels)
+          for (int i = 0; i < channels; i++)
+            join(
+                piece + first[v], pieces, stage->values + i * channel, [&](int t) { return tap[t]; }, n_taps,
+                at + i * n_taps * width * W, width * W);
+        else
+          for (int t = 0; t < n_taps; t++)
+            join(
+                piece + first[v], pieces, stage->values + tap[t], [&](int i) { return i * channel; },
+                channels, at + t * width * W, n_taps * width * W);
+      }
     }
   }
 };

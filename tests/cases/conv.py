@@ -47,6 +47,8 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "many_channels": ((1, 71, 6, 7), (33, 71, 3, 3), {"padding": 1}),
     "pointwise_wide": ((3, 37, 5, 7), (41, 37, 1, 1), {}),
     "stride_wide": ((3, 67, 9, 11), (53, 67, 3, 3), {"stride": 2, "padding": 1}),
+    "stride_long_rows": ((1, 2, 7, 530), (6, 2, 5, 3), {"stride": (2, 3), "padding": (4, 0)}),
+    "stride_pairs": ((5, 9, 6, 34), (7, 9, 3, 3), {"stride": 2, "padding": 1}),
     "few_channels": ((2, 3, 17, 13), (41, 3, 7, 7), {"stride": 2, "padding": 3}),
     "book_first": ((1, 1, 9, 28), (20, 1, 5, 5), {}),
     "book_second": ((2, 20, 12, 12), (40, 20, 5, 5), {}),
