@@ -22,7 +22,7 @@ from symconv.ops.diagonal import diag, diagonal, tril, triu
 from symconv.ops.elementwise import *  # noqa: F403
 from symconv.ops.gather import take, take_along_axis
 from symconv.ops.index import inc_subtensor, index_add, index_update, set_subtensor
-from symconv.ops.join import concatenate, flip, repeat, roll, split, stack, tile
+from symconv.ops.join import concatenate, repeat, roll, split, stack, tile
 from symconv.ops.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -45,6 +45,7 @@ from symconv.ops.pool import (
 )
 from symconv.ops.random import RandomStream, dropout
 from symconv.ops.reduce import *  # noqa: F403
+from symconv.ops.reverse import flip
 from symconv.ops.shape import broadcast_to, flatten, reshape, transpose
 from symconv.ops.softmax import log_softmax, softmax
 from symconv.ops.sort import argsort, sort

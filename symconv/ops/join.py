@@ -1,4 +1,4 @@
-"""Tensors put together and taken apart: concatenate, stack, split, tile, repeat, flip, roll."""
+"""Tensors put together and taken apart: concatenate, stack, split, tile, repeat, roll."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from symconv.graph import Apply, Op, TensorType, Variable, constant, op_error
 from symconv.ops.axes import expand_dims
 from symconv.ops.index_kernels import Piece, dense_strides, sizes
 from symconv.ops.move_cuda import pieces_kernels
-from symconv.ops.operands import as_dim, as_operands, as_variable, normalize_axes, normalize_axis, static_dim
+from symconv.ops.operands import as_dim, as_operands, as_variable, normalize_axis, static_dim
 from symconv.ops.shape import broadcast_to, dims_of, reshape, shape_of
 from symconv.ops.slicing import Slice
 
@@ -180,14 +180,6 @@ def _times(a: Variable, b: Variable) -> Variable:
     if None not in known:
         return constant(known[0] * known[1], "int64")  # type: ignore[operator]
     return b if known[0] == 1 else a if known[1] == 1 else a * b
-
-
-def flip(x: Any, axis: int | Sequence[int] | None = None) -> Variable:
-    """x with the order of its elements reversed along `axis` (all by default)."""
-    x = as_variable(x)
-    axes = normalize_axes(axis, x.ndim)
-    whole = slice(None)
-    return x[tuple(slice(None, None, -1) if a in axes else whole for a in range(x.ndim))]
 
 
 def roll(x: Any, shift: int, axis: int | None = None) -> Variable:

@@ -10,6 +10,8 @@ from symconv.theano.gradient import verify_grad as verify_grad
 from symconv.theano.sharedvar import TensorSharedVariable as TensorSharedVariable
 from symconv.theano.sharedvar import shared as shared
 from symconv.theano.tensor import basic as basic
+from symconv.theano.tensor import nnet as nnet
+from symconv.theano.tensor import signal as signal
 from symconv.theano.tensor.basic import *  # noqa: F403
 from symconv.theano.tensor.basic import TensorConstant as TensorConstant
 from symconv.theano.tensor.basic import TensorType as TensorType

@@ -1,0 +1,33 @@
+"""theano.clone: an expression with variables replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from symconv.errors import DTypeError
+from symconv.graph.traversal import rebuild
+from symconv.theano.variable import Variable, native_of, wrap
+
+
+def clone(
+    output: Any, replace: Any = None, strict: bool = True, share_inputs: bool = True, copy_inputs: Any = None
+) -> Any:
+    """`output` (a variable or a list of them) with {old: new} replaced; a new one must have the old
+    one's type."""
+    pairs = list(replace.items()) if isinstance(replace, Mapping) else list(replace or [])
+    exchange = {}
+    for old, new in pairs:
+        fresh = native_of(new)
+        if fresh.dtype != old.dtype and not strict:
+            from symconv.ops.operands import cast
+
+            fresh = cast(fresh, old.dtype)
+        if fresh.dtype != old.dtype or fresh.ndim != old.ndim:
+            raise DTypeError(
+                f"clone: {old!r}, {old.type}, cannot be replaced by {fresh.type} from {fresh.origin}"
+            )
+        exchange[old.native] = fresh
+    outputs = [output] if isinstance(output, Variable) else list(output)
+    made = [wrap(v) for v in rebuild([v.native for v in outputs], exchange)]
+    return made[0] if isinstance(output, Variable) else made
