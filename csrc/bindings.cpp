@@ -10,6 +10,7 @@
 
 #include "runtime/executor.h"
 #include "runtime/foreign.h"
+#include "runtime/loop.h"
 #include "runtime/memory.h"
 #include "runtime/registry.h"
 #include "runtime/thread_pool.h"
@@ -154,6 +155,46 @@ struct PyExecutor {
   std::unique_ptr<Executor> core;
 };
 
+std::function<void(void* const*, void* const*)> read_loop(const py::tuple& t, size_t index, const StepSpec& s,
+                                                          const std::vector<BufferSpec>& buffers) {
+  LoopSpec spec;
+  spec.n = t[3].cast<int64_t>();
+  for (py::handle item : t[6].cast<py::sequence>()) {
+    auto [kind, number, offset, stride] = item.cast<std::tuple<std::string, int, int64_t, int64_t>>();
+    using Kind = LoopSpec::Place::Kind;
+    if (kind != "in" && kind != "out" && kind != "stop")
+      fail("loop %zu: a place in '%s'", index, kind.c_str());
+    spec.places.push_back({kind == "in"    ? Kind::kIn
+                           : kind == "out" ? Kind::kOut
+                                           : Kind::kStop,
+                           number, offset, stride});
+  }
+  for (py::handle item : t[7].cast<py::sequence>()) {
+    auto [in, out, nbytes] = item.cast<std::tuple<int, int, size_t>>();
+    spec.copies.push_back({in, out, nbytes});
+  }
+  spec.cleared = t[8].cast<std::vector<int>>();
+  spec.count = t[9].cast<int>();
+  auto sizes = [&](const std::vector<int>& ids) {
+    std::vector<size_t> bytes;
+    for (int id : ids) {
+      if (id < 0 || static_cast<size_t>(id) >= buffers.size())
+        fail("loop %zu names buffer %d, the plan has %zu buffers", index, id, buffers.size());
+      bytes.push_back(buffers[id].nbytes);
+    }
+    return bytes;
+  };
+  auto loop =
+      std::make_shared<Loop>(*t[2].cast<PyExecutor&>().core, std::move(spec), sizes(s.in), sizes(s.out));
+  return [loop](void* const* in, void* const* out) {
+    loop->run(in, out, [](int64_t) {
+      py::gil_scoped_acquire gil;
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      return true;
+    });
+  };
+}
+
 StepSpec read_step(const py::tuple& t, size_t index, const std::vector<BufferSpec>& buffers,
                    PyExecutor* self) {
   StepSpec s;
@@ -186,8 +227,15 @@ StepSpec read_step(const py::tuple& t, size_t index, const std::vector<BufferSpe
                         [](void* p) { delete static_cast<std::shared_ptr<AlignedMemory>*>(p); });
       function(make_arrays(in, in_pointers, owner, false), make_arrays(out, out_pointers, owner, true));
     };
+  } else if (kind == "loop") {
+    require_length(t, 10, "loop step", index);
+    s.kind = StepSpec::Kind::kCallback;
+    s.in = t[4].cast<std::vector<int>>();
+    s.out = t[5].cast<std::vector<int>>();
+    s.callback = read_loop(t, index, s, buffers);
+    self->held.push_back(t[2]);
   } else {
-    fail("step %zu: kind is '%s', expected kernel, resolve or python", index, kind.c_str());
+    fail("step %zu: kind is '%s', expected kernel, resolve, python or loop", index, kind.c_str());
   }
   return s;
 }
@@ -480,6 +528,14 @@ A plan, checked and ready to run. Buffers are numbered by their place in `buffer
                                                  buffers' memory (inputs read-only) and writes into outputs;
                                                  ins, outs: lists of (buffer id, dtype, shape). The arrays must
                                                  not be kept after the call.
+  ("loop", label, executor, n, ins, outs, places, copies, cleared, count)
+                                                 n runs of another executor. places: per external buffer of it
+                                                 ("in" or "out", place in ins or outs, byte offset, bytes from
+                                                 one run to the next), or ("stop", 0, 0, 0) for a bool that ends
+                                                 the loop. Before: copies, (in, out, bytes) from the start of an
+                                                 input to that of an output; cleared, outputs set to zero. After:
+                                                 the number of runs goes to output `count` (-1: nowhere). Signals
+                                                 are served between runs, about every 0.1 s.
 
 `keep` is any object to keep alive. limit_bytes > 0 bounds arena + workspace. guard_bytes stand on either side of
 the workspace, for damage(). ValueError on anything that does not

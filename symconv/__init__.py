@@ -28,6 +28,7 @@ from symconv.function import Function, In, function
 from symconv.graph import Op, SharedVariable, TensorType, Variable, blocks, constant, op_error
 from symconv.graph.printing import debugprint
 from symconv.jacobian import hessian, jacobian
+from symconv.loops import scan, until
 from symconv.ops import *  # noqa: F403
 from symconv.ops.leaf import CONSTRUCTORS, shared, tensor
 from symconv.ops.operands import as_variable
@@ -66,9 +67,11 @@ __all__ = [
     "nn",
     "op_error",
     "register_kernel",
+    "scan",
     "shared",
     "tensor",
     "unregister_kernel",
+    "until",
     "use_kernel",
     "viz",
     *CONSTRUCTORS,

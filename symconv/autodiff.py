@@ -136,6 +136,12 @@ def _backward(
     return gradients, stopped
 
 
+def accumulate(seeds: Mapping[Variable, Variable], targets: Sequence[Variable]) -> dict[Variable, Variable]:
+    """u^T J for each of `targets` that the seeded variables {f: u} depend on; others are left out."""
+    found, _ = _backward(seeds, targets, ())
+    return {v: found[v] for v in targets if v in found}
+
+
 def _plain(where: str) -> str:
     """The user's line alone, also for a gradient of a gradient."""
     return where.rsplit(" at ", 1)[-1]

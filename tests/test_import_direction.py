@@ -14,7 +14,7 @@ LAYERS = [
     ["config", "errors", "device", "files", "_core"],
     ["graph"],
     ["ops"],
-    ["autodiff", "jacobian", "extend"],
+    ["autodiff", "jacobian", "extend", "loops"],
     ["rewrite"],
     ["plan"],
     ["backends"],

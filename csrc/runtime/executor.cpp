@@ -178,7 +178,7 @@ void Executor::run(void* const* externals, size_t count) {
 
 LoopResult Executor::run_many(int64_t n, const std::vector<ExternalRange>& externals,
                               const std::function<bool(int64_t)>& progress,
-                              const std::vector<FloatBuffer>& checks) {
+                              const std::vector<FloatBuffer>& checks, const volatile char* stop) {
   Running running(*this);
   iterations_done_ = 0;
   if (n < 0) fail("run_many: %lld iterations", static_cast<long long>(n));
@@ -195,6 +195,7 @@ LoopResult Executor::run_many(int64_t n, const std::vector<ExternalRange>& exter
     iterations_done_ = i + 1;
     for (const FloatBuffer& b : checks)
       if (out_of_bounds(b, {})) return {i + 1, b.id};
+    if (stop && *stop) break;
     if (progress) {
       Clock::time_point now = Clock::now();
       if (now - last >= std::chrono::milliseconds(100)) {

@@ -82,9 +82,11 @@ class Executor {
   void run(void* const* externals, size_t count);
 
   // n runs with moving externals. progress(done) is called about every 0.1 s between iterations; the loop ends
-  // when it returns false. Every `checks` buffer is looked through after each iteration.
+  // when it returns false. Every `checks` buffer is looked through after each iteration. The loop also ends
+  // after an iteration that leaves *stop other than 0.
   LoopResult run_many(int64_t n, const std::vector<ExternalRange>& externals,
-                      const std::function<bool(int64_t)>& progress, const std::vector<FloatBuffer>& checks);
+                      const std::function<bool(int64_t)>& progress, const std::vector<FloatBuffer>& checks,
+                      const volatile char* stop = nullptr);
 
   // One run that stops after the first step that writes a value out of bounds into one of `watched`.
   Nonfinite run_watched(void* const* externals, size_t count, const std::vector<FloatBuffer>& watched,

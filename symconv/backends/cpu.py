@@ -16,6 +16,7 @@ from symconv.config import config
 from symconv.errors import CompileError, ExecutionError, MemoryLimitError, SymconvError
 from symconv.graph import Apply, SharedVariable
 from symconv.graph.function_graph import FunctionGraph
+from symconv.loops.op import ENTRY as LOOP_ENTRY
 from symconv.plan.build import build_plan
 from symconv.plan.explain import explain_largest, explain_plan, operands_of
 from symconv.plan.limits import memory_limit
@@ -26,7 +27,7 @@ from symconv.rewrite.pipeline import Stage
 @cache
 def available_kernels() -> frozenset[str]:
     """Entry names that this build of the core has."""
-    return frozenset(_core.kernel_names())
+    return frozenset([*_core.kernel_names(), LOOP_ENTRY])
 
 
 class CpuExecutable:
@@ -47,16 +48,8 @@ class CpuExecutable:
         self._externals = [(b.kind, b.slot) for b in self.plan.buffers if b.kind in _EXTERNAL]
         self._outputs = [(v.type.dims, np.dtype(v.dtype)) for v in graph.outputs]
         apply_threads()
-        compile_codes([s for s in self.plan.steps if is_foreign(s)])
-        constants = [b.data for b in self.plan.buffers if b.kind == "constant"]
         try:
-            self._core = _core.Executor(
-                [_buffer(b) for b in self.plan.buffers],
-                [_step(self.plan, s) for s in self.plan.steps],
-                memory_limit(),
-                constants,
-                guard_bytes,
-            )
+            self._core = _executor(self.plan, guard_bytes)
         except MemoryError as error:
             hint = "\n  hint: use smaller batches, or raise config.memory_limit"
             raise MemoryLimitError(f"{error}{explain_largest(self.plan)}{hint}") from None
@@ -184,6 +177,14 @@ def default_threads() -> int:
     return _core.num_threads()
 
 
+def _executor(plan: Plan, guard_bytes: int = 0) -> Any:
+    """The core's executor of a plan, and of the plans of the loops in it."""
+    compile_codes([s for s in plan.steps if is_foreign(s)])
+    constants = [b.data for b in plan.buffers if b.kind == "constant"]
+    steps = [_step(plan, s) for s in plan.steps]
+    return _core.Executor([_buffer(b) for b in plan.buffers], steps, memory_limit(), constants, guard_bytes)
+
+
 def _buffer(b: Any) -> tuple[Any, ...]:
     nbytes = b.type.nbytes
     if b.kind in _EXTERNAL:
@@ -200,6 +201,20 @@ def _buffer(b: Any) -> tuple[Any, ...]:
 def _step(plan: Plan, step: Step) -> tuple[Any, ...]:
     if step.kind == "view":
         return ("resolve", step.label, step.outputs[0])
+    if step.loop is not None:
+        loop = step.loop
+        return (
+            "loop",
+            step.label,
+            _executor(loop.plan),
+            loop.n,
+            list(step.inputs),
+            list(step.outputs),
+            [(p.kind, p.index, p.offset, p.stride) for p in loop.places],
+            loop.copies,
+            loop.cleared,
+            loop.count,
+        )
     if step.kernel is not None:
         entry, params = step.kernel.entry, step.launch.params
         label = step.label

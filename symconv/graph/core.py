@@ -273,6 +273,10 @@ class Op:
         """Bytes that must be read and written at least once."""
         return sum(v.type.nbytes for v in (*node.inputs, *node.outputs))
 
+    def inner(self) -> Sequence[Variable]:
+        """Outputs of the graph that the op holds, if it holds one: for printing."""
+        return ()
+
     def attributes(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _field_names(type(self))}  # type: ignore[arg-type]
 

@@ -85,6 +85,11 @@ def debugprint(
         inputs = v.owner.inputs
         for k in reversed(range(len(inputs))):
             stack.append((inputs[k], "", level + 1, *_prefixes(below, level + 1, k == len(inputs) - 1)))
+    for node, number in list(numbers.items()):
+        body = node.op.inner()
+        if body and (limit is None or limit > 1):
+            text.append(f"one step of {node.op.name} [id {_letters(number)}]:")
+            text += ["  " + line for line in debugprint(body, depth, types, ids=ids, lines=lines).split("\n")]
     result = "\n".join(text)
     if file is not None and file != "str":
         file.write(result + "\n")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,7 @@ class RandomStream:
         self.counter = shared(np.asarray(0, "int64"), name=f"random_counter_{self.seed}")
         self.counter.default_update = ew.add(self.counter, 1)
         self._streams = itertools.count()
+        _sources[self.counter] = (self.seed, self._streams)
 
     def reset(self, counter: int = 0) -> None:
         """Start the draws over, or continue from a counter that was saved."""
@@ -88,6 +90,24 @@ class RandomStream:
     def permutation(self, n: Any) -> Variable:
         """0 ... n - 1 in random order, int64."""
         return RandomPermutation(self.seed, self.new_stream())(self.counter, as_dim(n))  # type: ignore[no-any-return]
+
+
+# counter -> (seed, numbers of further draws) of its RandomStream
+_sources: weakref.WeakKeyDictionary[Variable, tuple[int, itertools.count[int]]] = weakref.WeakKeyDictionary()
+
+
+def is_counter(v: Variable) -> bool:
+    """True for the counter of a RandomStream."""
+    return v in _sources
+
+
+def step_counters(counter: Variable, n: Variable) -> Variable:
+    """int64[n]: a counter for each of n steps of a loop, so that each step has draws of its own.
+
+    They are themselves a draw, from [0, 2^62).
+    """
+    seed, streams = _sources[counter]
+    return RandomIntegers(seed, next(streams))(counter, as_dim(0), as_dim(2**62), n)  # type: ignore[no-any-return]
 
 
 def _float(name: str, dtype: str | None) -> str:

@@ -255,7 +255,38 @@ class Slice(_Sliced):
 
         if x.owner is not None and isinstance(x.owner.op, Cast):
             return [x.owner.op(self(x.owner.inputs[0], *bounds))]  # convert the part, not the whole
+        if isinstance(x, Variable) and x.owner is not None and all(s == 1 for s in self.steps):
+            return self._through(x.owner, bounds)
         return None
+
+    def _through(self, node: Apply, bounds: Sequence[Variable]) -> Sequence[Variable] | None:
+        """The part taken of what `node`, a slice or a replaced slice with known places, was made from."""
+        op = node.op
+        if not isinstance(op, (Slice, SetSlice)) or op.axes != self.axes or any(s != 1 for s in op.steps):
+            return None
+        inner = node.inputs[1::2] if isinstance(op, Slice) else node.inputs[2:]
+        starts, lengths = [static_dim(b) for b in bounds[::2]], [static_dim(b) for b in bounds[1::2]]
+        firsts = [static_dim(b) for b in inner]
+        if None in starts or None in lengths or None in firsts:
+            return None
+        if isinstance(op, Slice):
+            sums = [constant(a + b, "int64") for a, b in zip(starts, firsts)]  # type: ignore[operator]
+            return [self(node.inputs[0], *(v for pair in zip(sums, bounds[1::2]) for v in pair))]
+        if op.add:
+            return None
+        y = node.inputs[1]
+        inside = apart = True
+        moved: list[Variable] = []
+        for axis, a, n, first in zip(self.axes, starts, lengths, firsts):
+            extent = y.type.shape[axis]
+            if extent is None:
+                return None
+            inside &= first <= a and a + n <= first + extent  # type: ignore[operator]
+            apart &= a + n <= first or first + extent <= a  # type: ignore[operator]
+            moved.append(constant(a - first, "int64"))  # type: ignore[operator]
+        if inside:
+            return [self(y, *(v for pair in zip(moved, bounds[1::2]) for v in pair))]
+        return [self(node.inputs[0], *bounds)] if apart and len(self.axes) == 1 else None
 
     def view(self, node: Apply) -> View | None:
         x, *bounds = node.inputs

@@ -7,7 +7,9 @@ from typing import Any
 
 from symconv.graph import Apply, Constant, Launch, Variable
 from symconv.graph.function_graph import FunctionGraph
+from symconv.loops.op import Scan
 from symconv.plan.copy import Copy
+from symconv.plan.loop import plan_loop
 from symconv.plan.memory import Arena
 from symconv.plan.plan import Buffer, Plan, Step
 from symconv.plan.schedule import Roots, order_steps
@@ -100,7 +102,10 @@ class _Planner:
             launch = choice.kernel.launch(node) if choice.kernel is not None else Launch()
             numbers = tuple(self.number[o] for o in node.outputs)
             kind = "reference" if choice.kernel is None else "kernel"
-            steps.append(Step(kind, node, choice.kernel, choice.refusals, inputs, numbers, launch))
+            loop = None
+            if isinstance(node.op, Scan) and choice.kernel is not None:
+                kind, loop = "loop", plan_loop(node, build_plan(node.op.graph(), self.device, self.available))
+            steps.append(Step(kind, node, choice.kernel, choice.refusals, inputs, numbers, launch, loop))
         return Plan(
             self.device,
             tuple(self.buffers),

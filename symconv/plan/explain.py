@@ -29,6 +29,9 @@ def explain_step(plan: Plan, number: int, step: Step) -> str:
         line += f"   kernel from {step.kernel.origin}"
     if step.kind == "reference":
         line += "".join(f"\n        refused by {k}: {why}" for k, why in step.refusals)
+    if step.loop is not None:
+        inner = explain_plan(step.loop.plan).split("\n")
+        line += "".join(f"\n        {text}" for text in [f"{step.loop.n} times this {inner[0]}", *inner[1:]])
     return line
 
 
@@ -62,7 +65,7 @@ def explain_rewrites(plan: Plan) -> str:
 
 def explain_plan(plan: Plan) -> str:
     """The whole plan as text."""
-    kernels = sum(s.kind == "kernel" for s in plan.steps)
+    kernels = sum(s.kind in ("kernel", "loop") for s in plan.steps)
     fallbacks = sum(s.kind == "reference" for s in plan.steps)
     head = (
         f"plan for {plan.device}: {kernels} kernels, {fallbacks} reference steps, "

@@ -31,11 +31,41 @@ class Buffer:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a buffer of a loop's step lies in iteration t: offset + t * stride bytes into an array.
+
+    kind 'in' or 'out': input or output `index` of the loop; 'stop': the word that ends the loop.
+    """
+
+    kind: str
+    index: int
+    offset: int = 0
+    stride: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A plan that runs n times within a step of another.
+
+    places: per input, state and output among the buffers of `plan`, in their order. copies: (input, output,
+    bytes) before the first iteration. cleared: outputs that start as zeros. count: the output that gets the
+    number of iterations, or -1.
+    """
+
+    plan: Plan
+    n: int
+    places: tuple[Place, ...]
+    copies: tuple[tuple[int, int, int], ...]
+    cleared: tuple[int, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One kernel on its buffers.
 
-    kind 'kernel'; 'reference' runs the op's NumPy reference, `refusals` say why; 'view' computes the
-    address of a view whose start is known only at run time.
+    kind 'kernel'; 'loop' runs the plan of one step many times; 'reference' runs the op's NumPy reference,
+    `refusals` say why; 'view' computes the address of a view whose start is known only at run time.
     """
 
     kind: str
@@ -45,6 +75,7 @@ class Step:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     launch: Launch
+    loop: Loop | None = None
 
     @property
     def label(self) -> str:

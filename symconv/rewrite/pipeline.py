@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from symconv.config import config
 from symconv.graph.function_graph import FunctionGraph
@@ -17,6 +17,7 @@ from symconv.rewrite.driver import Applied, RuleSet, Trace
 from symconv.rewrite.fuse import fuse_elementwise
 from symconv.rewrite.gemm import fuse_dense, fuse_gemm
 from symconv.rewrite.keep import seal, unseal
+from symconv.rewrite.loops import rewrite_loops
 from symconv.rewrite.stabilize import RULES as STABILITY_RULES
 
 Pass = Callable[[FunctionGraph, Trace], FunctionGraph]
@@ -36,6 +37,7 @@ def passes() -> tuple[tuple[str, Pass], ...]:
     """(name, pass) in order. Made once, at the first compilation, when all element-wise ops are known."""
     return (
         ("canonicalize", RuleSet([*algebra_rules(), *STABILITY_RULES])),
+        ("loops", partial(rewrite_loops, optimize=optimize)),
         ("share_relu", share_relu),
         ("move_past_pool", move_past_pool),
         ("share_relu_after_pool", share_relu),
