@@ -22,6 +22,7 @@ from benchmarks.workers import ROOT
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 RESULTS = ROOT / "benchmarks" / "results"
+SHOWN = ("gpu_training", "gpu_inference", "cpu_training", "cpu_inference")  # docs/performance.md has the rest
 METRICS = {
     "step": "training step",
     "inference": "inference",
@@ -89,8 +90,8 @@ def row_of(cells: Sequence[str]) -> str:
 
 
 def section(files: Sequence[Path]) -> str:
-    """The tables of the files, in the order of their names."""
-    parts = [markdown(json.loads(f.read_text()), f.name) for f in sorted(files)]
+    """The tables of the files."""
+    parts = [markdown(json.loads(f.read_text()), f.name) for f in files]
     return "\n".join(parts) if parts else "No results have been recorded yet.\n"
 
 
@@ -116,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     old = args.readme.read_text()
     try:
-        new = replaced(old, section(list(RESULTS.glob("*.json"))))
+        new = replaced(old, section([f for name in SHOWN if (f := RESULTS / f"{name}.json").exists()]))
     except ValueError as why:
         parser.error(f"{args.readme}: {why}")
     if args.check:
