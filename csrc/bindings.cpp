@@ -596,10 +596,25 @@ PYBIND11_MODULE(_core, m) {
            "`limit` in magnitude into a buffer of watch ((id, itemsize) pairs). Returns (step, buffer id) or "
            "None.")
       .def(
-          "set_profile", [](PyExecutor& s, bool on) { s.core->set_profile(on); }, py::arg("on"),
-          "Switch per-step timing; switching on starts from zero.")
+          "set_profile", [](PyExecutor& s, bool on, size_t stamps) { s.core->set_profile(on, stamps); },
+          py::arg("on"), py::arg("stamps") = 0,
+          "Switch per-step timing; switching on starts from zero. Room for that many time stamps is kept.")
       .def(
           "profile", [](const PyExecutor& s) { return s.core->profile_ns(); }, "Nanoseconds per step.")
+      .def(
+          "profile_stamps",
+          [](const PyExecutor& s) {
+            py::array_t<int64_t> stamps({s.core->stamped_runs(), s.core->n_steps() + 1});
+            if (stamps.size())
+              std::memcpy(stamps.mutable_data(), s.core->stamps(), static_cast<size_t>(stamps.nbytes()));
+            return stamps;
+          },
+          "int64 [runs, steps + 1], nanoseconds of time.perf_counter_ns: of the first runs that there was "
+          "room\n"
+          "for, the start and then the end of every step.")
+      .def_property_readonly(
+          "profile_runs", [](const PyExecutor& s) { return s.core->profile_runs(); },
+          "Runs since timing was switched on that came to their end.")
       .def(
           "poison", [](PyExecutor& s, uint8_t byte) { s.core->poison(byte); }, py::arg("byte") = 0xff,
           "Fill arena and workspace with a byte (0xFF: NaN), which shows reads of unwritten memory.")

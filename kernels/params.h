@@ -23,6 +23,13 @@ struct FillParams {
   long long value;
 };
 
+// The largest rates of the machine: count floats, rounds times over; itemsize 4 or 8 of the arithmetic.
+struct PeakParams {
+  long long count;
+  long long rounds;
+  int itemsize;
+};
+
 // softmax and its kin on [outer, k, inner] along k.
 struct SoftmaxParams {
   long long outer;

@@ -32,6 +32,7 @@ from symconv.plan.explain import explain_rewrites
 from symconv.plan.limits import check_memory
 from symconv.rewrite.pipeline import Stage, optimize
 from symconv.rewrite.specialize import specialize
+from symconv.see.profile import STAMPS, Profile
 
 Outputs = Variable | Sequence[Any] | Mapping[str, Any] | None
 Pairs = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None
@@ -238,6 +239,7 @@ class Function:
         self._direct: Callable[[tuple[Any, ...]], list[np.ndarray] | None] | None = None
         self._registered: State = ((), ())  # the kernels that users had registered when it was made
         self._lock = threading.RLock()
+        self._profile: Profile | None = None
 
     def __repr__(self) -> str:
         ins = ", ".join(repr(v) for v in self._variables)
@@ -346,6 +348,21 @@ class Function:
     def graph_to_show(self) -> FunctionGraph:
         """For debugprint and pictures: the graph of the latest plan, or, before there is one, as written."""
         return self.executables[-1].graph if self._plans else self.written()
+
+    def profile(self, *, stamps: int = STAMPS) -> Profile:
+        """Where the time goes: `with f.profile() as p: f(x)`, then print(p), p.trace(path), p.flame(path).
+
+        Times per step, kernel and user's line, FLOPs, bytes, and percent of the roofline. stamps: how many
+        time stamps to keep for the trace.
+        """
+        return Profile(self, stamps)
+
+    def watch_plans(self, profile: Profile | None) -> None:
+        """Tell `profile` of every new plan; for Profile alone."""
+        with self._lock:
+            if profile is not None and self._profile is not None:
+                raise GraphError(f"{self!r} is being profiled already\n  hint: stop that profile first")
+            self._profile = profile
 
     def prepare(self, *args: Any, **kwargs: Any) -> Executable:
         """Make the plan for these arguments without running it."""
@@ -521,6 +538,8 @@ class Function:
             # other dimensions turned out to depend on values: forget plans that did not know them
             known.extend(g for g in guards if g not in known)
             self._plans = {k: e for k, e in self._plans.items() if k[0] != signature}
+        if self._profile is not None:
+            self._profile.watch(executable)
         key = self._guard_values(known, arrays) if known else ()
         self._plans[(signature, key)] = executable
         return executable

@@ -235,6 +235,42 @@ def test_profile_counts_time_per_step_only_while_on():
     assert plan.profile() == [first, second]
 
 
+def test_profile_keeps_the_stamps_of_the_first_runs():
+    fail = []
+
+    def second(ins, outs):
+        if fail:
+            raise ArithmeticError("no")
+
+    plan = core.Executor(
+        [],
+        [
+            ("python", "a", lambda i, o: time.sleep(0.001), [], []),
+            ("python", "b", second, [], []),
+        ],
+    )
+    plan.set_profile(True, 2 * 3 + 2)  # two runs of three stamps, and not quite a third
+    before = time.perf_counter_ns()
+    for _ in range(3):
+        plan.run([])
+    after = time.perf_counter_ns()
+    stamps = plan.profile_stamps()
+    assert stamps.shape == (2, 3) and plan.profile_runs == 3
+    assert before <= stamps[0, 0] and stamps[1, 2] <= after and (np.diff(stamps.ravel()) >= 0).all()
+    assert (np.diff(stamps, axis=1)[:, 0] >= 1_000_000).all()
+    plan.set_profile(True, 3)
+    fail.append(True)
+    with pytest.raises(ArithmeticError):
+        plan.run([])
+    assert plan.profile_runs == 0 and plan.profile_stamps().shape == (0, 3)
+    fail.clear()
+    plan.run([])
+    assert plan.profile_runs == 1 and plan.profile_stamps().shape == (1, 3)
+    plan.set_profile(True)
+    plan.run([])
+    assert plan.profile_runs == 1 and plan.profile_stamps().shape == (0, 3)
+
+
 def test_two_threads_share_one_plan_without_mixing_their_data():
     plan = core.Executor(
         [("external", 40_000), ("arena", 40_000, 0), ("external", 40_000)],

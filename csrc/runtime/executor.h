@@ -92,8 +92,15 @@ class Executor {
   Nonfinite run_watched(void* const* externals, size_t count, const std::vector<FloatBuffer>& watched,
                         Bounds bounds = {});
 
-  void set_profile(bool on);
+  // Times every step of the runs that follow; switching on starts from zero. Of the first runs, as many as `stamps`
+  // words can hold, the times themselves are kept too.
+  void set_profile(bool on, size_t stamps = 0);
   const std::vector<int64_t>& profile_ns() const { return profile_ns_; }  // per step, since set_profile(true)
+  int64_t profile_runs() const { return profile_runs_; }                  // that came to their end
+  size_t stamped_runs() const { return stamped_runs_; }
+  // steps + 1 per stamped run, in nanoseconds of the steady clock: the start, then the end of every step.
+  const int64_t* stamps() const { return stamps_.data(); }
+  size_t n_steps() const { return steps_.size(); }
 
   // Fills the arena and the workspace with a byte (0xFF: NaN in every float type), which shows reads of unwritten
   // memory, and the guards with kCanary.
@@ -149,6 +156,9 @@ class Executor {
   int threads_ = 0;  // that workspace_ serves
   bool profile_ = false;
   std::vector<int64_t> profile_ns_;
+  int64_t profile_runs_ = 0;
+  std::vector<int64_t> stamps_;
+  size_t stamped_runs_ = 0;
   std::vector<int> watch_itemsize_;  // per buffer, kWatch only
   Bounds bounds_;                    // kWatch only
   int current_step_ = 0;

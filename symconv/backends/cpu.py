@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from symconv import _core
-from symconv.backends.executable import Progress
+from symconv.backends.executable import Progress, TimedItem, Timing
 from symconv.backends.foreign import compile_codes, foreign_params, is_foreign
 from symconv.backends.reference import run_reference
 from symconv.config import config
@@ -120,12 +120,21 @@ class CpuExecutable:
         """Bytes of the guards (before, behind) the workspace that have changed since poison()."""
         return self._core.damage()
 
-    def profile(self, on: bool) -> None:
-        self._core.set_profile(on)
+    def profile(self, on: bool, stamps: int = 0) -> None:
+        self._core.set_profile(on, stamps)
 
     def profile_ns(self) -> list[int]:
         """Nanoseconds per step of the plan since profile(True)."""
         return self._core.profile()
+
+    def timing(self) -> Timing:
+        items = tuple(
+            TimedItem(i, s.node, s.kernel.name if s.kernel is not None else s.kind)
+            for i, s in enumerate(self.plan.steps)
+        )
+        ns = np.asarray(self._core.profile() or [0] * len(items), np.float64)
+        how = "steady clock after every step, in the C++ executor"
+        return Timing(items, self._core.profile_runs, ns, self._core.profile_stamps(), how)
 
     def _states(self) -> list[np.ndarray]:
         arrays = []

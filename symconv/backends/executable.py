@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from symconv.graph import SharedVariable
+from symconv.graph import Apply, SharedVariable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.plan.plan import Plan
 from symconv.rewrite.pipeline import Stage
 
 Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TimedItem:
+    """What was timed: a step of a plan, one of its launches, or (node None) the upkeep between steps."""
+
+    step: int
+    node: Apply | None
+    kernel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long the parts of a plan took.
+
+    ns: float64 [items], summed over `runs`. stamps: int64 [runs, items + 1], the start and then the end of
+    every item in nanoseconds of time.perf_counter_ns, of the first runs that there was room for. how: what
+    clock, and whether things ran otherwise than without a profile.
+    """
+
+    items: tuple[TimedItem, ...]
+    runs: int
+    ns: np.ndarray
+    stamps: np.ndarray
+    how: str
 
 
 class Executable(Protocol):
@@ -37,6 +63,14 @@ class Executable(Protocol):
 
         mapped: inputs have a leading axis of n, one slice per execution; else all see the same inputs.
         """
+        ...
+
+    def profile(self, on: bool, stamps: int = 0) -> None:
+        """Time the parts of the runs that follow, from zero; room for about `stamps` time stamps."""
+        ...
+
+    def timing(self) -> Timing:
+        """What was timed since profile(True)."""
         ...
 
 

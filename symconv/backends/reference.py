@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from symconv.backends.executable import TimedItem, Timing
 from symconv.errors import ExecutionError, GraphError, SymconvError
 from symconv.graph import Apply, Constant, SharedVariable, Variable
 from symconv.graph.function_graph import FunctionGraph
@@ -55,6 +57,16 @@ class ReferenceExecutable:
     def __init__(self, graph: FunctionGraph, shared: Sequence[SharedVariable]) -> None:
         self.graph = graph
         self.shared = list(shared)
+        self._clock: _Clock | None = None
+        self._profiling = False
+
+    def profile(self, on: bool, stamps: int = 0) -> None:
+        self._profiling = on
+        if on:
+            self._clock = _Clock(self.graph, stamps)
+
+    def timing(self) -> Timing:
+        return (self._clock or _Clock(self.graph, 0)).timing()
 
     def explain(self) -> str:
         return "reference executor: NumPy, node by node"
@@ -63,7 +75,8 @@ class ReferenceExecutable:
         graph = self.graph
         values = dict(zip(graph.inputs, inputs))
         values |= {v: s.get_value(borrow=True) for v, s in zip(graph.states, self.shared)}
-        results = evaluate(graph.roots, values)
+        timed = self._clock.evaluate if self._profiling and self._clock is not None else None
+        results = evaluate(graph.roots, values) if timed is None else timed(graph.roots, values)
         outputs = [np.array(r, order="C") for r in results[: len(graph.outputs)]]
         news = [np.array(r) for r in results[len(graph.outputs) :]]
         for (i, _), new in zip(graph.updates, news):
@@ -85,3 +98,34 @@ class ReferenceExecutable:
         if not rows:
             return [np.empty((0, *v.type.dims), v.dtype) for v in self.graph.outputs]
         return [np.stack(column) for column in zip(*rows)]
+
+
+class _Clock:
+    """`evaluate` with a time stamp after every node."""
+
+    def __init__(self, graph: FunctionGraph, room: int) -> None:
+        self.nodes = graph.nodes()
+        self.room = room // (len(self.nodes) + 1)
+        self.ns = np.zeros(len(self.nodes))
+        self.runs = 0
+        self.stamps: list[list[int]] = []
+
+    def evaluate(
+        self, outputs: Sequence[Variable], values: Mapping[Variable, np.ndarray]
+    ) -> list[np.ndarray]:
+        memo: dict[Variable, np.ndarray] = dict(values)
+        stamps = [time.perf_counter_ns()]
+        for node in self.nodes:
+            arrays = [v.data if isinstance(v, Constant) else memo[v] for v in node.inputs]
+            memo.update(zip(node.outputs, run_reference(node, arrays)))
+            stamps.append(time.perf_counter_ns())
+        self.ns += np.diff(stamps)
+        self.runs += 1
+        if len(self.stamps) < self.room:
+            self.stamps.append(stamps)
+        return [v.data if isinstance(v, Constant) else memo[v] for v in outputs]
+
+    def timing(self) -> Timing:
+        items = tuple(TimedItem(i, node, "reference") for i, node in enumerate(self.nodes))
+        stamps = np.asarray(self.stamps, np.int64).reshape(-1, len(items) + 1)
+        return Timing(items, self.runs, self.ns, stamps, "Python's clock after every node")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from symconv.backends.executable import Executable, Progress
+from symconv.backends.executable import Executable, Progress, Timing
 from symconv.backends.reference import evaluate
 from symconv.debug.compare import Oracle
 from symconv.debug.lone import CheckedNode, check_view, reference_of
@@ -54,6 +54,12 @@ class CheckedExecutable:
 
     def explain(self) -> str:
         return f"mode debug: every call is checked, node by node and as a whole\n{self.inner.explain()}"
+
+    def profile(self, on: bool, stamps: int = 0) -> None:
+        self.inner.profile(on, stamps)
+
+    def timing(self) -> Timing:
+        return self.inner.timing()
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         with Transaction(written(self.graph, self.shared)):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symconv.backends.executable import Executable, Progress
+from symconv.backends.executable import Executable, Progress, Timing
 from symconv.backends.reference import run_reference
 from symconv.debug.lone import operand_lines, summary
 from symconv.debug.transaction import Transaction, run_one_by_one, written
@@ -86,6 +86,12 @@ class GuardedExecutable:
 
     def explain(self) -> str:
         return f"mode nan_guard: NaN, infinities and large values are looked for\n{self.inner.explain()}"
+
+    def profile(self, on: bool, stamps: int = 0) -> None:
+        self.inner.profile(on, stamps)
+
+    def timing(self) -> Timing:
+        return self.inner.timing()
 
     def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         with Transaction(written(self.graph, self.shared)):

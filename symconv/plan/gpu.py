@@ -120,10 +120,14 @@ class Program:
     workspace: int
 
     @property
+    def round(self) -> list[GpuLaunch | HostStep]:
+        """One round of a loop: the launches of an execution, then `advance`."""
+        return [*self.launches, *([] if self.advance is None else [self.advance])]
+
+    @property
     def sequence(self) -> list[GpuLaunch]:
-        """All launches of one round of a loop: those of an execution, then `advance`."""
-        own = [x for x in self.launches if isinstance(x, GpuLaunch)]
-        return own if self.advance is None else [*own, self.advance]
+        """`round` without what the host does."""
+        return [x for x in self.round if isinstance(x, GpuLaunch)]
 
 
 def word_of(plan: Plan, number: int) -> int | None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,31 @@ class HostMemory:
             )
 
 
+def _emulate(call: Callable[..., None], launch: Launch, place: str) -> None:
+    launch.order, launch.failed = config.emulator_order, 0
+    call(ctypes.byref(launch))
+    if launch.failed:
+        message = launch.message.decode(errors="replace")
+        raise KernelFault(f"emulated GPU: {message}\n  {place}")
+
+
+class HostStopwatch:
+    """Launches that are over when they return, each between two looks at the host's clock."""
+
+    def __init__(self, launches: Sequence[Callable[[], None]]) -> None:
+        self._launches = launches
+        self._ns = [0.0] * len(launches)
+
+    def run(self) -> None:
+        for k, launch in enumerate(self._launches):
+            before = time.perf_counter_ns()
+            launch()
+            self._ns[k] = time.perf_counter_ns() - before
+
+    def elapsed_ns(self) -> Sequence[float]:
+        return self._ns
+
+
 class EmulatedRuntime:
     device = "emulated"
     grid_blocks = 3
@@ -97,26 +123,28 @@ class EmulatedRuntime:
         return np.array([(fault, step), *slots], np.int64).tobytes()
 
     def prepare(self, works: Sequence[Work], fault: int) -> Callable[[], None]:
+        launches = self._launches(works, fault)
+
+        def run() -> None:
+            for launch in launches:
+                launch()
+
+        return run
+
+    def stopwatch(self, works: Sequence[Work], fault: int) -> HostStopwatch:
+        return HostStopwatch(self._launches(works, fault))
+
+    def _launches(self, works: Sequence[Work], fault: int) -> list[Callable[[], None]]:
         compile_all({w.source: w.wanted_by for w in works})
-        prepared = []
+        prepared: list[Callable[[], None]] = []
         for w in works:
             args = (Arg * max(len(w.args), 1))(*(Arg(a.slot, a.nbytes) for a in w.args))
             blocks = w.blocks or w.tiles
             launch = Launch(
                 w.params, args, w.step, fault, w.tiles, blocks, THREADS, w.shared, w.grid, 0, 0, b""
             )  # fmt: skip
-            prepared.append((entry_of(w.source, w.entry), launch, w.place))
-
-        def run() -> None:
-            order = config.emulator_order
-            for call, launch, place in prepared:
-                launch.order, launch.failed = order, 0
-                call(ctypes.byref(launch))
-                if launch.failed:
-                    message = launch.message.decode(errors="replace")
-                    raise KernelFault(f"emulated GPU: {message}\n  {place}")
-
-        return run
+            prepared.append(partial(_emulate, entry_of(w.source, w.entry), launch, w.place))
+        return prepared
 
     def capture(self, launch: Callable[[], None]) -> Callable[[], None]:
         return launch

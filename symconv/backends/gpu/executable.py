@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from symconv.backends.executable import Progress
+from symconv.backends.executable import Progress, Timing
+from symconv.backends.gpu.clock import LaunchClock
 from symconv.backends.gpu.interop import DeviceArray
 from symconv.backends.gpu.persistent import persistent_source
 from symconv.backends.gpu.runtime import FAULT, Array, Memory, Runtime, Work
@@ -81,6 +82,8 @@ class GpuExecutable:
         self._io: dict[tuple[str, int], Memory] = {}
         self._state_addresses: list[int] = []
         self._launch: Callable[[int], None] | None = None
+        self._clock: LaunchClock | None = None
+        self._profiling = False
         self._allocate()
 
     def explain(self) -> str:
@@ -179,12 +182,22 @@ class GpuExecutable:
 
     # ---- launches
 
+    def profile(self, on: bool, stamps: int = 0) -> None:
+        if on:
+            self._clock = LaunchClock(self.program, self.choice.name, stamps)
+        self._profiling = on
+        self._launch = None
+
+    def timing(self) -> Timing:
+        return (self._clock or LaunchClock(self.program, self.choice.name, 0)).timing()
+
     def _compile(self) -> Callable[[int], None]:
         """launch(n): n executions with the present addresses of the states."""
+        if self._profiling and self._clock is not None:
+            return self._clock.launcher(self.runtime, self._work, self._host_call, self._fault.address)
         if self.choice.name == "persistent":
             return self._compile_persistent()
-        advance = self.program.advance
-        launches = [*self.program.launches, *([advance] if advance is not None else [])]
+        launches = self.program.round
         units: list[Callable[[], None]] = []
         works: list[Work] = []
         for launch in launches:

@@ -67,6 +67,16 @@ class Work:
         return f"{step}{self.entry}, {blocks} blocks of {THREADS} threads, {self.shared} bytes shared"
 
 
+class Stopwatch(Protocol):
+    """Launches in order, each of them timed."""
+
+    def run(self) -> None: ...
+
+    def elapsed_ns(self) -> Sequence[float]:
+        """Per launch of the last run; waits for its end."""
+        ...
+
+
 class Runtime(Protocol):
     device: str
 
@@ -91,6 +101,10 @@ class Runtime(Protocol):
 
     def prepare(self, works: Sequence[Work], fault: int) -> Callable[[], None]:
         """Compile what `works` need; the result launches them all, in order."""
+        ...
+
+    def stopwatch(self, works: Sequence[Work], fault: int) -> Stopwatch:
+        """As prepare, with a clock around every launch."""
         ...
 
     def capture(self, launch: Callable[[], None]) -> Callable[[], None]:
