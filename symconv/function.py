@@ -21,6 +21,7 @@ from symconv.debug.mode import Mode, resolve_mode
 from symconv.debug.nan import Bounds, first_out_of_bounds
 from symconv.device import resolve_device
 from symconv.errors import DeviceError, DTypeError, GraphError, ShapeError
+from symconv.files import Pathlike, atomic_path
 from symconv.graph import Constant, SharedVariable, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.printing import debugprint
@@ -311,12 +312,21 @@ class Function:
         except ValueError as error:
             raise ShapeError(f"map: the outputs of different steps have different shapes: {error}") from None
 
-    def explain(self, graph: bool = False, rewrites: bool = False) -> str:
+    def explain(
+        self,
+        graph: bool = False,
+        rewrites: bool = False,
+        html: Pathlike | None = None,
+        profile: Profile | None = None,
+    ) -> str:
         """The plans made so far as text: kernels, memory, refusals.
 
         graph adds the expression as it was written and as it is after rewriting, rewrites what each
-        pass applied.
+        pass applied. html: write all of this with pictures to that file, as one page that needs no other and
+        no network; `profile` is shown on it. Raises GraphError for a page of no plan.
         """
+        if html is not None:
+            self._write_page(html, profile)
         if not self._plans:
             return f"{self!r}: not called yet, so no plan has been made"
         parts = []
@@ -330,6 +340,15 @@ class Function:
                 parts.append("rewrites:\n" + explain_rewrites(e.plan))
             parts.append(f"inputs ({shapes}): {e.explain()}")
         return "\n\n".join(parts)
+
+    def _write_page(self, path: Pathlike, profile: Profile | None) -> None:
+        if not self._plans:
+            raise GraphError(f"explain: {self!r} has no plan to show yet\n  hint: call it, or f.prepare(...)")
+        from symconv.see.page import page  # seldom needed
+
+        text = page(self, profile)
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     @property
     def executables(self) -> list[Executable]:

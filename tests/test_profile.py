@@ -14,7 +14,8 @@ from symconv.errors import ArgumentError, GraphError
 from symconv.graph.params import pack
 from symconv.plan.lifetime import lifetimes, live_bytes
 from symconv.see import roofline
-from symconv.see.profile import UPKEEP, phase, user_line
+from symconv.see.drawing import phase
+from symconv.see.profile import UPKEEP, user_line
 from symconv.see.roofline import Peaks, peaks
 
 core = pytest.importorskip("symconv._core")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from symconv.backends.executable import Executable
+from symconv.cli.profile import measure
 from symconv.cli.step import add_step, make_step
 from symconv.config import config
 from symconv.function import Function
@@ -27,6 +29,15 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         default="all",
         help="the graph as written, the rewrites, the graph after them, the plan (default: all)",
     )
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write all of it with pictures to one HTML page, and print where",
+    )
+    parser.add_argument(
+        "--profile", action="store_true", help="run it for half a second and show the times on the page"
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -36,6 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
         recipe, model, f, values = make_step(arguments)
         executable = f.prepare(*values)
         print(f"{recipe.name}: {recipe.about}\n{model.summary()}\n")
+        if arguments.html is not None:
+            profile = measure(f, values, None, 0.5) if arguments.profile else None
+            f.explain(html=arguments.html, profile=profile)
+            print(f"{arguments.html}: {arguments.html.stat().st_size:,} bytes; open it with a browser")
+            return 0
         parts = sections(f, executable)
         print("\n\n".join(parts.values()) if arguments.show == "all" else parts[arguments.show])
     return 0

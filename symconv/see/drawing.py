@@ -89,10 +89,15 @@ def drawing(what: Printable, fresh: Iterable[Apply] = ()) -> Drawing:
     return Drawing(tuple(boxes), tuple(edges), len(nodes))
 
 
-def _kind(node: Apply, new_values: set[Variable]) -> str:
-    if node.origin.startswith("update of") or any(o in new_values for o in node.outputs):
+def phase(node: Apply | None) -> str:
+    """'forward', 'gradient' or 'update', by what the compiler wrote before the user's line."""
+    if node is None or node.origin.startswith("update of "):
         return "update"
-    return "gradient" if node.origin.startswith("gradient of") else "forward"
+    return "gradient" if node.origin.startswith("gradient of ") else "forward"
+
+
+def _kind(node: Apply, new_values: set[Variable]) -> str:
+    return "update" if any(o in new_values for o in node.outputs) else phase(node)
 
 
 def _lines(node: Apply, inline: list[str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from symconv.see.drawing import phase
 from symconv.see.svg import CHARACTER, rect, svg, text
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Span:
 
 def spans(profile: Profile) -> Span:
     """The time of one run of each plan by phase, user's line, step and kernel."""
-    from symconv.see.profile import phase, user_line
+    from symconv.see.profile import user_line
 
     root = Span(profile.name, "constant")
     nodes = {(n, i.step): i.node for n, (_, t) in enumerate(profile.timings) for i in t.items}

@@ -14,7 +14,6 @@ from symconv.backends.executable import Executable, TimedItem, Timing
 from symconv.config import config
 from symconv.errors import ArgumentError, GraphError
 from symconv.files import Pathlike, atomic_path
-from symconv.graph import Apply
 from symconv.see.roofline import Peaks, peaks
 
 STAMPS = 1 << 20  # time stamps kept of each plan: 8 MiB
@@ -289,13 +288,6 @@ class Profile:
 
 def percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.0f} %"
-
-
-def phase(node: Apply | None) -> str:
-    """'forward', 'gradient' or 'update', by what the compiler wrote before the user's line."""
-    if node is None or node.origin.startswith("update of "):
-        return "update"
-    return "gradient" if node.origin.startswith("gradient of ") else "forward"
 
 
 def user_line(origin: str) -> str:
