@@ -30,6 +30,7 @@ from symconv.graph.registry import state as registrations
 from symconv.graph.traversal import leaves, rebuild
 from symconv.ops.operands import as_variable, cast
 from symconv.plan.explain import explain_rewrites
+from symconv.plan.guards import Evaluate, compile_guards
 from symconv.plan.limits import check_memory
 from symconv.rewrite.pipeline import Stage, optimize
 from symconv.rewrite.specialize import specialize
@@ -235,6 +236,7 @@ class Function:
             if isinstance(s, SharedVariable) and not s.type.is_concrete
         ]
         self._guards: dict[Any, list[Variable]] = {}
+        self._guard_code: dict[tuple[Variable, ...], Evaluate | None] = {}
         self._plans: dict[Any, Executable] = {}
         # run_directly of the plan that was asked for last, if that plan may serve by shapes alone
         self._direct: Callable[[tuple[Any, ...]], list[np.ndarray] | None] | None = None
@@ -500,6 +502,12 @@ class Function:
         return found
 
     def _guard_values(self, guards: Sequence[Variable], arrays: Sequence[np.ndarray]) -> tuple[int, ...]:
+        key = tuple(guards)
+        if key not in self._guard_code:
+            self._guard_code[key] = compile_guards(guards, self._variables)
+        code = self._guard_code[key]
+        if code is not None:
+            return code(arrays)
         return tuple(int(a) for a in evaluate(guards, dict(zip(self._variables, arrays))))
 
     def _runs(self, n: int, stacked: Sequence[np.ndarray]) -> list[tuple[int, int]]:
