@@ -23,8 +23,8 @@ from symconv.loops.op import Scan
 from symconv.ops.axes import expand_dims, squeeze
 from symconv.ops.create import zeros_like
 from symconv.ops.elementwise import add, minimum, sub
-from symconv.ops.join import flip
 from symconv.ops.operands import as_dim
+from symconv.ops.reverse import flip
 from symconv.ops.shape import broadcast_to, dims_of, shape_of
 from symconv.ops.slicing import SetSlice, Slice
 
