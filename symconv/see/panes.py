@@ -77,7 +77,7 @@ def kernels_pane(plan: Plan) -> str:
                 ),
             )
         )
-    lead = "The first kernel in an op's list that accepts a node is taken. FLOPs are those of the plain algorithm."
+    lead = "The first kernel in an op's list that accepts a node is taken. FLOPs are the plain algorithm's."
     heads = ("kernel", "runs", "steps", "FLOPs", "source")
     return f'<p class="lead">{lead}</p>{table(heads, rows, "mm.sm")}'
 
@@ -105,8 +105,8 @@ def memory_pane(plan: Plan) -> str:
     peak = max(live_bytes(plan))
     lead = (
         f"{len(alive)} values of {amount(total)} in an arena of {amount(plan.arena_bytes)}; at most "
-        f"{amount(peak)} are needed at once (the line). A bar is a value, from the step that writes it to the "
-        "step that reads it last; its height is its size."
+        f"{amount(peak)} are needed at once (the line). A bar is a value, from the step that writes it to "
+        "the step that reads it last; its height is its size."
     )
     return f'<p class="lead">{lead}</p><div class="scroll picture fit">{arena_svg(plan, alone=False)}</div>'
 
@@ -119,8 +119,8 @@ def code_pane(executable: Executable, plan: Plan) -> str:
     for k, source in enumerate(found):
         opened = " open" if k == 0 else ""
         parts.append(
-            f"<details{opened}><summary><b>{escape(source.title)}</b> "
-            f'<span class="faint">{escape(source.note)}</span></summary><pre>{escape(source.text)}</pre></details>'
+            f"<details{opened}><summary><b>{escape(source.title)}</b> <span class=faint>{escape(source.note)}"
+            f"</span></summary><pre>{escape(source.text)}</pre></details>"
         )
     return f'<p class="lead">{len(found)} texts; steps with equal code share one.</p>{"".join(parts)}'
 
