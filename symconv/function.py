@@ -17,6 +17,7 @@ from symconv.backends.executable import Executable, Progress, compile_graph
 from symconv.backends.gpu.interop import DeviceArray, is_on_device, take
 from symconv.backends.reference import evaluate
 from symconv.config import config
+from symconv.debug.bisect import Finding, find_fault
 from symconv.debug.mode import Mode, resolve_mode
 from symconv.debug.nan import Bounds, first_out_of_bounds
 from symconv.device import resolve_device
@@ -403,6 +404,23 @@ class Function:
             known |= {v: s.get_value(borrow=True) for v, s in zip(graph.states, shared)}
             return first_out_of_bounds(graph.roots, known, Bounds())
 
+    def bisect(self, *args: Any, wrong: Callable[[list[np.ndarray]], Any] | None = None) -> Finding | None:
+        """What first changes a result for these arguments: a simplification, a rewrite, a kernel, the plan.
+
+        Results (the outputs, then the new values of the updated variables) are compared with those of the
+        graph as it was written, computed by the NumPy reference; or `wrong(results)` says whether they are
+        wrong. The finding names the pass, the rule and the node, or the kernel. None where all agrees.
+        Nothing is updated.
+        """
+        arrays = self._bind(args, {})
+        values = dict(zip(self._variables, arrays))
+        image: dict[Variable, Variable] = {}
+        with self._lock:
+            graph, shared, _ = self._specialize(arrays, values, image)
+            roots = [*self.outputs, *(v for _, v in self.updates)]
+            targets = [s for s, _ in self.updates]
+            return find_fault(roots, targets, values, (graph, image), shared, self.device, wrong)
+
     # -- arguments -----------------------------------------------------------------------------
 
     def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[np.ndarray]:
@@ -537,11 +555,14 @@ class Function:
         return np.asarray(rows, dtype=np.int64)
 
     def _specialize(
-        self, arrays: Sequence[np.ndarray], values: Mapping[Variable, np.ndarray]
+        self,
+        arrays: Sequence[np.ndarray],
+        values: Mapping[Variable, np.ndarray],
+        image: dict[Variable, Variable] | None = None,
     ) -> tuple[FunctionGraph, list[SharedVariable], list[Variable]]:
         shapes = [a.shape for a in arrays]
         pin = lambda v: int(evaluate([v], values)[0])  # noqa: E731
-        return specialize(self.outputs, self.updates, self._variables, shapes, pin)
+        return specialize(self.outputs, self.updates, self._variables, shapes, pin, image)
 
     def _compile(self, signature: Any, arrays: Sequence[np.ndarray]) -> Executable:
         values = dict(zip(self._variables, arrays))

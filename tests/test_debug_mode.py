@@ -126,6 +126,41 @@ def test_lies_of_a_gpu_kernel_are_found(cxx, body, kind, words):
     assert words in str(error.value) and "lie" in str(error.value)
 
 
+CPU_CODE = """
+struct P { ll n; };
+void lie(const P& p, const Args& args, ll begin, ll end) {
+  float* x = args.raw<float>(0); float* y = args.raw<float>(1); float* w = args.raw<float>(2);
+  for (ll i = begin; i < end; i++) { %s }
+}
+CPU_KERNEL(lie, P, lie)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        ("y[i + 1] = x[i]; if (!i) y[0] = 0;", MemoryClaimError, "wrote outside output 0: 4 bytes behind it"),
+        ("y[i] = x[i]; y[-3] = 0;", MemoryClaimError, "bytes before it, the nearest 9 bytes away"),
+        ("y[i] = x[i]; x[-1] = 0;", MemoryClaimError, "beside the input x"),
+        ("y[i] = x[i]; x[i] = 2;", MemoryClaimError, "wrote into its input x, which it does not claim"),
+        ("y[i] = x[i]; w[i] = 2; w[36] = 0;", MemoryClaimError, "its workspace: 0 bytes before it, 4 behind"),
+        ("y[i] = x[i] + 0 * x[i + 1];", KernelMismatchError, "depend on memory nobody wrote"),
+        ("y[i] = x[i] + 0 * w[i];", KernelMismatchError, "depend on memory nobody wrote"),
+        ("static int n; y[i] = x[i] + n++;", KernelMismatchError, "another result every time"),
+    ],
+)
+def test_lies_of_a_users_cpu_kernel_are_found(cxx, body, kind, words):
+    kernel = sc.cpu_kernel(
+        "liar",
+        CPU_CODE % body,
+        launch=lambda node: sc.launch(node.out.type.size, grain=1000, workspace=36 * 4, n=1),
+    )
+    with pytest.raises(kind) as error:
+        run(op(lambda x: x.copy(), kernel), SQUARE, "cpu")
+    text = str(error.value)
+    assert words in text and "kernel liar (test_debug_mode.py:" in text, text
+
+
 def test_a_wrong_claim_of_a_gpu_kernel_to_work_in_place_is_found(cxx):
     body = "y[i] = x[35 - i];"
     honest, lie = (op(lambda x: x[::-1, ::-1].copy(), emulated(body, p)) for p in ((), ((0, 0),)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from symconv.debug.lone import CheckedNode, check_view, reference_of
 from symconv.debug.rewrites import find_wrong_rewrite
 from symconv.debug.transaction import Transaction, run_one_by_one, written
 from symconv.errors import MemoryClaimError, RewriteMismatchError
-from symconv.graph import Apply, Constant, SharedVariable, Variable
+from symconv.graph import Apply, Constant, SharedVariable, TensorType, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.plan.check import check_plan
 from symconv.plan.plan import Plan
@@ -45,8 +45,12 @@ class CheckedExecutable:
         self.nodes = nodes
         self.rewrites = rewrites
         self._checked: dict[Apply, CheckedNode] = {}
-        if inner.plan is not None:
-            check_plan(inner.plan)
+        if inner.plan is None:
+            return
+        check_plan(inner.plan)
+        if nodes:  # now, while the kernels are those that the plan was made with
+            ours = (node for node in self.graph.nodes() if node.op.view(node) is None)
+            self._checked = {node: CheckedNode(node, device) for node in ours}
 
     @property
     def plan(self) -> Plan | None:
@@ -100,12 +104,8 @@ class CheckedExecutable:
                     check_view(node, arrays, result)
                     memo[node.out] = result
                     continue
-                if self.device == "reference":
-                    results = reference_of(node, arrays)
-                else:
-                    if node not in self._checked:
-                        self._checked[node] = CheckedNode(node, self.device)
-                    results = self._checked[node](arrays)
+                checked = self._checked.get(node)
+                results = reference_of(node, arrays) if checked is None else checked(arrays)
                 memo.update(zip(node.outputs, results))
         return [value(v) for v in self.graph.roots]
 
@@ -116,11 +116,11 @@ class CheckedExecutable:
         alone: Sequence[np.ndarray] | None,
     ) -> None:
         """The results of the whole plan are those of the graph as written."""
-        oracle = whole_oracle(self.as_written, values)
+        oracle = graph_oracle(self.as_written, values)
         found = oracle.mismatch(results)
         if found is None:
             return
-        wrong = find_wrong_rewrite(self.as_written, oracle, values)
+        wrong = find_wrong_rewrite(self.as_written, oracle, values, self.device)
         if wrong is not None:
             raise RewriteMismatchError(str(wrong))
         k, text = found
@@ -133,19 +133,34 @@ class CheckedExecutable:
         )
 
 
-def whole_oracle(graph: FunctionGraph, values: Mapping[Variable, np.ndarray]) -> Oracle:
-    """The roots of a graph by the reference; new states are judged by how they differ from the old ones."""
+def graph_oracle(graph: FunctionGraph, values: Mapping[Variable, np.ndarray]) -> Oracle:
+    """The roots of a graph by the reference."""
     leaves = list(values)
 
     def compute(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         with np.errstate(all="ignore"):
             return evaluate(graph.roots, dict(zip(leaves, arrays)))
 
-    bases: list[np.ndarray | None] = [None] * len(graph.outputs)
-    for i, v in graph.updates:
-        old = values[graph.states[i]]
-        bases.append(old if v.type.is_float and old.shape == v.type.shape else None)
-    return Oracle(compute, [values[v] for v in leaves], bases, WHOLE_UNITS, jumps=True)
+    changes = [(values[graph.states[i]], v) for i, v in graph.updates]
+    return whole_oracle(compute, list(values.values()), whole_bases(len(graph.outputs), changes))
+
+
+def whole_bases(outputs: int, updates: Sequence[tuple[np.ndarray, Variable]]) -> list[np.ndarray | None]:
+    """Oracle.bases of a function: new states are judged by how they differ from the old ones."""
+    changes = [
+        old if v.type.is_float and v.type.accepts(TensorType(v.dtype, old.shape)) else None
+        for old, v in updates
+    ]
+    return [*(None for _ in range(outputs)), *changes]
+
+
+def whole_oracle(
+    compute: Callable[[Sequence[np.ndarray]], list[np.ndarray]],
+    inputs: Sequence[np.ndarray],
+    bases: Sequence[np.ndarray | None],
+) -> Oracle:
+    """The oracle of a whole function's results."""
+    return Oracle(compute, inputs, bases, WHOLE_UNITS, jumps=True)
 
 
 def describe_root(graph: FunctionGraph, k: int) -> str:

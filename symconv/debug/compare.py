@@ -108,6 +108,12 @@ class Oracle:
             return self.desired
 
 
+def differs(a: np.ndarray, b: np.ndarray) -> str:
+    """How one array differs from another beyond rounding, in words; empty if it does not."""
+    found = Oracle(lambda _: [b], ()).mismatch([a])
+    return "" if found is None else found[1]
+
+
 def _rms(a: np.ndarray) -> float:
     finite = a[np.isfinite(a)]
     return float(np.sqrt(np.mean(np.square(finite, dtype="float64")))) if finite.size else 0.0

@@ -10,7 +10,7 @@ import numpy as np
 from symconv.backends.executable import Executable, compile_graph
 from symconv.backends.reference import run_reference
 from symconv.config import config
-from symconv.debug.compare import Oracle
+from symconv.debug.compare import Oracle, differs
 from symconv.debug.memory import MARGIN, POISONS, Guarded, differing, same_bits
 from symconv.errors import KernelMismatchError, MemoryClaimError
 from symconv.graph import Apply, Constant, Kernel, SharedVariable, Variable
@@ -160,11 +160,11 @@ class CheckedNode:
             self._claims(lone, arrays)
             assert lone.pair is not None
             for k, (a, b) in enumerate(zip(over, first)):
-                if not same_bits(a, b) and (differs := _differs(a, b)):
+                if not same_bits(a, b) and (what := differs(a, b)):
                     out, taken = lone.pair
                     raise MemoryClaimError(
                         f"{self._who()} claims that output {out} may be computed over input {taken}, but "
-                        f"then output {k} is another one: {differs}{operand_lines(self.node, arrays)}"
+                        f"then output {k} is another one: {what}{operand_lines(self.node, arrays)}"
                     )
         return first
 
@@ -178,6 +178,8 @@ class CheckedNode:
     def _who(self) -> str:
         kernel = self.plain.kernel
         what = "the NumPy reference" if kernel is None else f"kernel {kernel.name}"
+        if kernel is not None and kernel.origin:
+            what += f" ({kernel.origin})"
         return f"{self.node.op.label()} from {self.node.origin}: {what} on {self.device}"
 
 
@@ -208,11 +210,6 @@ def _units(node: Apply, device: str) -> float:
     return float(64.0 * coarse * np.sqrt(max(1.0, node.op.flops(node) / size)))
 
 
-def _differs(a: np.ndarray, b: np.ndarray) -> str:
-    found = Oracle(lambda _: [b], ()).mismatch([a])
-    return "" if found is None else found[1]
-
-
 def check_view(node: Apply, arrays: Sequence[np.ndarray], desired: np.ndarray) -> None:
     """Raises MemoryClaimError if the bytes that Op.view points to are not the op's result."""
     view = node.op.view(node)
@@ -231,7 +228,7 @@ def check_view(node: Apply, arrays: Sequence[np.ndarray], desired: np.ndarray) -
     if not same_bits(claimed, np.asarray(desired, node.out.dtype)):
         raise MemoryClaimError(
             f"{who} claims to be a view, at byte {first} of its first input, but other values stand there: "
-            f"{_differs(claimed, np.asarray(desired)) or 'the bits differ'}{operand_lines(node, arrays)}"
+            f"{differs(claimed, np.asarray(desired)) or 'the bits differ'}{operand_lines(node, arrays)}"
         )
 
 

@@ -14,6 +14,7 @@ from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.verify import verify
 from symconv.rewrite import pipeline
 from symconv.rewrite.driver import Applied, Trace
+from symconv.rewrite.keep import seal
 from symconv.rewrite.limit import Limit
 from symconv.rewrite.pipeline import Pass
 
@@ -46,7 +47,7 @@ class WrongRewrite:
 
 
 def find_wrong_rewrite(
-    graph: FunctionGraph, oracle: Oracle, values: Mapping[Variable, np.ndarray]
+    graph: FunctionGraph, oracle: Oracle, values: Mapping[Variable, np.ndarray], device: str
 ) -> WrongRewrite | None:
     """The rewrite of `graph` after which the reference misses the oracle's results; None without."""
 
@@ -55,17 +56,19 @@ def find_wrong_rewrite(
             found = oracle.mismatch(evaluate(rewritten.roots, values))
         return None if found is None else f"result {found[0]}: {found[1]}"
 
-    return search(graph, wrong)
+    return search(graph, wrong, device)
 
 
-def search(graph: FunctionGraph, wrong: Wrong) -> WrongRewrite | None:
+def search(graph: FunctionGraph, wrong: Wrong, device: str) -> WrongRewrite | None:
     """The first pass, and application within it, after which `wrong` has something to say.
+
+    Nodes that a user's kernel for `device` accepts are kept from the passes, as they are in a compilation.
 
     An exception in a pass, or while the graph is computed, is wrong too. About log2(passes) +
     log2(applications) calls of `wrong`.
     """
     passes = pipeline.passes()
-    graphs, failure = _all_stages(graph, passes)
+    graphs, failure = _all_stages(seal(graph, device, []), passes)
     evaluations = 0
 
     def test(candidate: FunctionGraph) -> str | None:

@@ -23,8 +23,11 @@ class Transaction:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            for shared, value in self._saved:
-                shared.set_value(value)
+            self.undo()
+
+    def undo(self) -> None:
+        for shared, value in self._saved:
+            shared.set_value(value)
 
 
 def written(graph: FunctionGraph, shared: Sequence[SharedVariable]) -> list[SharedVariable]:

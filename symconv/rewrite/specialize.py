@@ -18,11 +18,13 @@ def specialize(
     inputs: Sequence[Variable],
     shapes: Sequence[tuple[int, ...]],
     pin: Callable[[Variable], int],
+    image: dict[Variable, Variable] | None = None,
 ) -> tuple[FunctionGraph, list[SharedVariable], list[Variable]]:
     """The FunctionGraph for inputs of these shapes, the shared variables behind its states, and the guards.
 
     A dimension that depends on the value of an input is pinned to `pin(variable)`; those variables of
-    the generic graph are returned as guards: the result is valid while their values stay the same.
+    the generic graph are returned as guards: the result is valid while their values stay the same. image
+    gets the new variable for each of the generic graph's.
     """
     roots = [*outputs, *(v for _, v in updates)]
     shared = [v for v in leaves(roots, stop=inputs) if isinstance(v, SharedVariable)]
@@ -47,6 +49,8 @@ def specialize(
             if v.name is None and old.name is not None and v.owner is not None:
                 v.name = old.name
             memo[old] = v
+    if image is not None:
+        image.update(memo)
     index = {s: i for i, s in enumerate(shared)}
     graph = FunctionGraph(
         tuple(fresh),
