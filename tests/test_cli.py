@@ -431,3 +431,40 @@ def test_kernels_lists_and_chooses(capsys):
     ):
         assert main(["kernels", *wrong]) == 2
         assert message in capsys.readouterr().err
+
+
+FAULTY = """
+import symconv as sc
+from symconv.graph import Op
+
+class Twice(Op):
+    name = "twice"
+    def infer(self, x): return x.type
+    def reference(self, x): return 2 * x
+    def simplify(self, x): return [x] if SIMPLIFY else None
+
+def good():
+    x = sc.vector("x")
+    return sc.function([x], Twice()(x) + 1), [1.0, 2.0]
+"""
+
+
+def test_bisect_names_what_changes_a_result_of_a_users_function(tmp_path, capsys):
+    for simplify, code, words in ((False, 0, "same results"), (True, 1, "twice from model.py:")):
+        path = tmp_path / "model.py"
+        path.write_text(FAULTY.replace("SIMPLIFY", str(simplify)).replace("[1.0, 2.0]", "([1.0, 2.0],)"))
+        assert main(["bisect", f"{path}:good", "--device", "reference"]) == code
+        assert words in capsys.readouterr().out
+
+
+def test_bisect_of_a_network(core, capsys):
+    assert main(["bisect", "--net", "shallow", "--batch", "3", "--device", "cpu"]) == 0
+    assert "a training step of shallow on cpu: every stage gives the same" in capsys.readouterr().out
+
+
+def test_bisect_explains_bad_targets(tmp_path, capsys):
+    path = tmp_path / "model.py"
+    path.write_text("def other(): return 3")
+    assert "there is no file 'nowhere.py'" in error_of(capsys, 2, "bisect", "nowhere.py:f")
+    assert "defines no function 'f'" in error_of(capsys, 2, "bisect", f"{path}:f")
+    assert "(compiled function, its arguments)" in error_of(capsys, 2, "bisect", f"{path}:other")

@@ -59,7 +59,8 @@ def find_fault(
     graph, image = specialized
     known: dict[Variable, np.ndarray] = {image[v]: a for v, a in values.items() if v in image}
     known |= {v: s.get_value() for v, s in zip(graph.states, shared)}
-    oracle = _generic_oracle(generic, updates, values, shared, len(graph.outputs))
+    leaves: dict[Variable, np.ndarray] = dict(values) | {s: s.get_value() for s in shared}
+    oracle = _generic_oracle(generic, updates, leaves, len(graph.outputs))
     if wrong is not None and wrong(oracle.desired):
         return Finding("as written", "the graph as it was written gives this result already")
 
@@ -74,7 +75,7 @@ def find_fault(
             return judge(evaluate(rewritten.roots, known))
 
     if (what := of_graph(graph)) is not None:
-        return Finding("shapes", f"{_simplified_wrongly(generic, values, graph, image, known)}\n  {what}")
+        return Finding("shapes", f"{_simplified_wrongly(generic, leaves, image, known)}\n  {what}")
     rewrite = search(graph, of_graph, device)
     if rewrite is not None:
         return Finding("rewrite", str(rewrite), rewrite)
@@ -84,11 +85,9 @@ def find_fault(
 def _generic_oracle(
     generic: Sequence[Variable],
     updates: Sequence[SharedVariable],
-    values: Mapping[Variable, np.ndarray],
-    shared: Sequence[SharedVariable],
+    leaves: Mapping[Variable, np.ndarray],
     n_outputs: int,
 ) -> Oracle:
-    leaves: dict[Variable, np.ndarray] = dict(values) | {s: s.get_value() for s in shared}
     names = list(leaves)
 
     def compute(arrays: Sequence[np.ndarray]) -> Arrays:
@@ -101,14 +100,12 @@ def _generic_oracle(
 
 def _simplified_wrongly(
     generic: Sequence[Variable],
-    values: Mapping[Variable, np.ndarray],
-    graph: FunctionGraph,
+    leaves: Mapping[Variable, np.ndarray],
     image: Mapping[Variable, Variable],
     known: Mapping[Variable, np.ndarray],
 ) -> str:
     """The first node whose value is another one once it is simplified for its shapes, in words."""
-    inverse = {new: old for old, new in image.items()}
-    old: dict[Variable, np.ndarray] = {inverse.get(v, v): a for v, a in known.items()} | dict(values)
+    old = dict(leaves)
     with np.errstate(all="ignore"):
         for node in toposort(generic, stop=old):
             arrays = [v.data if isinstance(v, Constant) else old[v] for v in node.inputs]

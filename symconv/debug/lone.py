@@ -234,9 +234,10 @@ def check_view(node: Apply, arrays: Sequence[np.ndarray], desired: np.ndarray) -
 
 def operand_lines(node: Apply, arrays: Sequence[np.ndarray]) -> str:
     """A line per operand: name, type, the user's line, and its values in a few numbers."""
-    names = list(node.op.operands) + [f"input {i}" for i in range(len(node.op.operands), len(node.inputs))]
+    operands = node.op.operands
     lines = []
-    for name, v, a in zip(names, node.inputs, arrays):
+    for k, (v, a) in enumerate(zip(node.inputs, arrays)):
+        name = operands[k] if k < len(operands) else v.name or f"input {k}"
         where = "" if isinstance(v, Constant) else f"   from {v.origin}"
         lines.append(f"\n  {name} {v.type}{where}: {summary(a)}")
     return "".join(lines)

@@ -139,6 +139,13 @@ class GuardedExecutable:
         fetch = inner.fetch  # type: ignore[attr-defined]
         for number, step in enumerate(self.plan.steps):
             for buffer in step.outputs:
-                if buffer in self._survivors and bounds.first(fetch(buffer)) is not None:
+                b = self.plan.buffers[buffer]
+                if b.kind == "output":  # its address has moved on, to the next iteration of a loop
+                    array = outputs[b.slot]
+                elif buffer in self._survivors:
+                    array = fetch(buffer)
+                else:
+                    continue
+                if bounds.first(array) is not None:
                     return outputs, number
         return outputs, None
