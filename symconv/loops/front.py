@@ -69,9 +69,36 @@ def scan(
 
     Raises ShapeError, DTypeError, ArgumentError or GraphError for a step or arguments that do not fit.
     """
-    builder = _Loop(NATIVE, sequences, outputs_info, non_sequences, n_steps, go_backwards, strict)
+    outputs, single, updates = build_loop(
+        NATIVE, step, sequences, outputs_info, non_sequences, n_steps, go_backwards, strict,
+        truncate_gradient, name,
+    )  # fmt: skip
+    return (outputs[0] if len(outputs) == 1 and single else outputs), updates
+
+
+def build_loop(
+    convention: Convention,
+    step: Callable[..., Any],
+    sequences: Any,
+    outputs_info: Any,
+    non_sequences: Any,
+    n_steps: Any,
+    go_backwards: bool,
+    strict: bool,
+    truncate_gradient: int,
+    name: str | None,
+    shortest: bool = False,
+) -> tuple[list[Variable], bool, dict[SharedVariable, Variable]]:
+    """scan() for any front: outputs, whether the step returned a single one, and updates.
+
+    shortest: without n_steps the shortest sequence says how many steps there are; else their lengths must
+    be equal.
+    """
+    builder = _Loop(
+        convention, sequences, outputs_info, non_sequences, n_steps, go_backwards, strict, shortest
+    )
     outputs, updates = builder.run(step, truncate_gradient, name)
-    return (outputs[0] if len(outputs) == 1 and builder.single else outputs), updates
+    return outputs, builder.single, updates
 
 
 def as_list(value: Any) -> list[Any]:
@@ -100,8 +127,10 @@ class _Loop:
         n_steps: Any,
         go_backwards: bool,
         strict: bool,
+        shortest: bool,
     ) -> None:
         self.convention = convention
+        self.shortest = shortest
         self.strict = strict
         self.single = True
         self.fixed = as_list(non_sequences)
@@ -126,7 +155,7 @@ class _Loop:
                 raise ArgumentError("scan: without sequences n_steps must say how many steps there are")
             lengths = [shape_of(x, 0) - lost if lost else shape_of(x, 0) for x, _, lost, _ in parts]
             n = lengths[0]
-            if tapped:
+            if tapped or self.shortest:
                 for other in lengths[1:]:
                     n = n if other is n else minimum(n, other)
         else:
@@ -134,7 +163,7 @@ class _Loop:
         self.n = as_dim(n)
         if isinstance(self.n, Constant) and self.n.data < 0:
             raise ArgumentError(f"scan: n_steps must not be negative, got {self.n.data}")
-        self.exact = n_steps is None and not tapped
+        self.exact = n_steps is None and not tapped and not self.shortest
         for x, first, lost, tap in parts:
             if lost:
                 length = shape_of(x, 0) - lost

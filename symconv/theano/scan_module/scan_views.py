@@ -1,0 +1,108 @@
+"""theano.scan, map, reduce, foldl and foldr over the native loop (symconv/loops)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from symconv.errors import ArgumentError
+from symconv.loops.front import Convention, build_loop
+from symconv.theano.sharedvar import SharedVariable
+from symconv.theano.updates import OrderedUpdates
+from symconv.theano.variable import Variable, native_of, wrap
+
+CONVENTION = Convention(
+    give=wrap,
+    take=native_of,
+    is_symbolic=lambda v: isinstance(v, Variable),
+    shared=lambda v: v.native if isinstance(v, SharedVariable) else None,
+)
+
+
+def scan(
+    fn: Callable[..., Any],
+    sequences: Any = None,
+    outputs_info: Any = None,
+    non_sequences: Any = None,
+    n_steps: Any = None,
+    truncate_gradient: int = -1,
+    go_backwards: bool = False,
+    mode: Any = None,
+    name: str | None = None,
+    profile: Any = False,
+    allow_gc: bool | None = None,
+    strict: bool = False,
+    return_list: bool = False,
+) -> tuple[Any, OrderedUpdates]:
+    """(outputs, updates) of n_steps applications of fn; docs/scan.md says what the arguments mean.
+
+    One output comes alone unless return_list, none as None. Without n_steps the shortest sequence counts.
+    mode, profile and allow_gc have no effect: the body belongs to the function that it is compiled into.
+    """
+    if not callable(fn):
+        raise ArgumentError(f"scan: fn must be a function that builds one step, got {type(fn).__name__}")
+    outputs, _, updates = build_loop(
+        CONVENTION, fn, sequences, outputs_info, non_sequences, n_steps, go_backwards, strict,
+        truncate_gradient, name, shortest=True,
+    )  # fmt: skip
+    wrapped = [wrap(v) for v in outputs]
+    changed = OrderedUpdates()
+    for shared, new in updates.items():
+        changed[wrap(shared)] = wrap(new)
+    if return_list:
+        return wrapped, changed
+    return (wrapped[0] if len(wrapped) == 1 else wrapped or None), changed
+
+
+def map(
+    fn: Callable[..., Any],
+    sequences: Any,
+    non_sequences: Any = None,
+    truncate_gradient: int = -1,
+    go_backwards: bool = False,
+    mode: Any = None,
+    name: str | None = None,
+) -> tuple[Any, OrderedUpdates]:
+    """fn of every row of the sequences."""
+    return scan(fn, sequences, None, non_sequences, None, truncate_gradient, go_backwards, mode, name)
+
+
+def reduce(
+    fn: Callable[..., Any],
+    sequences: Any,
+    outputs_info: Any,
+    non_sequences: Any = None,
+    go_backwards: bool = False,
+    mode: Any = None,
+    name: str | None = None,
+) -> tuple[Any, OrderedUpdates]:
+    """The last values of a scan. Of the others no memory is kept."""
+    outputs, updates = scan(
+        fn, sequences, outputs_info, non_sequences, None, -1, go_backwards, mode, name, return_list=True
+    )
+    last = [v[-1] for v in outputs]
+    return (last[0] if len(last) == 1 else last), updates
+
+
+def foldl(
+    fn: Callable[..., Any],
+    sequences: Any,
+    outputs_info: Any,
+    non_sequences: Any = None,
+    mode: Any = None,
+    name: str | None = None,
+) -> tuple[Any, OrderedUpdates]:
+    """reduce from the first row to the last."""
+    return reduce(fn, sequences, outputs_info, non_sequences, False, mode, name)
+
+
+def foldr(
+    fn: Callable[..., Any],
+    sequences: Any,
+    outputs_info: Any,
+    non_sequences: Any = None,
+    mode: Any = None,
+    name: str | None = None,
+) -> tuple[Any, OrderedUpdates]:
+    """reduce from the last row to the first."""
+    return reduce(fn, sequences, outputs_info, non_sequences, True, mode, name)

@@ -1,0 +1,142 @@
+"""theano.scan and its relatives as the programs and tutorials of its time use them."""
+
+import numpy as np
+import pytest
+
+import symconv.theano as theano
+import symconv.theano.tensor as T
+from symconv.errors import DTypeError, GraphError
+
+pytest.importorskip("symconv._core", reason="the C++ core is not built")
+RNG = np.random.default_rng(3)
+
+
+def test_power_of_the_tutorial():
+    k, a = T.iscalar("k"), T.vector("A")
+    result, updates = theano.scan(
+        fn=lambda prior_result, A: prior_result * A,
+        outputs_info=T.ones_like(a),
+        non_sequences=a,
+        n_steps=k,
+    )
+    power = theano.function(inputs=[a, k], outputs=result[-1], updates=updates)
+    np.testing.assert_array_equal(power(range(10), 2), np.arange(10) ** 2)
+    np.testing.assert_array_equal(power(range(10), 4), np.arange(10) ** 4)
+
+
+def test_polynomial_of_the_tutorial():
+    coefficients, x = T.vector("coefficients"), T.scalar("x")
+    components, updates = theano.scan(
+        fn=lambda coefficient, power, free_variable: coefficient * (free_variable**power),
+        outputs_info=None,
+        sequences=[coefficients, T.arange(10000)],
+        non_sequences=x,
+    )
+    f = theano.function(inputs=[coefficients, x], outputs=components.sum())
+    assert f(np.asarray([1, 0, 2], theano.config.floatX), 3) == 19.0
+
+
+def test_accumulation_of_the_tutorial():
+    up_to = T.iscalar("up_to")
+    seq = T.arange(up_to)
+    outputs_info = T.as_tensor_variable(np.asarray(0, seq.dtype))
+    result, updates = theano.scan(lambda i, s: s + i, outputs_info=outputs_info, sequences=seq)
+    f = theano.function([up_to], result)
+    assert f(15).tolist() == np.cumsum(np.arange(15)).tolist()
+
+
+def test_until_of_the_tutorial():
+    max_value = T.scalar()
+    values, _ = theano.scan(
+        lambda previous, limit: (previous * 2, theano.scan_module.until(previous * 2 > limit)),
+        outputs_info=T.constant(1.0),
+        non_sequences=max_value,
+        n_steps=1024,
+    )
+    assert theano.function([max_value], values)(45).tolist() == [2, 4, 8, 16, 32, 64]
+
+
+def test_jacobian_of_the_tutorial():
+    x = T.dvector("x")
+    y = x**2
+    j, updates = theano.scan(
+        lambda i, y, x: T.grad(y[i], x), sequences=T.arange(y.shape[0]), non_sequences=[y, x]
+    )
+    f = theano.function([x], j, updates=updates)
+    np.testing.assert_array_equal(f([4, 4, 2]), np.diag([8, 8, 4]))
+
+
+def test_shared_variable_updated_by_a_dictionary():
+    a = theano.shared(1)
+    values, updates = theano.scan(lambda: {a: a + 1}, n_steps=10)
+    assert values is None
+    b = a + 1
+    f = theano.function([], [b, updates[a] + 1], updates=updates)
+    assert [int(v) for v in f()] == [2, 12]
+    assert a.get_value() == 11
+
+
+def test_recurrent_net_with_taps_of_the_tutorial():
+    u, x0, y0 = T.dmatrix("u"), T.dmatrix("x0"), T.dvector("y0")
+    w, w_in1, w_in2 = (theano.shared(RNG.standard_normal(s)) for s in ((3, 3), (2, 3), (2, 3)))
+    w_feedback, w_out = theano.shared(RNG.standard_normal(3)), theano.shared(RNG.standard_normal(3))
+
+    def step(u_tm4, u_t, x_tm3, x_tm1, y_tm1, W, W_in_1, W_in_2, W_feedback, W_out):
+        x_t = T.tanh(
+            theano.dot(x_tm1, W) + theano.dot(u_t, W_in_1) + theano.dot(u_tm4, W_in_2)
+            + theano.dot(y_tm1, W_feedback)
+        )  # fmt: skip
+        return [x_t, theano.dot(x_tm3, W_out)]
+
+    weights = [w, w_in1, w_in2, w_feedback, w_out]
+    (x, y), updates = theano.scan(
+        fn=step,
+        sequences={"input": u, "taps": [-4, 0]},
+        outputs_info=[{"initial": x0, "taps": [-3, -1]}, y0[0]],
+        non_sequences=weights,
+        strict=True,
+    )
+    assert not updates
+    f = theano.function([u, x0, y0], [x, y])
+    ud, xd, yd = RNG.standard_normal((9, 2)), RNG.standard_normal((3, 3)), RNG.standard_normal(1)
+    values = [v.get_value() for v in weights]
+    xs, ys = list(xd), [yd[0]]
+    for t in range(4, 9):
+        before = xs[-3]
+        xs.append(
+            np.tanh(xs[-1] @ values[0] + ud[t] @ values[1] + ud[t - 4] @ values[2] + ys[-1] * values[3])
+        )
+        ys.append(before @ values[4])
+    got = f(ud, xd, yd)
+    np.testing.assert_allclose(got[0], xs[3:], rtol=1e-10)
+    np.testing.assert_allclose(got[1], ys[1:], rtol=1e-10)
+    slopes = theano.function([u, x0, y0], T.grad((x**2).sum() + y.sum(), weights))
+    assert [s.shape for s in slopes(ud, xd, yd)] == [v.shape for v in values]
+
+
+def test_map_reduce_foldl_foldr():
+    v = T.vector("v")
+    zero = T.constant(np.float64(0))
+    squares, _ = theano.map(lambda x: x**2, v)
+    total, _ = theano.reduce(lambda x, s: x + s, v, zero)
+    left, _ = theano.foldl(lambda x, s: x + 2 * s, v, zero)
+    right, _ = theano.foldr(lambda x, s: x + 2 * s, v, zero)
+    f = theano.function([v], [squares, total, left, right])
+    got = f([1.0, 2, 3])
+    assert got[0].tolist() == [1, 4, 9]
+    assert [float(x) for x in got[1:]] == [6, 3 + 2 * (2 + 2 * 1), 1 + 2 * (2 + 2 * 3)]
+
+
+def test_one_output_alone_or_in_a_list():
+    x = T.vector("x")
+    alone, _ = theano.scan(lambda v: [v * 2], x)
+    listed, _ = theano.scan(lambda v: v * 2, x, return_list=True)
+    assert not isinstance(alone, list) and isinstance(listed, list)
+
+
+def test_errors_name_the_output():
+    x = T.fvector("x")
+    with pytest.raises(DTypeError, match="output 0 starts as float32.*float64"):
+        theano.scan(lambda v, s: s + T.cast(v, "float64"), x, T.constant(np.float32(0)))
+    with pytest.raises(GraphError, match="updates of a step change shared"):
+        theano.scan(lambda v: (v, {x: x}), x)
