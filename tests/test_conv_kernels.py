@@ -153,6 +153,22 @@ def test_conv_pool_kernels_exact(name: str, dtype: str, isa: str, threads: int) 
                 )
 
 
+@pytest.mark.parametrize("kept", [0.1, 1.0])
+@pytest.mark.parametrize("x_shape, padding", [((1, 1, 28, 28), (0, 0, 0, 0)), ((1, 3, 17, 23), (2, 1, 3, 2))])
+def test_conv_pool_cuts_few_images_into_bands(
+    x_shape: tuple[int, ...], padding: tuple[int, ...], kept: float, isa: str, threads: int
+) -> None:
+    """One image with enough work to share; pixels kept or not, and a part of the image without any."""
+    rng = np.random.default_rng(5)
+    x = whole(rng, x_shape, "float32") * (rng.random(x_shape) < kept).astype("float32")
+    if kept < 1:
+        x[:, :, :12, 9:] = 0
+    w, b = whole(rng, (20, x_shape[1], 5, 5), "float32"), whole(rng, (20,), "float32")
+    op = ConvPool((2, 2), padding, "relu")
+    assert op.flops(op.make(*(constant(a) for a in (x, w, b)))) > 4e5
+    check(op, x, w, b)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ROWS)
 def test_pooling_kernels(name: str, dtype: str, isa: str, threads: int) -> None:

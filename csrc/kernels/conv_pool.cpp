@@ -24,6 +24,11 @@ struct Block {
   long long packed;  // offset of the packed weights
 };
 
+// Pooled rows of an image, computed together.
+struct Band {
+  int first, end;
+};
+
 struct Plan : PooledShape {
   ConvPoolParams p;
   long long taps;
@@ -210,12 +215,12 @@ void pool_window(const Plan& plan, const T* x, const int* at, const T* w, TapRow
 }
 
 template <class T, int V, bool HALF, int S>
-void pool_image(const Plan& plan, const T* x, const T* w, TapRows rows, T* pooled, T* places) {
+void pool_image(const Plan& plan, Band band, const T* x, const T* w, TapRows rows, T* pooled, T* places) {
   constexpr int W = Lanes<T>::W;
   int at[kMaxWindow + 1];
   for (int i = 0; i < plan.p.pool_h; i++)
     for (int j = 0; j < plan.p.pool_w; j++) at[i * plan.p.pool_w + j] = i * plan.wp + j;
-  for (int p = 0; p < plan.rows; p++) {
+  for (int p = band.first; p < band.end; p++) {
     for (int q = 0; q < plan.cols; q++) {
       const T* corner = x + static_cast<long long>(p) * plan.p.pool_h * plan.wp + q * plan.p.pool_w;
       if (rows.first && only_zeros(plan, rows)) {
@@ -232,33 +237,34 @@ void pool_image(const Plan& plan, const T* x, const T* w, TapRows rows, T* poole
 }
 
 template <class T, int V, bool HALF>
-void pool_image_by_width(const Plan& plan, const T* x, const T* w, TapRows rows, T* pooled, T* places) {
+void pool_image_by_width(const Plan& plan, Band band, const T* x, const T* w, TapRows rows, T* pooled,
+                         T* places) {
   switch (plan.p.s) {
     case 3:
-      return pool_image<T, V, HALF, 3>(plan, x, w, rows, pooled, places);
+      return pool_image<T, V, HALF, 3>(plan, band, x, w, rows, pooled, places);
     case 5:
-      return pool_image<T, V, HALF, 5>(plan, x, w, rows, pooled, places);
+      return pool_image<T, V, HALF, 5>(plan, band, x, w, rows, pooled, places);
     default:
-      return pool_image<T, V, HALF, 0>(plan, x, w, rows, pooled, places);
+      return pool_image<T, V, HALF, 0>(plan, band, x, w, rows, pooled, places);
   }
 }
 
 template <class T>
-void pool_block(const Plan& plan, const Block& b, const T* x, const T* w, TapRows rows, T* pooled,
+void pool_block(const Plan& plan, const Block& b, Band band, const T* x, const T* w, TapRows rows, T* pooled,
                 T* places) {
   switch (b.vectors * 2 + b.half) {
     case 1:
-      return pool_image_by_width<T, 0, true>(plan, x, w, rows, pooled, places);
+      return pool_image_by_width<T, 0, true>(plan, band, x, w, rows, pooled, places);
     case 2:
-      return pool_image_by_width<T, 1, false>(plan, x, w, rows, pooled, places);
+      return pool_image_by_width<T, 1, false>(plan, band, x, w, rows, pooled, places);
     case 3:
-      return pool_image_by_width<T, 1, true>(plan, x, w, rows, pooled, places);
+      return pool_image_by_width<T, 1, true>(plan, band, x, w, rows, pooled, places);
     case 4:
-      return pool_image_by_width<T, 2, false>(plan, x, w, rows, pooled, places);
+      return pool_image_by_width<T, 2, false>(plan, band, x, w, rows, pooled, places);
     case 5:
-      return pool_image_by_width<T, 2, true>(plan, x, w, rows, pooled, places);
+      return pool_image_by_width<T, 2, true>(plan, band, x, w, rows, pooled, places);
     default:
-      return pool_image_by_width<T, 3, false>(plan, x, w, rows, pooled, places);
+      return pool_image_by_width<T, 3, false>(plan, band, x, w, rows, pooled, places);
   }
 }
 
@@ -285,11 +291,18 @@ void run(const Launch& l) {
         pack_weights(plan, b, w, shared.weights + b.packed);
       },
       static_cast<double>(plan.taps) * p.k > 1e5);
+  // Fewer images and blocks than threads: images are cut into bands.
+  int bands = 1;
+  if (share)
+    while (p.n * plan.n_blocks * bands < threads && bands < plan.rows) bands++;
   parallel_for(
-      l.pool, p.n * plan.n_blocks,
+      l.pool, p.n * plan.n_blocks * bands,
       [&](int task, int part) {
-        const int image = task / plan.n_blocks;
-        Block b = make_block<T>(plan, task % plan.n_blocks);
+        const int image = task / (plan.n_blocks * bands), cut = task / plan.n_blocks % bands;
+        const Block b = make_block<T>(plan, task % plan.n_blocks);
+        const Band band{plan.rows * cut / bands, plan.rows * (cut + 1) / bands};
+        const long long first = static_cast<long long>(band.first) * plan.cols,
+                        count = static_cast<long long>(band.end - band.first) * plan.cols;
         Scratch<T> s{};
         carve(plan, base, threads, part, s);
         const T* xi = x + static_cast<long long>(image) * p.c * p.h * p.w;
@@ -301,14 +314,13 @@ void run(const Launch& l) {
         TapRows rows{};
         if (may_skip_rows(p) && looks_sparse(xi, plane * p.c)) {
           find_tap_rows(p, plan, xi, s.bits, s.living, s.rows);
-          rows = s.rows;
+          rows = {s.rows.first + first, s.rows.end + first};
         }
-        pool_block(plan, b, xi, s.weights + b.packed, rows, s.pooled, s.places);
+        pool_block(plan, b, band, xi, s.weights + b.packed, rows, s.pooled, s.places);
         const long long out = static_cast<long long>(image) * p.k * plan.positions;
         const int channels = p.k - b.first < b.lanes ? p.k - b.first : static_cast<int>(b.lanes);
-        finish_positions(p, plan.positions, b.first, channels, bias, s.pooled, s.places, b.lanes, 0,
-                         plan.positions, static_cast<T*>(l.out[0]) + out,
-                         static_cast<uint8_t*>(l.out[1]) + out);
+        finish_positions(p, plan.positions, b.first, channels, bias, s.pooled, s.places, b.lanes, first,
+                         count, static_cast<T*>(l.out[0]) + out, static_cast<uint8_t*>(l.out[1]) + out);
       },
       share);
 }

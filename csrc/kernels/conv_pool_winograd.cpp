@@ -223,7 +223,7 @@ void run_winograd(const Launch& l) {
   const bool share = conv_pool_flops(p, plan) > kShareFlops;
   parallel_for(
       l.pool, p.c, [&](int c, int) { transform_channel(plan, shared, c); },
-      share && static_cast<long long>(p.c) * p.k > 4096);
+      share && static_cast<long long>(p.c) * p.k > 512);
   for (int t = 0; t < threads; t++) {
     Scratch s{};
     carve(plan, base, threads, t, s);
