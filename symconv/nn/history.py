@@ -12,8 +12,8 @@ class History:
 
     cost is the mean over the epoch's mini-batches of the cost without its L2 term, each before its step.
     Accuracies are fractions, None where there was no data. best_epoch is that of the best validation
-    accuracy (without validation data the last). interrupted: by Ctrl-C; stopped: why it ended early
-    otherwise.
+    accuracy, of equal ones the later, as in network3.py (without validation data the last). interrupted: by
+    Ctrl-C; stopped: why it ended early otherwise.
     """
 
     epochs: list[dict[str, Any]] = field(default_factory=list)

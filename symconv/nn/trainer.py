@@ -11,8 +11,10 @@ import numpy as np
 
 from symconv.autodiff import grad
 from symconv.errors import ArgumentError, NonFiniteError
+from symconv.files import Pathlike
 from symconv.function import Function, function
 from symconv.graph import SharedVariable
+from symconv.nn import resume
 from symconv.nn.data import check_split
 from symconv.nn.draws import order_draws
 from symconv.nn.history import History
@@ -35,7 +37,7 @@ class Trainer:
     mini_batch_size: images a step; the last mini-batch of an epoch may be smaller. shuffle: visit the
     images in a new order every epoch, fixed by `seed` (default: the model's). patience: end after so many
     epochs without a better validation accuracy. keep_best: leave the weights of the best epoch in the
-    model, not the last. callbacks: called as f(trainer, row) after every epoch; True ends the training.
+    model, not the last; of equal epochs the later is the best, as in network3.py. callbacks: called as f(trainer, row) after every epoch; True ends the training.
     progress: True or None for a report, False for none, or a Progress. device: as of `function`.
     """
 
@@ -62,9 +64,21 @@ class Trainer:
         if not isinstance(self.lmbda, (int, float)) or not 0 <= self.lmbda < np.inf:
             raise ArgumentError(f"Trainer: lmbda must be a finite number >= 0, not {self.lmbda!r}")
 
-    def fit(self, train: Any, epochs: int, validation: Any = None, test: Any = None) -> History:
+    def fit(
+        self,
+        train: Any,
+        epochs: int,
+        validation: Any = None,
+        test: Any = None,
+        *,
+        resume_from: Pathlike | None = None,
+    ) -> History:
         """Train for `epochs` epochs; `train`, `validation` and `test` are pairs (images, labels).
 
+        `resume_from`, a .safetensors or .npz file, keeps the whole state of the training at the end of
+        every epoch. Where it is there already, the training goes on from it, up to `epochs` in all, and
+        gives what it would have given at one go: the same bits on the same device and number of threads.
+        Raises WeightsError where the file is damaged or belongs to another training.
         Ctrl-C ends the training, with the best weights so far in the model and `interrupted` set in
         the history. Raises NonFiniteError when the cost or a weight becomes NaN or Inf: it names
         epoch, step and the first node, and the model holds the weights from before that step.
@@ -82,11 +96,15 @@ class Trainer:
             reporter = Progress()
         self.history = History()
         run = _Run(self, data, held_out, reporter)
-        started = time.perf_counter()
+        if resume_from is not None:
+            run.keep_state_in(resume_from, data)
+        run.started = time.perf_counter()
         reporter.start(len(data[1]), epochs)
+        if self.history.epochs:
+            reporter.note(f"Going on after epoch {len(self.history.epochs)}, as {resume_from} has it")
         try:
-            for epoch in range(1, epochs + 1):
-                if not run.epoch(epoch):
+            for epoch in range(len(self.history.epochs) + 1, epochs + 1):
+                if self.history.stopped or not run.epoch(epoch):
                     break
         except KeyboardInterrupt:
             self.history.interrupted = True
@@ -96,7 +114,7 @@ class Trainer:
             raise
         finally:
             reporter.close()
-            self.history.seconds = time.perf_counter() - started
+            self.history.seconds = run.clock()
         run.finish()
         return self.history
 
@@ -129,6 +147,43 @@ class _Run:
         self.best: tuple[float, dict[str, np.ndarray]] | None = None
         self.good = snapshot(self.changing)
         self.stale = 0
+        self.file: resume.StateFile | None = None
+        self.before, self.started = 0.0, time.perf_counter()
+
+    # -- the state in a file ---------------------------------------------------------------------
+
+    def keep_state_in(self, path: Pathlike, data: Split) -> None:
+        """From now on write the state after every epoch; take it up where the file is there."""
+        trainer = self.trainer
+        facts = {
+            "model": self.model.spec(),
+            "optimizer": resume.describe(trainer.optimizer),
+            "mini_batch_size": self.batch,
+            "lmbda": trainer.lmbda,
+            "shuffle": trainer.shuffle,
+            "patience": trainer.patience,
+            "seeds": [int(self.model.seed), None if trainer.seed is None else int(trainer.seed)],
+            "dtype": self.model.dtype,
+            "train": resume.fingerprint(data),
+            **{name: resume.fingerprint(split) for name, split in self.held_out.items()},
+        }
+        self.file = resume.StateFile(path, facts, self.changing, self.model.parameters)
+        state = self.file.read()
+        if state is not None:
+            restore([(s, state.now[name]) for name, s in self.file.changing.items()])
+            self.rng.set_state(state.order)
+            self.stale, self.best = state.stale, state.best
+            self.trainer.history = state.history
+            self.before = state.history.seconds
+
+    def write_state(self) -> None:
+        if self.file is not None and self.best is not None:
+            self.trainer.history.seconds = self.clock()
+            self.file.write(self.trainer.history, self.stale, self.best, self.rng.get_state(legacy=False))
+
+    def clock(self) -> float:
+        """Seconds of this training, with those before it was cut off."""
+        return self.before + time.perf_counter() - self.started
 
     # -- an epoch ------------------------------------------------------------------------------
 
@@ -160,9 +215,11 @@ class _Run:
         patience = self.trainer.patience
         if patience is not None and self.stale >= patience:
             history.stopped = f"no better validation accuracy in {patience} epochs"
+        self.write_state()  # before the callbacks: nothing that they write is ahead of it
         for callback in self.trainer.callbacks:
             if callback(self.trainer, row) is True:
                 history.stopped = history.stopped or "a callback asked for it"
+                self.write_state()
         if history.stopped:
             self.reporter.note(f"Stopped after epoch {number}: {history.stopped}")
         return history.stopped is None
@@ -245,8 +302,10 @@ class _Run:
         """Keep the weights if they are the best so far; without validation data the last are."""
         if validation is not None and self.best is not None and validation <= self.best[0]:
             self.stale += 1
-            return False
-        self.stale = 0
+            if validation < self.best[0]:
+                return False
+        else:
+            self.stale = 0
         self.best = (-1.0 if validation is None else validation, self.model.get_weights())
         return True
 
