@@ -22,6 +22,7 @@ LAYERS = [
     ["see"],
     ["function"],
     ["testing", "nn", "datasets", "viz", "theano"],
+    ["book"],
     ["cli", "__main__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

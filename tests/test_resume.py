@@ -33,7 +33,14 @@ def train(epochs, path=None, optimizer="sgd", device="reference", **options):
     trainer = nn.Trainer(
         model,
         MAKERS[optimizer](),
-        **{"mini_batch_size": 9, "lmbda": 0.1, "shuffle": True, "progress": False, "device": device, **options},
+        **{
+            "mini_batch_size": 9,
+            "lmbda": 0.1,
+            "shuffle": True,
+            "progress": False,
+            "device": device,
+            **options,
+        },
         callbacks=[lambda t, row: last.update(model.get_weights())],
     )
     history = trainer.fit(TRAIN, epochs, VALIDATION, TEST, resume_from=path)

@@ -209,7 +209,9 @@ def test_patience_ends_the_training_and_the_best_weights_are_kept(monkeypatch):
     model = dense_net()
     t = quiet(model, patience=2, callbacks=[lambda t, row: kept.update({row["epoch"]: model.get_weights()})])
     history = t.fit(TRAIN, 10, VALIDATION)
-    assert len(history.epochs) == 4 and history.best_epoch == 3  # of equal epochs the later, as in network3.py
+    assert (
+        len(history.epochs) == 4 and history.best_epoch == 3
+    )  # of equal epochs the later, as in network3.py
     assert "2 epochs" in history.stopped and not history.interrupted
     assert same_weights(model.get_weights(), kept[3])
     assert not same_weights(kept[3], kept[2]) and not same_weights(kept[3], kept[4])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from symconv.nn import schedules
 from symconv.nn.book import ConvPoolLayer, FullyConnectedLayer, Network, SoftmaxLayer
+from symconv.nn.committee import Committee
 from symconv.nn.history import History
 from symconv.nn.layer import Layer, ReLU, linear, sigmoid, tanh
 from symconv.nn.metrics import accuracy, confusion_matrix
@@ -21,6 +22,7 @@ __all__ = [
     "Activate",
     "Adam",
     "BatchNorm",
+    "Committee",
     "Conv",
     "ConvPoolLayer",
     "Dense",

@@ -39,7 +39,7 @@ class State:
 
 
 class StateFile:
-    """The file of one training. `facts`, JSON values, tell it from others; `changing` is what its steps change."""
+    """The file of one training: `facts`, JSON values, tell it from others; its steps change `changing`."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ def shorten(value: Any) -> str:
 def fingerprint(split: tuple[np.ndarray, np.ndarray]) -> list[int]:
     """How many images, and a CRC-32 of all pixels and labels."""
     images, labels = split
-    return [len(labels), zlib.crc32(labels.tobytes(), zlib.crc32(memoryview(images).cast("B")))]
+    return [len(labels), zlib.crc32(labels.tobytes(), zlib.crc32(images.data.cast("B")))]
 
 
 def describe(optimizer: object) -> str:

@@ -37,8 +37,9 @@ class Trainer:
     mini_batch_size: images a step; the last mini-batch of an epoch may be smaller. shuffle: visit the
     images in a new order every epoch, fixed by `seed` (default: the model's). patience: end after so many
     epochs without a better validation accuracy. keep_best: leave the weights of the best epoch in the
-    model, not the last; of equal epochs the later is the best, as in network3.py. callbacks: called as f(trainer, row) after every epoch; True ends the training.
-    progress: True or None for a report, False for none, or a Progress. device: as of `function`.
+    model, not the last; of equal epochs the later is the best, as in network3.py. callbacks: called as
+    f(trainer, row) after every epoch; True ends the training. progress: True or None for a
+    report, False for none, or a Progress. device: as of `function`.
     """
 
     model: Model
