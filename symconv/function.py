@@ -35,6 +35,7 @@ from symconv.plan.guards import Evaluate, compile_guards
 from symconv.plan.limits import check_memory
 from symconv.rewrite.pipeline import Stage, optimize
 from symconv.rewrite.specialize import specialize
+from symconv.see.notebook import attach, graph_box, graph_or_none
 from symconv.see.profile import STAMPS, Profile
 
 Outputs = Variable | Sequence[Any] | Mapping[str, Any] | None
@@ -344,6 +345,12 @@ class Function:
             parts.append(f"inputs ({shapes}): {e.explain()}")
         return "\n\n".join(parts)
 
+    def _repr_svg_(self) -> str | None:
+        return graph_or_none(self)
+
+    def _repr_html_(self) -> str:
+        return graph_box(repr(self), self)
+
     def _write_page(self, path: Pathlike, profile: Profile | None) -> None:
         if not self._plans:
             raise GraphError(f"explain: {self!r} has no plan to show yet\n  hint: call it, or f.prepare(...)")
@@ -631,3 +638,4 @@ def evaluate_variable(variable: Variable, givens: Mapping[Variable, Any] | None 
 
 
 setattr(Variable, "eval", evaluate_variable)  # noqa: B010 - a method that graph/ cannot define
+attach()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from symconv.graph import Apply, Constant, SharedVariable, Variable
 from symconv.graph.function_graph import FunctionGraph
-from symconv.graph.printing import Printable, shown_roots
+from symconv.graph.printing import HasGraph, Printable, shown_roots
 from symconv.graph.traversal import toposort
 
 MAX_NAME = 34  # characters of a line in a box
@@ -47,7 +47,8 @@ class Drawing:
 def drawing(what: Printable, fresh: Iterable[Apply] = ()) -> Drawing:
     """The picture of a graph; nodes in `fresh` are marked."""
     roots = shown_roots(what)
-    states = set(what.states) if isinstance(what, FunctionGraph) else set()
+    graph = what.graph_to_show() if isinstance(what, HasGraph) else what
+    states = set(graph.states) if isinstance(graph, FunctionGraph) else set()
     new_values = {v for v, role in roots if role.startswith("new value")}
     marked = set(fresh)
     nodes = toposort([v for v, _ in roots])

@@ -282,8 +282,15 @@ class Profile:
                 temporary.write_text(picture)
         return picture
 
-    def _repr_svg_(self) -> str:
-        return self.flame()
+    def _repr_svg_(self) -> str | None:
+        return None if self._running else self.flame()
+
+    def _repr_html_(self) -> str:
+        from symconv.see.notebook import box
+
+        if self._running or not self.timings:
+            return box(repr(self), "")
+        return box(self.summary().partition("\n")[0], self.flame(), str(self))
 
 
 def percent(share: float | None) -> str:
