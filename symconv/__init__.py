@@ -25,6 +25,7 @@ from symconv.extend import (
     use_kernel,
 )
 from symconv.function import Function, In, function
+from symconv.gradcheck import verify_grad
 from symconv.graph import Op, SharedVariable, TensorType, Variable, blocks, constant, op_error
 from symconv.graph.printing import debugprint
 from symconv.jacobian import hessian, jacobian
@@ -73,6 +74,7 @@ __all__ = [
     "unregister_kernel",
     "until",
     "use_kernel",
+    "verify_grad",
     "viz",
     *CONSTRUCTORS,
     *ops.__all__,

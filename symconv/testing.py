@@ -22,9 +22,8 @@ from symconv.autodiff import grad
 from symconv.backends.reference import evaluate
 from symconv.config import config
 from symconv.function import function
+from symconv.gradcheck import outputs_of, verify_grad, weighted_sum, weights_of, widen
 from symconv.graph import TensorType, Variable
-from symconv.ops.elementwise import add, cast, mul
-from symconv.ops.reduce import reduce_sum
 from symconv.plan.select import select
 
 Arrays = list[np.ndarray]
@@ -126,15 +125,6 @@ class OpCase:
         if self.grad is True:
             return [i for i, s in enumerate(self.inputs) if s.is_float]
         return list(self.grad or ())
-
-
-def outputs_of(built: Any) -> list[Variable]:
-    return list(built) if isinstance(built, (tuple, list)) else [built]
-
-
-def widen(arrays: Sequence[np.ndarray]) -> Arrays:
-    """Float arrays in float64, the others as they are."""
-    return [a.astype("float64") if a.dtype.kind == "f" else a for a in arrays]
 
 
 def run(
@@ -258,7 +248,7 @@ def check_grad(case: OpCase, device: str = "reference") -> None:
         return
 
     def gradients(inputs: list[Variable]) -> list[Variable]:
-        cost = _weighted_sum(outputs_of(case.build(*inputs)), np.random.default_rng(7))
+        cost = weighted_sum(outputs_of(case.build(*inputs)), np.random.default_rng(7))
         return grad(cost, [inputs[i] for i in case.wrt()], disconnected_inputs="ignore")
 
     arrays = case.draw()
@@ -271,97 +261,6 @@ def check_grad(case: OpCase, device: str = "reference") -> None:
         if str(a.dtype) != inputs[i].dtype:
             raise AssertionError(f"{case.name}: gradient {i} is {a.dtype}, input is {inputs[i].dtype}")
         assert_matches(a, d, case, f"{case.name}: gradient of input {i} on {device}")
-
-
-def _weights(out: Variable, rng: np.random.Generator) -> np.ndarray:
-    """Whole numbers other than 0 that tell every element of `out` from the others."""
-    shape = _known_shape(out) or ()
-    return rng.integers(1, 4, shape) * rng.choice([-1.0, 1.0], shape)
-
-
-def _known_shape(out: Variable) -> tuple[int, ...] | None:
-    """The shape where it is known: one weight serves for all elements where it is not."""
-    dims = tuple(d for d in out.type.shape if d is not None)
-    return dims if len(dims) == out.ndim else None
-
-
-def _weighted_sum(outputs: Sequence[Variable], rng: np.random.Generator) -> Variable:
-    terms = [reduce_sum(mul(o, cast(_weights(o, rng), o.dtype))) for o in outputs if o.type.is_float]
-    if not terms:
-        raise AssertionError("no output is a float, so there is no gradient to check")
-    return reduce(add, terms)
-
-
-def verify_grad(
-    function: Callable[..., Any],
-    points: Sequence[Any],
-    *,
-    wrt: Sequence[int] | None = None,
-    second: bool = True,
-    exact: bool = False,
-    variables: Sequence[Variable] | None = None,
-    what: str = "gradient",
-    rng: np.random.Generator | None = None,
-    rtol: float = 1e-5,
-    samples: int = 40,
-) -> None:
-    """The gradient of `function` at `points` against central differences, in float64.
-
-    Also the gradient of the gradient, unless second=False. At most `samples` elements of each input
-    are moved. Elements where the one-sided slopes disagree sit on a kink and are skipped; a check in
-    which more than half are skipped fails. With exact=True (functions linear in each input, integer
-    data) the step is 1 and equality is asked for. Raises AssertionError.
-    """
-    rng = rng or np.random.default_rng(0)
-    arrays = widen([np.asarray(p) for p in points])
-    inputs = list(variables or [Variable(TensorType(str(a.dtype), a.shape)) for a in arrays])
-    indices = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"] if wrt is None else list(wrt)
-    targets = [inputs[i] for i in indices]
-    cost = _weighted_sum(outputs_of(function(*inputs)), rng)
-    gradients = grad(cost, targets, disconnected_inputs="ignore")
-    _compare(cost, gradients, inputs, arrays, indices, exact, f"{what}: gradient", rng, rtol, samples)
-    if second:
-        cost = _weighted_sum(gradients, rng)
-        gradients = grad(cost, targets, disconnected_inputs="ignore")
-        label = f"{what}: gradient of the gradient"
-        _compare(cost, gradients, inputs, arrays, indices, exact, label, rng, rtol, samples)
-
-
-def _compare(
-    cost: Variable, gradients: Sequence[Variable], inputs: Sequence[Variable], arrays: Arrays,
-    indices: Sequence[int], exact: bool, what: str, rng: np.random.Generator, rtol: float, samples: int,
-) -> None:  # fmt: skip
-    values = evaluate(gradients, dict(zip(inputs, arrays)))
-    at = float(evaluate([cost], dict(zip(inputs, arrays)))[0])
-
-    def moved(i: int, element: int, step: float) -> float:
-        changed = list(arrays)
-        changed[i] = arrays[i].copy()
-        changed[i].reshape(-1)[element] += step
-        return float(evaluate([cost], dict(zip(inputs, changed)))[0])
-
-    for i, value in zip(indices, values):
-        array = arrays[i]
-        if value.shape != array.shape or value.dtype != array.dtype:
-            raise AssertionError(
-                f"{what} of input {i}: {value.dtype}{list(value.shape)} for {array.dtype}{list(array.shape)}"
-            )
-        chosen = rng.permutation(array.size)[:samples]
-        skipped = 0
-        for element in map(int, chosen):
-            step = 1.0 if exact else 1e-5 * min(max(1.0, abs(float(array.reshape(-1)[element]))), 10.0)
-            up, down = moved(i, element, step), moved(i, element, -step)
-            slope, right, left = (up - down) / (2 * step), (up - at) / step, (at - down) / step
-            got = float(value.reshape(-1)[element])
-            noise = 0.0 if exact else 1e-15 * (abs(at) + abs(up)) / step  # rounding in the difference
-            if not exact and abs(right - left) > 1e-3 * (1 + abs(slope)) + 4 * noise:
-                skipped += 1
-                continue
-            if not abs(got - slope) <= (0.0 if exact else rtol * (1 + abs(slope)) + 4 * noise):
-                where = list(map(int, np.unravel_index(element, array.shape)))
-                raise AssertionError(f"{what} of input {i} at {where}: {got!r}, by differences {slope!r}")
-        if skipped * 2 > len(chosen):
-            raise AssertionError(f"{what} of input {i}: {skipped} of {len(chosen)} points lie on kinks")
 
 
 def check_torch(case: OpCase, torch: Any, device: str = "reference") -> None:
@@ -381,11 +280,11 @@ def check_torch(case: OpCase, torch: Any, device: str = "reference") -> None:
             assert_close(a, t.detach().numpy(), 1e-10, 1e-10, f"{case.name} beside torch")
         if not case.wrt():
             return
-        cost = _weighted_sum(outputs, np.random.default_rng(7))
+        cost = weighted_sum(outputs, np.random.default_rng(7))
         gradients = grad(cost, [inputs[i] for i in case.wrt()], disconnected_inputs="ignore")
         rng = np.random.default_rng(7)
         terms = [
-            (t * torch.tensor(_weights(o, rng))).sum() for o, t in zip(outputs, theirs) if o.type.is_float
+            (t * torch.tensor(weights_of(o, rng))).sum() for o, t in zip(outputs, theirs) if o.type.is_float
         ]
         total = reduce(lambda a, b: a + b, terms)
         expected = torch.autograd.grad(total, [tensors[i] for i in case.wrt()], allow_unused=True)

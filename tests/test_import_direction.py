@@ -21,6 +21,7 @@ LAYERS = [
     ["debug"],
     ["see"],
     ["function"],
+    ["gradcheck"],
     ["testing", "nn", "datasets", "viz", "theano"],
     ["book"],
     ["cli", "__main__"],
