@@ -277,7 +277,7 @@ class Apply:
 
     @property
     def inputs(self) -> list[Any]:
-        return [wrap(v) for v in self.native.inputs]
+        return [wrap(v) for v in self.native.inputs[: getattr(self.native.op, "user_inputs", None)]]
 
     @property
     def outputs(self) -> list[Any]:
@@ -289,7 +289,7 @@ class Apply:
 
     @property
     def nin(self) -> int:
-        return len(self.native.inputs)
+        return len(self.inputs)
 
     @property
     def nout(self) -> int:

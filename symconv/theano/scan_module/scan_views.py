@@ -15,7 +15,7 @@ CONVENTION = Convention(
     give=wrap,
     take=native_of,
     is_symbolic=lambda v: isinstance(v, Variable),
-    shared=lambda v: v.native if isinstance(v, SharedVariable) else None,
+    shared=lambda v: v.native if isinstance(v, SharedVariable) else None,  # type: ignore[arg-type, return-value]
 )
 
 

@@ -24,14 +24,15 @@ COMPLEX = {"c": "complex64", "z": "complex128"}
 
 def _constructor(rank: str, prefix: str) -> Any:
     fixed, flags = PREFIXES[prefix], RANKS[rank]
+    if fixed is not None:  # as in Theano, a TensorType: programs write itypes=[T.dmatrix]
+        return TensorType(fixed, flags)
 
     def make(name: str | None = None, dtype: str | None = None) -> Any:
-        return TensorType(dtype or fixed or config.floatX, flags)(name)
+        return TensorType(dtype or config.floatX, flags)(name)
 
     make.__name__ = make.__qualname__ = prefix + rank
-    make.__doc__ = f"An input of dtype {fixed or 'floatX'} with {len(flags)} dimensions."
-    # in Theano the typed ones are TensorTypes, and programs read these attributes
-    for attribute, value in (("broadcastable", flags), ("ndim", len(flags)), ("dtype", fixed)):
+    make.__doc__ = f"An input of dtype floatX with {len(flags)} dimensions."
+    for attribute, value in (("broadcastable", flags), ("ndim", len(flags))):
         setattr(make, attribute, value)
     return make
 
@@ -56,7 +57,6 @@ def _plural(one: Any) -> Any:
         made = [one(name, **kwargs) for name in names]
         return made[0] if len(made) == 1 else made
 
-    make.__name__ = make.__qualname__ = one.__name__ + "s"
     return make
 
 

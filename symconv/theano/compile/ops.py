@@ -1,0 +1,72 @@
+"""theano.compile.ops: as_op makes an op of a Python function; OpFromGraph one of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from symconv.errors import GraphError
+from symconv.graph.traversal import rebuild
+from symconv.theano.gof.op import Op
+from symconv.theano.tensor.type import CONSTRUCTORS, RANKS
+from symconv.theano.variable import TensorType, native_of, wrap
+
+
+class FromFunctionOp(Op):
+    """The op fn(*arrays) -> an array, or one for each of otypes."""
+
+    __props__ = ("fn", "itypes", "otypes")
+
+    def __init__(
+        self, fn: Callable[..., Any], itypes: Any, otypes: Any, infer_shape: Callable[..., Any] | None = None
+    ) -> None:
+        self.fn = fn
+        self.itypes = _types("itypes", itypes)
+        self.otypes = _types("otypes", otypes)
+        if infer_shape is not None:
+            self.infer_shape = infer_shape
+        self.__doc__ = fn.__doc__
+
+    def __str__(self) -> str:
+        return f"FromFunctionOp{{{self.fn.__name__}}}"
+
+    def perform(self, node: Any, inputs: Any, output_storage: list[list[Any]]) -> None:
+        results = self.fn(*inputs)
+        if not isinstance(results, (list, tuple)):
+            results = (results,)
+        if len(results) != len(output_storage):
+            raise GraphError(f"{self} returned {len(results)} values, otypes has {len(output_storage)}")
+        for cell, value in zip(output_storage, results):
+            cell[0] = value
+
+
+def _types(what: str, given: Any) -> tuple[Any, ...]:
+    types = tuple(given) if isinstance(given, (list, tuple)) else (given,)
+    # T.matrix and the like, whose dtype is that of floatX when they are called, count as their types now
+    types = tuple(t().type if t in (CONSTRUCTORS[name] for name in RANKS) else t for t in types)
+    for t in types:
+        if not isinstance(t, TensorType):
+            raise GraphError(f"as_op: {what} must be tensor types such as T.dmatrix, got {t!r}")
+    return types
+
+
+def as_op(itypes: Any, otypes: Any, infer_shape: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """@as_op(itypes=[T.dmatrix], otypes=[T.dmatrix]): the function of arrays as an op, without gradient."""
+    return lambda fn: FromFunctionOp(fn, itypes, otypes, infer_shape)
+
+
+class OpFromGraph:
+    """A graph that is applied like an op: its inputs are replaced by the arguments."""
+
+    def __init__(self, inputs: Sequence[Any], outputs: Sequence[Any], **_: Any) -> None:
+        self.inputs, self.outputs = list(inputs), list(outputs)
+
+    def __call__(self, *arguments: Any) -> Any:
+        if len(arguments) != len(self.inputs):
+            raise GraphError(f"OpFromGraph takes {len(self.inputs)} inputs, got {len(arguments)}")
+        swap = {native_of(v): native_of(a) for v, a in zip(self.inputs, arguments)}
+        made = [wrap(v) for v in rebuild([native_of(v) for v in self.outputs], swap)]
+        return made[0] if len(made) == 1 else made
+
+
+__all__ = ["FromFunctionOp", "OpFromGraph", "as_op"]

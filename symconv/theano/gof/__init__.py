@@ -1,0 +1,7 @@
+"""theano.gof: Op and Apply for operations that users write, and walks over the graph."""
+
+from symconv.theano.gof import graph as graph
+from symconv.theano.gof.op import Apply, Op, PureOp
+from symconv.theano.variable import Constant, Variable
+
+__all__ = ["Apply", "Constant", "Op", "PureOp", "Variable"]
