@@ -16,3 +16,8 @@ def _asarray(a: Any, dtype: Any, order: Any = None) -> np.ndarray:
 
 
 change_flags = config.change_flags
+
+__all__ = [
+    "_asarray",
+    "change_flags",
+]

@@ -458,3 +458,14 @@ class FunctionGraph:
     @property
     def apply_nodes(self) -> set[Any]:
         return set(self.toposort())
+
+
+__all__ = [
+    "Function",
+    "In",
+    "Out",
+    "Param",
+    "SymbolicInput",
+    "SymbolicOutput",
+    "function",
+]

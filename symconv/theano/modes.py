@@ -145,3 +145,12 @@ def get_mode(mode: Any = None) -> Mode:
 def get_default_mode() -> Mode:
     """The mode that config.mode names."""
     return get_mode(None)
+
+
+__all__ = [
+    "DebugMode",
+    "Mode",
+    "NanGuardMode",
+    "get_default_mode",
+    "get_mode",
+]

@@ -153,12 +153,9 @@ class _Division:
             found = {}
             for node in self.tree.pre_order():
                 if node.type == self.symbols.expr_stmt and len(node.children) == 3:
-                    target, sign, value = node.children
-                    if str(sign).strip() == "=" and target.type == 1:
+                    target, _, value = node.children
+                    if target.type == 1:
                         found.setdefault(target.value, set()).add(self.kind(value))
-                    elif target.type == 1:
-                        kind = "?" if str(sign).strip() == "/=" else self.kind(value)
-                        found.setdefault(target.value, set()).add(kind)
                     else:
                         self._unknown(target, found)
                 elif node.type == self.symbols.for_stmt:

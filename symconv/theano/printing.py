@@ -181,3 +181,13 @@ def pydotprint(fct: Any, outfile: Any = None, format: str = "png", **_: Any) -> 
 def min_informative_str(obj: Any, **_: Any) -> str:
     """The graph of a variable as text."""
     return str(native_debugprint(_roots(obj)))
+
+
+__all__ = [
+    "Print",
+    "debugprint",
+    "min_informative_str",
+    "pp",
+    "pprint",
+    "pydotprint",
+]

@@ -124,3 +124,10 @@ def shared(
     made: TensorSharedVariable = wrap(NativeShared(array, kind, name))
     made.strict, made.allow_downcast = strict, allow_downcast
     return made
+
+
+__all__ = [
+    "SharedVariable",
+    "TensorSharedVariable",
+    "shared",
+]

@@ -10,8 +10,14 @@ from symconv.theano.gradient import verify_grad as verify_grad
 from symconv.theano.sharedvar import TensorSharedVariable as TensorSharedVariable
 from symconv.theano.sharedvar import shared as shared
 from symconv.theano.tensor import basic as basic
+from symconv.theano.tensor import elementwise as elementwise
+from symconv.theano.tensor import extra_ops as extra_ops
+from symconv.theano.tensor import nlinalg as nlinalg
 from symconv.theano.tensor import nnet as nnet
+from symconv.theano.tensor import opt as opt
+from symconv.theano.tensor import sharedvar as sharedvar
 from symconv.theano.tensor import signal as signal
+from symconv.theano.tensor import subtensor as subtensor
 from symconv.theano.tensor.basic import *  # noqa: F403
 from symconv.theano.tensor.basic import TensorConstant as TensorConstant
 from symconv.theano.tensor.basic import TensorType as TensorType
