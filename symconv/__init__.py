@@ -33,6 +33,7 @@ from symconv.loops import scan, until
 from symconv.ops import *  # noqa: F403
 from symconv.ops.leaf import CONSTRUCTORS, shared, tensor
 from symconv.ops.operands import as_variable
+from symconv.see.equations import explain
 
 __version__ = "0.1.0"
 
@@ -60,6 +61,7 @@ __all__ = [
     "debug",
     "debugprint",
     "errors",
+    "explain",
     "function",
     "grad",
     "hessian",

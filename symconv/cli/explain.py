@@ -12,7 +12,10 @@ from symconv.cli.step import add_step, make_step
 from symconv.config import config
 from symconv.function import Function
 from symconv.graph.printing import debugprint
+from symconv.nn import Net, net
+from symconv.nn.counts import count_parameters
 from symconv.plan.explain import explain_rewrites
+from symconv.see.equations import explain as derive
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -38,11 +41,21 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--profile", action="store_true", help="run it for half a second and show the times on the page"
     )
+    parser.add_argument(
+        "--equations",
+        nargs="?",
+        const="text",
+        choices=["text", "latex"],
+        help="the gradient as numbered equations in the book's notation, and nothing else",
+    )
     parser.set_defaults(run=run)
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.equations:
+        print(equations(net(arguments.net), arguments.equations))
+        return 0
     with config(device=arguments.device or config.device):
         recipe, model, f, values = make_step(arguments)
         executable = f.prepare(*values)
@@ -55,6 +68,15 @@ def run(arguments: argparse.Namespace) -> int:
         parts = sections(f, executable)
         print("\n\n".join(parts.values()) if arguments.show == "all" else parts[arguments.show])
     return 0
+
+
+def equations(recipe: Net, form: str = "text") -> str:
+    """The network's cost and gradient as equations, and how many parameters its layers have."""
+    model = recipe.build()
+    found = derive(model.cost(), model.params)
+    if form == "latex":
+        return found.latex()
+    return f"{recipe.name}: {recipe.about}\n\n{found}\n\nParameters\n{count_parameters(model)}"
 
 
 def sections(f: Function, executable: Executable) -> dict[str, str]:
