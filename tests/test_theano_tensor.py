@@ -27,6 +27,7 @@ VALUES = {
     "unary": (lambda a: T.exp(a) + T.log(a) + T.sqrt(a) + T.sqr(a) + T.tanh(a) + T.inv(a), (POSITIVE,)),
     "logs": (lambda a: T.log2(a) + T.log10(a) + T.log1p(a) + T.expm1(a) + T.exp2(a), (POSITIVE,)),
     "hyperbolic": (lambda a: T.sinh(a) + T.cosh(a) + T.arcsinh(a), (A,)),
+    "arcs": (lambda a: T.arctan(a) + T.arctan2(a, 2.0) + T.arcsin(a / 9) * T.arccos(a / 9), (A,)),
     "clip": (lambda a: T.clip(a, -0.5, 0.5), (A,)),
     "extremes": (lambda a, b: T.maximum(a, b) - T.minimum(a, b), (A, B)),
     "switch": (lambda a, b: T.switch(T.gt(a, b), a, 2 * b), (A, B)),
@@ -91,6 +92,7 @@ WANT = {
     "unary": lambda a: np.exp(a) + np.log(a) + np.sqrt(a) + a * a + np.tanh(a) + 1 / a,
     "logs": lambda a: np.log2(a) + np.log10(a) + np.log1p(a) + np.expm1(a) + np.exp2(a),
     "hyperbolic": lambda a: np.sinh(a) + np.cosh(a) + np.arcsinh(a),
+    "arcs": lambda a: np.arctan(a) + np.arctan2(a, 2) + np.arcsin(a / 9) * np.arccos(a / 9),
     "clip": lambda a: np.clip(a, -0.5, 0.5),
     "extremes": lambda a, b: np.maximum(a, b) - np.minimum(a, b),
     "switch": lambda a, b: np.where(a > b, a, 2 * b),
@@ -352,13 +354,14 @@ def test_print_and_assert(capsys):
         (lambda x: np.asarray(x), "eval"),
         (lambda x: T.zmatrix(), "complex"),
         (lambda x: T.nlinalg.det, "custom Op"),
+        (lambda x: T.arctna, "T.arctan"),
         (lambda x: T.set_subtensor(x, 1), "x\\[index\\]"),
         (lambda x: theano.shared([1, 2]), "asarray"),
         (lambda x: pickle.dumps(x), "get_value"),
     ],
 )
 def test_refusals_say_what_to_do(build, match):
-    with pytest.raises((errors.SymconvError, TypeError), match=match):
+    with pytest.raises((errors.SymconvError, TypeError, AttributeError), match=match):
         build(T.matrix("x"))
 
 
@@ -378,3 +381,14 @@ def test_configuration():
 def test_table_of_docs_is_that_of_the_code():
     page = (Path(__file__).resolve().parents[1] / "docs" / "theano.md").read_text(encoding="utf-8")
     assert coverage.written(page) == page, "run python -m symconv.theano.coverage docs/theano.md"
+
+
+def test_deep_graphs_and_their_text():
+    x = T.vector("x")
+    y = x
+    for _ in range(400):
+        y = T.tanh(y) * y + x  # every value is used twice: its text doubles
+    value, gradient = theano.function([x], [y.sum(), T.grad(y.sum(), x)])([0.1, 0.2])
+    assert np.isfinite(value) and gradient.shape == (2,)
+    assert len(theano.pp(y)) < 50_000
+    assert theano.pp(T.tanh(x) * T.vector("y") + 1) == "((tanh(x) * y) + 1.0)"

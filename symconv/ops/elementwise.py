@@ -20,6 +20,7 @@ from symconv.ops.arithmetic import (
     true_div,
 )
 from symconv.ops.elementwise_base import Elementwise as Elementwise
+from symconv.ops.inverse_trig import arccos, arcsin, arctan, arctan2
 from symconv.ops.logic import (
     eq,
     equal,
@@ -49,6 +50,10 @@ from symconv.ops.transcendental import cos, erf, exp, expm1, log, log1p, sin, ta
 __all__ = [
     "abs",
     "add",
+    "arccos",
+    "arcsin",
+    "arctan",
+    "arctan2",
     "cast",
     "ceil",
     "clip",

@@ -128,6 +128,9 @@ def pp(*variables: Any) -> str:
 pprint = pp
 
 
+LONGEST = 10_000  # characters of one expression; what is longer is shown by the name of its op
+
+
 def _expression(root: Native) -> str:
     from symconv.graph.traversal import toposort
 
@@ -143,6 +146,8 @@ def _expression(root: Native) -> str:
             shown = f"(-{parts[0]})"
         else:
             shown = f"{name}({', '.join(parts)})"
+        if len(shown) > LONGEST:  # text grows exponentially where values are used again and again
+            shown = f"{name}(...)"
         for out in node.outputs:
             text[out] = out.name or shown
     return text.get(root, str(root))

@@ -1,5 +1,6 @@
 """theano.compile: functions, modes and shared variables under Theano's names."""
 
+from symconv.theano.compile.ops import as_op
 from symconv.theano.functions import Function, In, Out, Param, SymbolicInput, SymbolicOutput, function
 from symconv.theano.modes import DebugMode, Mode, NanGuardMode, get_default_mode, get_mode
 from symconv.theano.sharedvar import SharedVariable, shared
@@ -19,6 +20,7 @@ __all__ = [
     "SharedVariable",
     "SymbolicInput",
     "SymbolicOutput",
+    "as_op",
     "function",
     "get_default_mode",
     "get_mode",

@@ -1,5 +1,10 @@
 """theano.tensor."""
 
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
 from symconv.theano import operators as operators
 from symconv.theano.gradient import Lop as Lop
 from symconv.theano.gradient import Rop as Rop
@@ -24,3 +29,24 @@ from symconv.theano.tensor.basic import TensorType as TensorType
 from symconv.theano.tensor.basic import TensorVariable as TensorVariable
 from symconv.theano.tensor.basic import as_tensor_variable as as_tensor_variable
 from symconv.theano.tensor.basic import constant as constant
+
+
+def __getattr__(name: str) -> Any:
+    """Submodules not imported yet. Raises AttributeError that says what there is instead."""
+    import importlib
+
+    if name.startswith("_"):
+        raise AttributeError(name)
+    full = f"{__name__}.{name}"
+    try:
+        return importlib.import_module(full)
+    except ModuleNotFoundError as error:
+        if error.name != full:
+            raise
+    near = difflib.get_close_matches(name, [n for n in globals() if not n.startswith("_")], 3)
+    advice = (
+        f"did you mean {', '.join('T.' + n for n in near)}?"
+        if near
+        else "docs/theano.md lists what is covered"
+    )
+    raise AttributeError(f"theano.tensor.{name} is not supported by symconv.theano\n  hint: {advice}")

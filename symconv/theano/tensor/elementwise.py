@@ -135,8 +135,16 @@ inv = reciprocal = _unary(ew.reciprocal, "1 / a.")
 cos = _unary(ew.cos, "The cosine.")
 sin = _unary(ew.sin, "The sine.")
 tan = _unary(ew.tan, "The tangent.")
+arccos = _unary(ew.arccos, "The angle in [0, pi] with this cosine.")
+arcsin = _unary(ew.arcsin, "The angle in [-pi/2, pi/2] with this sine.")
+arctan = _unary(ew.arctan, "The angle in (-pi/2, pi/2) with this tangent.")
 tanh = _unary(ew.tanh, "The hyperbolic tangent.")
 erf = _unary(ew.erf, "The error function.")
+
+
+def arctan2(a: Any, b: Any) -> Any:
+    """The angle of the point (b, a)."""
+    return apply_float(ew.arctan2, a, b)
 
 
 def _scaled(function: Any, factor: float) -> Any:
@@ -354,12 +362,3 @@ def tensor_copy(a: Any) -> Any:
 
 
 identity = tensor_copy
-
-
-def _missing(name: str, hint: str) -> Any:
-    def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise UnsupportedError(f"T.{name} is not supported\n  hint: {hint}")
-
-    refuse.__name__ = name
-    refuse.__doc__ = f"Not supported: {hint}."
-    return refuse

@@ -1,0 +1,5 @@
+"""theano.compile.io."""
+
+from symconv.theano.functions import In, Out, SymbolicInput, SymbolicOutput
+
+__all__ = ["In", "Out", "SymbolicInput", "SymbolicOutput"]
