@@ -520,8 +520,9 @@ class Function:
         if found is None:
             with _collector_at_rest():
                 found = self._compile(signature, arrays)
-        # A plan that depends on the inputs' shapes alone: the backend can tell whether it fits a call.
-        alone = not self._guards[signature] and not self._open_shared
+        # A plan that depends on shapes alone, those of the inputs and of shared variables: the backend can
+        # tell whether it fits a call.
+        alone = not self._guards[signature]
         self._direct = getattr(found, "run_directly", None) if alone else None
         self._registered = signature[-1]
         return found

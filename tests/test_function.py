@@ -19,6 +19,7 @@ from symconv.errors import (
     ShapeError,
 )
 from symconv.graph import Op
+from symconv.ops.shape import shape_of
 
 DEVICES = ["reference", "cpu"]
 
@@ -346,3 +347,18 @@ def test_functions_can_be_called_from_threads():
         results = list(pool.map(f, inputs))
     for i, r in enumerate(results):
         np.testing.assert_allclose(r, np.full(5, 4 * np.exp(i % 3) + 20 * (i % 3)), rtol=1e-5)
+
+
+def test_shared_variable_of_open_shape_between_calls(core):
+    s = sc.shared(np.ones((2, 3), "float32"), shape=(None, None))
+    t = sc.shared(np.ones((4, 2), "float32"), shape=(None, None))
+    x = sc.scalar("x")
+    f = sc.function([x], [s.sum() * x, shape_of(t, 0)], updates=[(s, s + 1)])
+    for rows, want in ((2, 6), (2, 12), (5, 15), (5, 30), (2, 6)):  # the second calls of a shape are direct
+        if s.get_value().shape[0] != rows:
+            s.set_value(np.ones((rows, 3), "float32"))
+            t.set_value(np.ones((rows + 1, 2), "float32"))
+        total, n = f(1.0)
+        assert total == want and n == t.get_value().shape[0]
+    t.set_value(np.ones((9, 2), "float32"))  # only its shape matters
+    assert f(1.0)[1] == 9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
 from pathlib import Path
 
@@ -271,6 +272,8 @@ def test_givens():
     f = theano.function(
         [i], [x.sum(), labels[i * 2 : (i + 1) * 2]], givens={x: data[i * 2 : (i + 1) * 2], z: y}
     )
+    f(0)
+    assert re.search(r"cast +int32\[2\]", f.explain())  # the slice was lifted under the cast
     assert f(3)[0] == 13 and f(4)[1].tolist() == [8, 9] and labels[1:3].eval().tolist() == [1, 2]
     with pytest.raises(errors.GraphError, match="explicit input"):
         theano.function([x], x, givens={x: y})

@@ -302,6 +302,8 @@ class Function:
         self._keys = keys
         self._downcast = downcast
         self._types = [i.variable.type for i in ins]
+        # (dtype, rank) of arrays that need no conversion; a broadcastable dimension needs its check
+        self._plain = [(t.numpy_dtype, -1 if True in t.broadcastable else t.ndim) for t in self._types]
         self.trust_input = False
         stand_ins, outputs, news = self._inputs_of(outputs, [new for _, new in updates], on_unused)
         self.native = native_function(
@@ -360,10 +362,10 @@ class Function:
         return [self._filtered(k, value) for k, value in enumerate(values)]
 
     def _filtered(self, k: int, value: Any) -> np.ndarray:
+        dtype, ndim = self._plain[k]
+        if type(value) is np.ndarray and value.dtype == dtype and value.ndim == ndim:
+            return value
         kind, given = self._types[k], self._ins[k]
-        if type(value) is np.ndarray and value.dtype.name == kind.dtype and value.ndim == kind.ndim:
-            if True not in kind.broadcastable:
-                return value
         allow = self._downcast if given.allow_downcast is None else given.allow_downcast
         try:
             array: np.ndarray = kind.filter(value, given.strict, allow)
