@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Iterable
 from types import FrameType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -30,6 +31,16 @@ def _generated(frame: FrameType) -> bool:
     return frame.f_code.co_filename == "<string>" and str(frame.f_globals.get("__name__")).startswith(
         "symconv."
     )
+
+
+SHOWN = 3  # lines of a node that stands for several
+
+
+def joined(lines: Iterable[str]) -> str:
+    """The lines of several nodes as that of one: each once, the first SHOWN of them."""
+    distinct = dict.fromkeys(one for line in lines for one in line.split(", ") if one != "...")
+    shown = list(distinct)[:SHOWN]
+    return ", ".join([*shown, "..."] if len(distinct) > SHOWN else shown)
 
 
 class origin:  # noqa: N801 - used as a function: with origin(text)

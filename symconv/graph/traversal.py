@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from symconv.graph.core import Apply, Variable
-from symconv.graph.origin import origin
+from symconv.graph.origin import joined, origin
 
 
 def toposort(
@@ -38,6 +38,18 @@ def toposort(
                 done.add(node)
                 order.append(node)
     return order
+
+
+def lines_of(outputs: Iterable[Variable], stop: Iterable[Variable]) -> str:
+    """The user's lines of the nodes between `outputs` and `stop`, those of the outputs first (`joined`)."""
+    return joined(node.origin for node in reversed(toposort(outputs, stop)))
+
+
+def inherit_lines(new: Apply, replaced: Iterable[Variable]) -> None:
+    """`new`, which a rewrite has just made, takes over the lines of all nodes that it stands for."""
+    new.origin = lines_of(replaced, new.inputs)
+    for v in new.outputs:
+        v.origin = new.origin
 
 
 def leaves(outputs: Iterable[Variable], stop: Iterable[Variable] = ()) -> list[Variable]:

@@ -8,7 +8,7 @@ from typing import Any
 from symconv.graph import Apply, Variable, constant
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.origin import origin
-from symconv.graph.traversal import Readers
+from symconv.graph.traversal import Readers, inherit_lines
 from symconv.ops.activations import Relu, Sigmoid
 from symconv.ops.arithmetic import Add, add
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
@@ -174,9 +174,10 @@ def fuse_conv_pool(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
             if bias is None:
                 bias = broadcast_to(constant(0, x.dtype), (w.type.shape[0],))
             y, _ = ConvPool(node.op.window, conv.op.padding, activation)(x, w, bias)  # type: ignore[attr-defined]
+        inherit_lines(y.owner, [top])
         replace[top] = y
         fused[conv.out] = y
-        trace.append(Applied("conv_pool", repr(conv), repr(y.owner), node.origin))
+        trace.append(Applied("conv_pool", repr(conv), repr(y.owner), y.origin))
     if not replace:
         return graph
     marks = {c: y for c, y in fused.items()}
@@ -268,7 +269,8 @@ def _backward_node(
     for reader, _ in readers.get(dz, ()):
         if reader is not None and isinstance(reader.op, Sum) and reader.op.axes == (0, 2, 3):
             replace[reader.out] = reshape(db, reader.out.type.shape)
-    trace.append(Applied("conv_pool_grad", repr(node), repr(dw.owner), node.origin))
+    inherit_lines(dw.owner, [v.out for v in (wgrad, dgrad) if v is not None])
+    trace.append(Applied("conv_pool_grad", repr(node), repr(dw.owner), dw.origin))
 
 
 def _masked_product(dy: Variable, y: Variable, readers: Readers) -> Variable | None:
@@ -281,7 +283,8 @@ def _masked_product(dy: Variable, y: Variable, readers: Readers) -> Variable | N
         return None
     op: Any = product.op
     factor = DotMulActGrad(op.trans_a, op.trans_b, "relu")
-    return reshape(factor(*product.inputs, reshape(y, product.out.type.dims)), y.type.dims)
+    with origin(product.origin):
+        return reshape(factor(*product.inputs, reshape(y, product.out.type.dims)), y.type.dims)
 
 
 __all__ = ["fuse_conv_pool", "is_number", "move_past_pool"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from symconv.graph import Apply, Variable
 from symconv.graph.function_graph import FunctionGraph
-from symconv.graph.origin import origin
+from symconv.graph.origin import joined, origin
 from symconv.graph.traversal import Readers
 from symconv.ops.elementwise_base import Elementwise
 from symconv.ops.fused import FusedElementwise
@@ -88,9 +88,10 @@ def _fuse(
         number[n.out] = len(inputs) + len(program) - 1
     results = [n.out for n in group if any(r not in members for r, _ in readers[n.out])]
     op = FusedElementwise(tuple(program), tuple(number[v] - len(inputs) for v in results))
-    with origin(group[-1].origin):
+    lines = joined(n.origin for n in reversed(group))
+    with origin(lines):
         node = op.make(*inputs)
     for old, new in zip(results, node.outputs):
         new.name = new.name or old.name
         replace[old] = new
-    trace.append(Applied("fuse_elementwise", f"{len(group)} nodes", repr(node), group[-1].origin))
+    trace.append(Applied("fuse_elementwise", f"{len(group)} nodes", repr(node), lines))

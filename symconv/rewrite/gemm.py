@@ -8,7 +8,7 @@ from typing import Any
 from symconv.graph import Apply, Constant, Variable, constant
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.origin import origin
-from symconv.graph.traversal import Readers
+from symconv.graph.traversal import Readers, inherit_lines
 from symconv.ops.arithmetic import add, mul, neg
 from symconv.ops.dense import Dot
 from symconv.ops.gemm import DenseAct, DotMulActGrad, Gemm
@@ -152,8 +152,10 @@ def fuse_gemm(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
         with origin(node.origin):
             new = _as_gemm(node.out, readers)
         if new is not None and permitted():
+            assert new.owner is not None
+            inherit_lines(new.owner, [node.out])
             replace[node.out] = new
-            trace.append(Applied("gemm", repr(node), repr(new.owner), node.origin))
+            trace.append(Applied("gemm", repr(node), repr(new.owner), new.origin))
     return graph.substitute(replace)
 
 
@@ -205,7 +207,9 @@ def fuse_dense(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
             if found is not None:
                 covered.update(node.inputs)
             replace[node.out] = new
-            trace.append(Applied(new.owner.op.name, repr(node), repr(new.owner), node.origin))  # type: ignore[union-attr]
+            assert new.owner is not None
+            inherit_lines(new.owner, [node.out])
+            trace.append(Applied(new.owner.op.name, repr(node), repr(new.owner), new.origin))
     return graph.substitute(replace)
 
 

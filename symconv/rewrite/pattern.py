@@ -18,6 +18,8 @@ import numpy as np
 
 from symconv.errors import GraphError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable
+from symconv.graph.origin import origin
+from symconv.graph.traversal import lines_of
 from symconv.ops.operands import as_variable
 
 COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum", "logical_and", "logical_or", "eq", "neq"})
@@ -60,7 +62,8 @@ class Rule:
             return None
         if self.when is not None and not self.when(**bound):
             return None
-        new = as_variable(self.replacement(**bound))
+        with origin(lines_of([out], bound.values())):
+            new = as_variable(self.replacement(**bound))
         return None if new is out else new
 
     def _match(self, pattern: Variable, v: Variable, bound: dict[str, Variable]) -> bool:
