@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
+from importlib import import_module
+from pkgutil import iter_modules
 
+import cases
 import numpy as np
 import pytest
 
@@ -17,6 +20,7 @@ from symconv.errors import (
     MemoryClaimError,
     RewriteMismatchError,
 )
+from symconv.gradcheck import outputs_of
 from symconv.graph import Kernel, Launch, Op, TensorType, View
 from symconv.graph.params import pack
 from symconv.plan.check import check_plan
@@ -299,3 +303,17 @@ def test_explain_says_that_calls_are_checked():
     f = sc.function([x], x + 1, mode="debug", device="cpu")
     f(np.ones(2, "float32"))
     assert "mode debug" in f.explain() and "elementwise" in f.explain()
+
+
+def every_twelfth_case():
+    modules = [import_module(f"cases.{m.name}") for m in iter_modules(cases.__path__)]
+    return [c for m in modules for c in m.CASES][::12]
+
+
+def test_no_case_of_the_tables_raises_a_false_alarm():
+    for case in every_twelfth_case():
+        inputs = case.variables()
+        f = sc.function(
+            inputs, outputs_of(case.build(*inputs)), device="cpu", mode="debug", on_unused_input="ignore"
+        )
+        f(*case.draw())

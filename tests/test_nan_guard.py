@@ -126,3 +126,15 @@ def test_find_nonfinite_needs_no_mode():
     assert w.get_value()[0] == 0
     w.set_value(np.ones(1, "float32"))
     assert f.find_nonfinite(np.ones(2, "float32")) is None
+
+
+def test_the_node_inside_a_loop_is_named_with_its_step(device):
+    x = sc.matrix("x")
+
+    def step(row, h):
+        return sc.log(h - row)  # 0.9, then log(0.9) - 0.1 < 0
+
+    h, _ = sc.scan(step, sequences=x, outputs_info=sc.ones((4,)))
+    text = raised(guarded([x], h, device), np.full((5, 4), 0.1, "float32"))
+    assert text.startswith("log from test_nan_guard.py:") and "gives nan at [0] of float32[4]" in text
+    assert " in step 1 of scan" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from symconv.backends.reference import run_reference
 from symconv.debug.lone import operand_lines, summary
 from symconv.debug.transaction import Transaction, run_one_by_one, written
 from symconv.errors import NonFiniteError
-from symconv.graph import Constant, SharedVariable, Variable
+from symconv.graph import Apply, Constant, SharedVariable, Variable
+from symconv.graph.observe import observed
 from symconv.graph.traversal import toposort
 from symconv.plan.check import check_plan
 from symconv.plan.explain import operands_of
@@ -59,9 +61,31 @@ def first_out_of_bounds(
             arrays = [v.data if isinstance(v, Constant) else memo[v] for v in node.inputs]
             for out, array in zip(node.outputs, run_reference(node, arrays)):
                 if (found := bounds.first(array)) is not None:
-                    return f"{node.op.label()} from {node.origin} gives {found}{operand_lines(node, arrays)}"
+                    inner = _inside(node, arrays, bounds)
+                    return inner or f"{_label(node)} gives {found}{operand_lines(node, arrays)}"
                 memo[out] = array
     return None
+
+
+def _label(node: Apply) -> str:
+    return f"{node.op.label()} from {node.origin}"
+
+
+def _inside(node: Apply, arrays: Sequence[np.ndarray], bounds: Bounds) -> str:
+    """The first node with a value out of bounds in what `node` computes by nodes, a loop; else empty."""
+    found: list[str] = []
+    times: Counter[Apply] = Counter()
+
+    def see(inner: Apply, operands: Sequence[np.ndarray], results: Sequence[np.ndarray]) -> None:
+        bad = None if found else next(filter(None, map(bounds.first, map(np.asarray, results))), None)
+        if bad is not None:
+            where = f"in step {times[inner]} of {_label(node)}"
+            found.append(f"{_label(inner)} gives {bad} {where}{operand_lines(inner, operands)}")
+        times[inner] += 1
+
+    with observed(see):
+        run_reference(node, arrays)
+    return found[0] if found else ""
 
 
 class GuardedExecutable:

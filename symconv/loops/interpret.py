@@ -9,6 +9,7 @@ import numpy as np
 
 from symconv.errors import ExecutionError, ShapeError, SymconvError
 from symconv.graph import Apply, Constant, TensorType, Variable
+from symconv.graph.observe import tell
 from symconv.graph.simplify import apply_simplified
 from symconv.graph.traversal import rebuild
 from symconv.loops.body import Body
@@ -109,4 +110,6 @@ def _apply(node: Apply, arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
     except Exception as error:
         shapes = ", ".join(f"{a.dtype}{list(a.shape)}" for a in arrays)
         raise _Failure(f"{node.op.label()} from {node.origin} on {shapes}: {error}") from error
-    return results if isinstance(results, tuple) else (results,)
+    results = results if isinstance(results, tuple) else (results,)
+    tell(node, arrays, results)
+    return results
