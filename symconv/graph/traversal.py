@@ -8,6 +8,8 @@ from types import MappingProxyType
 from symconv.graph.core import Apply, Variable
 from symconv.graph.origin import joined, origin
 
+NEAREST = 12  # nodes whose lines a node takes over
+
 
 def toposort(
     outputs: Iterable[Variable],
@@ -41,13 +43,27 @@ def toposort(
 
 
 def lines_of(outputs: Iterable[Variable], stop: Iterable[Variable]) -> str:
-    """The user's lines of the nodes between `outputs` and `stop`, those of the outputs first (`joined`)."""
-    return joined(node.origin for node in reversed(toposort(outputs, stop)))
+    """The user's lines of the NEAREST nodes between `outputs` and `stop`, from the outputs on (`joined`)."""
+    seen = set(stop)
+    queue = [v for v in outputs if v not in seen]
+    lines: list[str] = []
+    for v in queue:  # grows meanwhile
+        node = v.owner
+        if node is None:
+            continue
+        lines.append(node.origin)
+        if len(lines) == NEAREST:
+            break
+        for below in node.inputs:
+            if below not in seen:
+                seen.add(below)
+                queue.append(below)
+    return joined(lines)
 
 
-def inherit_lines(new: Apply, replaced: Iterable[Variable]) -> None:
-    """`new`, which a rewrite has just made, takes over the lines of all nodes that it stands for."""
-    new.origin = lines_of(replaced, new.inputs)
+def inherit_lines(new: Apply, replaced: Iterable[Variable], stop: Iterable[Variable] = ()) -> None:
+    """`new`, which a rewrite has just made, takes over the lines of what it stands for, down to `stop`."""
+    new.origin = lines_of(replaced, [*new.inputs, *stop])
     for v in new.outputs:
         v.origin = new.origin
 

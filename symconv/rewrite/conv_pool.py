@@ -269,7 +269,7 @@ def _backward_node(
     for reader, _ in readers.get(dz, ()):
         if reader is not None and isinstance(reader.op, Sum) and reader.op.axes == (0, 2, 3):
             replace[reader.out] = reshape(db, reader.out.type.shape)
-    inherit_lines(dw.owner, [v.out for v in (wgrad, dgrad) if v is not None])
+    inherit_lines(dw.owner, [v.out for v in (wgrad, dgrad) if v is not None], node.inputs[:1])
     trace.append(Applied("conv_pool_grad", repr(node), repr(dw.owner), dw.origin))
 
 
