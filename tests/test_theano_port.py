@@ -46,6 +46,7 @@ def converted(source):
         ("for k, v in d.iteritems(): pass", "for k, v in d.items(): pass"),
         ("x = np.zeros(3, dtype=np.float)", "x = np.zeros(3, dtype=float)"),
         ("x = np.float32(1)", "x = np.float32(1)"),
+        ("x = np.cast[floatX](a + 1) * 2", "x = np.asarray(a + 1, dtype=floatX) * 2"),
         ("n = 7 / 2", "n = 7 // 2"),
         ("n = len(a) / 2", "n = len(a) // 2"),
         ("x = 1.0 / n", "x = 1.0 / n"),

@@ -59,7 +59,6 @@ ABSENT = {
     "gpuarray": "symconv chooses the device by theano.config.device or SYMCONV_DEVICE; leave the import out",
     "sandbox.linalg": "use theano.tensor.nlinalg's dot, trace, diag; symconv has no decompositions",
     "sparse": "symconv has no sparse matrices; use dense ones",
-    "tests": "Theano's own tests are no part of this package",
 }
 
 

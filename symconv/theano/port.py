@@ -323,15 +323,30 @@ def _arguments(text: str) -> list[str]:
 
 
 def _numpy_names(tree: Any) -> None:
-    """np.float, np.int and np.bool, which NumPy 1.24 dropped, are Python's own types."""
+    """np.float, np.int and np.bool, which NumPy 1.24 dropped, are Python's own types; np.cast is
+    np.asarray."""
     for leaf in list(tree.leaves()):
         if leaf.value not in ("np", "numpy") or leaf.next_sibling is None:
             continue
         trailer = leaf.next_sibling
         text = str(trailer).strip()
-        if text.startswith(".") and text[1:] in NUMPY_NAMES:
+        if text == ".cast":
+            _cast(trailer)
+        elif text.startswith(".") and text[1:] in NUMPY_NAMES:
             leaf.value = NUMPY_NAMES[text[1:]]
             trailer.remove()
+
+
+def _cast(trailer: Any) -> None:
+    """np.cast[dtype](value), which NumPy 2 dropped, as np.asarray(value, dtype=dtype)."""
+    index = trailer.next_sibling
+    call = None if index is None else index.next_sibling
+    if call is None or not str(index).strip().startswith("[") or not _is_call(call):
+        return
+    dtype = str(index).strip()[1:-1].strip()
+    trailer.children[1].value = "asarray"
+    call.children[-1].value = f", dtype={dtype})"
+    index.remove()
 
 
 # ---- the command ----------------------------------------------------------------------------------------

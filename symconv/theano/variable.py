@@ -63,20 +63,20 @@ class TensorType:
         return TensorType(dtype or self.dtype, self.broadcastable if broadcastable is None else broadcastable)
 
     def filter(self, data: Any, strict: bool = False, allow_downcast: bool | None = None) -> np.ndarray:
-        """`data` as an array of this type. Raises DTypeError or ShapeError where Theano raised TypeError.
+        """`data` as an array of this type. Raises DTypeError, a TypeError: rank and dtype make up the type.
 
         A value is converted where nothing is lost by its dtype; allow_downcast=True converts always, None
         only Python floats (and lists of values that fit exactly).
         """
         array = _filter_dtype(self, data, strict, allow_downcast)
         if array.ndim != self.ndim:
-            raise ShapeError(
+            raise DTypeError(
                 f"wrong number of dimensions: expected {self.ndim} for {self}, got {array.ndim} "
                 f"with shape {list(array.shape)}"
             )
         for axis, (b, n) in enumerate(zip(self.broadcastable, array.shape)):
             if b and n != 1:
-                raise ShapeError(
+                raise DTypeError(
                     f"dimension {axis} of {self} is broadcastable and must be 1, got shape "
                     f"{list(array.shape)}"
                 )

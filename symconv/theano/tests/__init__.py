@@ -1,0 +1,1 @@
+"""theano.tests: the helpers that tests of Theano's extensions import."""
