@@ -73,6 +73,10 @@ struct Args {
     return p;
 #endif
   }
+  template <class T>
+  T* raw(int i) const {
+    return reinterpret_cast<T*>(address(i));
+  }
 #else
   void* slot[MAX_ARGS];
   Fault* fault;
@@ -156,6 +160,9 @@ void store_vector(emulator::Pointer<T, kShared> p, emulator::Index i, V v) {
   if constexpr (kShared)
     emulator::current->touch_shared(reinterpret_cast<const char*>(at), sizeof(V), true,
                                     emulator::site_of(i.where));
+  else if (emulator::current->launch->n_traces)
+    emulator::current->note_write(reinterpret_cast<const char*>(at), sizeof(V), emulator::site_of(i.where),
+                                  nullptr);
   std::memcpy(at, &v, sizeof v);
 }
 #else

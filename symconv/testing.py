@@ -291,3 +291,16 @@ def check_torch(case: OpCase, torch: Any, device: str = "reference") -> None:
         for i, a, t in zip(case.wrt(), run(inputs, gradients, arrays, device), expected):
             t = np.zeros(a.shape) if t is None else t.numpy()
             assert_close(a, t, 1e-9, 1e-9, f"{case.name}: gradient of input {i} beside torch")
+
+
+def check_kernel(kernel: Any, cases: Sequence[OpCase], op: Any = None) -> Any:
+    """Every check of a kernel on the rows that it accepts; the report, or AssertionError with all findings.
+
+    kernel: a descriptor, or its name with `op`. It must be the one that is chosen; in the emulator, in three
+    orders of the threads, it may race with nobody and touch nothing that is not its own; its values and
+    gradients and what it leaves unwritten are held against the reference; then it runs in compiled functions
+    and, where there is one, on a GPU. `symconv kernel check FILE` does the same in a process of its own.
+    """
+    from symconv.workbench.check import check_kernel as check  # which stands on this module
+
+    return check(kernel, cases, op)

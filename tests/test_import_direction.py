@@ -22,7 +22,7 @@ LAYERS = [
     ["see"],
     ["function"],
     ["gradcheck"],
-    ["testing", "nn", "datasets", "viz", "theano"],
+    ["testing", "workbench", "nn", "datasets", "viz", "theano"],
     ["book"],
     ["cli", "__main__"],
 ]

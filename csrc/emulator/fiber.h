@@ -13,6 +13,10 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
+  // True if the address is on the stack of the fiber.
+  bool owns(const void* address) const {
+    return address >= stack_ && address < static_cast<const char*>(stack_) + bytes_;
+  }
   // From the scheduler's own stack into the fiber, until it calls leave().
   void enter();
   // From inside the fiber back to the scheduler.

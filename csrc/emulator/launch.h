@@ -9,6 +9,30 @@ struct EmulatedArg {
   unsigned long long bytes;
 };
 
+// A piece of device memory.
+struct EmulatedRange {
+  const char* begin;
+  const char* end;
+};
+
+// Who wrote an element last: from which line, or for a plain pointer from which instruction, of the kernel.
+struct EmulatedWrite {
+  const char* file;
+  const void* pc;
+  int line, block, thread;
+  unsigned epoch;
+  int other_line, other_block, other_thread;  // of another thread that wrote it too, unordered; -1: none
+  int found;
+};
+
+// An array whose writes are to be kept: one EmulatedWrite for every `unit` bytes.
+struct EmulatedTrace {
+  const char* begin;
+  const char* end;
+  long long unit;
+  EmulatedWrite* writes;
+};
+
 struct EmulatedLaunch {
   const void* params;
   const EmulatedArg* args;
@@ -20,6 +44,12 @@ struct EmulatedLaunch {
   long long shared_bytes;
   int cooperative;  // all blocks alive at once, so that grid barriers work
   int order;        // of threads and blocks: 0 forward, 1 reverse, else random with this seed
+  int n_args;
+  long long params_bytes;
+  const EmulatedRange* memory;  // of the device, for kernels that are compiled with guard.cpp's hooks
+  int n_memory;
+  const EmulatedTrace* traces;
+  int n_traces;
   int failed;
   char message[1024];  // of the first fault
 };

@@ -52,6 +52,8 @@ class Pointer {
     void touch(bool write) const {
       if constexpr (kShared)
         current->touch_shared(reinterpret_cast<const char*>(p_), sizeof(T), write, site_);
+      else if (write && current->launch->n_traces)
+        current->note_write(reinterpret_cast<const char*>(p_), sizeof(T), site_, nullptr);
     }
     T* p_;
     Site site_;

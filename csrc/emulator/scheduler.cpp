@@ -288,7 +288,9 @@ void Scheduler::touch_shared(const char* address, size_t bytes, bool write, Site
   for (size_t i = offset / 4; i <= (offset + bytes - 1) / 4; i++) {
     Shadow& s = block->shadow[i];
     if (!write && !s.written)
-      fail(site, "read of shared memory that nothing was written to, at byte %zu", offset);
+      fail(site,
+           "read of shared memory that nothing was written to, at byte %zu: a barrier or a store is missing",
+           offset);
     if (s.write_epoch && !ordered(s.write_epoch, s.write_warp_epoch, s.writer))
       fail(site, "race on shared memory at byte %zu: thread %d wrote it since the last barrier", offset,
            s.writer);

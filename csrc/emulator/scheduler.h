@@ -97,6 +97,11 @@ class __attribute__((visibility("default"))) Scheduler {  // kernels are librari
   void release();
   void reset_shared(Site site);
   void touch_shared(const char* address, size_t bytes, bool write, Site site);
+  // A write to an array whose writes are kept; pc: where the site is not known.
+  void note_write(const char* address, size_t bytes, Site site, const void* pc);
+  // An access by a plain pointer, from the instruction before pc: must be to memory of the device or of the thread.
+  void touch_plain(const char* address, size_t bytes, bool write, const void* pc);
+  [[noreturn]] void fail_at(const void* pc, const char* format, ...) __attribute__((format(printf, 3, 4)));
   [[noreturn]] void fail(Site site, const char* format, ...) __attribute__((format(printf, 3, 4)));
 
  private:
@@ -107,6 +112,7 @@ class __attribute__((visibility("default"))) Scheduler {  // kernels are librari
   void park(State state, Site site);
   void release_barrier();
   void report_stuck(Block& b);
+  bool is_own(const char* address, size_t bytes, bool write, const void* pc) const;
   int begin_message(const Thread& t, Site site);  // "kernel k, block b, thread t, file:line: "; its length
   static void work();
   uint32_t random();

@@ -5,24 +5,33 @@ from __future__ import annotations
 import argparse
 import ast
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from symconv.errors import ArgumentError
-from symconv.graph import DTYPES, Kernel, Op, TensorType, Variable, constant
+from symconv.graph import DTYPES, Kernel, TensorType, Variable, constant
 from symconv.graph.params import kernel_dir
+from symconv.graph.registry import all_ops, kernels_of
 from symconv.plan.gpu import Source
 from symconv.plan.select import select
+
+DESCRIPTION = (
+    "Without OP: every kernel, its file and its ops. With OP and the types of operands, as in "
+    "`symconv kernels conv2d float32[10,1,28,28] float32[20,1,5,5] --set padding=(2,2,2,2)`: each kernel, "
+    "and whether it accepts them. A whole number stands for an operand that fixes a shape."
+)
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "kernels",
         help="list the kernels, or say which one an op gets for given sizes",
-        description="Without OP: every kernel, its file and its ops. With OP and the types of operands, as "
-        "in `symconv kernels conv2d float32[10,1,28,28] float32[20,1,5,5] --set padding=(2,2,2,2)`: each "
-        "kernel, and whether it accepts them. A whole number stands for an operand that fixes a shape.",
+        description=DESCRIPTION,
     )
+    add_arguments(parser)
+    return parser
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("op", nargs="?", metavar="OP", help="the name of an op")
     parser.add_argument("operands", nargs="*", metavar="TYPE", help="like float32[10,784], or a whole number")
     parser.add_argument(
@@ -33,21 +42,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "--resources", action="store_true", help="compile all CUDA kernels: registers, shared memory, spills"
     )
     parser.set_defaults(run=run)
-    return parser
-
-
-def all_ops(base: type[Op] = Op) -> Iterator[type[Op]]:
-    for cls in base.__subclasses__():
-        yield from all_ops(cls)
-        if cls.kernels:
-            yield cls
 
 
 def catalogue(device: str | None = None) -> dict[tuple[str, str, str], list[str]]:
     """{(device, kernel, file): names of the ops that have it}, sorted."""
     found: dict[tuple[str, str, str], set[str]] = {}
     for op in all_ops():
-        for k in op.kernels:
+        for k in kernels_of(op):
             if device in (None, k.device):
                 found.setdefault((k.device, k.name, k.source), set()).add(op.name)
     return {key: sorted(found[key]) for key in sorted(found)}
@@ -97,7 +98,7 @@ def _chosen(kernel: Kernel | None, node: Variable) -> str:
 
 def make_node(name: str, operands: list[str], settings: list[str]) -> Variable:
     """The first output of op `name` on variables of these types. Raises ArgumentError."""
-    ops = {op.name: op for op in all_ops()}
+    ops = {op.name: op for op in all_ops() if kernels_of(op)}
     if name not in ops:
         raise ArgumentError(f"no op {name!r} has kernels\n  ops: {', '.join(sorted(ops))}")
     attributes: dict[str, Any] = {}

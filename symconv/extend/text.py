@@ -30,6 +30,7 @@ _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 class KernelText:
     """C++ of the user's: `text` begins at `line` of `file`; `what` is the kernel's name, for messages.
 
+    `place` is where it was given, for a text that stands in no file as it is (one that was put together).
     `entries` maps the name in KERNEL(entry, Params, function) to (macro, Params).
     """
 
@@ -38,10 +39,11 @@ class KernelText:
     file: str
     line: int
     defines: tuple[tuple[str, int], ...] = ()
+    place: str = ""
 
     @property
     def origin(self) -> str:
-        return f"{os.path.basename(self.file)}:{self.line}"
+        return self.place or f"{os.path.basename(self.file)}:{self.line}"
 
     @cached_property
     def entries(self) -> dict[str, tuple[str, str]]:
@@ -119,15 +121,12 @@ def read_text(
         return KernelText(what, _expanded(text, path, ()), str(path), 1, tuple(defines))
     if not isinstance(code, str):
         raise ArgumentError(f"{what}: code is the text of a kernel, got {type(code).__name__}")
-    line = _line_of(code, caller)
-    return KernelText(what, _expanded(code, Path(caller[0]), (), line), caller[0], line, tuple(defines))
-
-
-def _line_of(code: str, caller: tuple[str, int]) -> int:
-    """Where in the caller's file the string begins; the line of the call if it does not stand there."""
     source = "".join(linecache.getlines(caller[0]))
     at = source.find(code) if code else -1
-    return caller[1] if at < 0 else source.count("\n", 0, at) + 1
+    place = f"{os.path.basename(caller[0])}:{caller[1]}"
+    file, line = (caller[0], source.count("\n", 0, at) + 1) if at >= 0 else (f"text of {what}", 1)
+    text = _expanded(code, Path(caller[0]), (), line)
+    return KernelText(what, text, file, line, tuple(defines), "" if at >= 0 else place)
 
 
 def _expanded(text: str, path: Path, above: tuple[Path, ...], line: int = 1) -> str:

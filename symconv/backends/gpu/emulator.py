@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
+import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from symconv.backends.compiler import compiler, is_gcc, machine, native, run_compiler
 from symconv.backends.gpu.cache import cached, digest, included
-from symconv.backends.gpu.runtime import MAX_ARGS, THREADS, Array, Work
+from symconv.backends.gpu.runtime import MAX_ARGS, Array, Work
 from symconv.config import config
 from symconv.errors import CompileError, DeviceError, KernelFault, MemoryLimitError
 from symconv.graph.kernel import USER_NAMESPACE
@@ -28,6 +35,36 @@ from symconv.plan.limits import memory_limit
 
 class Arg(ctypes.Structure):
     _fields_ = [("base", ctypes.c_void_p), ("bytes", ctypes.c_ulonglong)]
+
+
+class Range(ctypes.Structure):
+    _fields_ = [("begin", ctypes.c_void_p), ("end", ctypes.c_void_p)]
+
+
+class Write(ctypes.Structure):
+    """EmulatedWrite of csrc/emulator/launch.h."""
+
+    _fields_ = [
+        ("file", ctypes.c_char_p),
+        ("pc", ctypes.c_void_p),
+        ("line", ctypes.c_int),
+        ("block", ctypes.c_int),
+        ("thread", ctypes.c_int),
+        ("epoch", ctypes.c_uint),
+        ("other_line", ctypes.c_int),
+        ("other_block", ctypes.c_int),
+        ("other_thread", ctypes.c_int),
+        ("found", ctypes.c_int),
+    ]
+
+
+class Trace(ctypes.Structure):
+    _fields_ = [
+        ("begin", ctypes.c_void_p),
+        ("end", ctypes.c_void_p),
+        ("unit", ctypes.c_longlong),
+        ("writes", ctypes.POINTER(Write)),
+    ]
 
 
 class Launch(ctypes.Structure):
@@ -44,12 +81,53 @@ class Launch(ctypes.Structure):
         ("shared_bytes", ctypes.c_longlong),
         ("cooperative", ctypes.c_int),
         ("order", ctypes.c_int),
+        ("n_args", ctypes.c_int),
+        ("params_bytes", ctypes.c_longlong),
+        ("memory", ctypes.POINTER(Range)),
+        ("n_memory", ctypes.c_int),
+        ("traces", ctypes.POINTER(Trace)),
+        ("n_traces", ctypes.c_int),
         ("failed", ctypes.c_int),
         ("message", ctypes.c_char * 1024),
     ]
 
 
 _process = ctypes.CDLL(None)
+
+
+_allocated: weakref.WeakSet[HostMemory] = weakref.WeakSet()
+
+
+def _device_memory() -> tuple[Any, int]:
+    """All memory of the device, as guarded kernels may touch it."""
+    ranges = sorted((m.address, m.address + m.nbytes) for m in list(_allocated))
+    return (Range * max(len(ranges), 1))(*(Range(*r) for r in ranges)), len(ranges)
+
+
+@dataclass
+class Writes:
+    """Who wrote the elements of an array of device memory last: of launches inside `tracing`."""
+
+    address: int
+    count: int
+    unit: int
+    records: Any = None
+
+    def __post_init__(self) -> None:
+        self.records = (Write * max(self.count, 1))()
+
+
+_traced: ContextVar[tuple[Writes, ...]] = ContextVar("symconv_traced", default=())
+
+
+@contextmanager
+def tracing(arrays: Sequence[Writes]) -> Iterator[None]:
+    """Launches inside keep who writes what of `arrays`; emulator_checks must be on."""
+    token = _traced.set(tuple(arrays))
+    try:
+        yield
+    finally:
+        _traced.reset(token)
 
 
 class HostMemory:
@@ -60,6 +138,7 @@ class HostMemory:
         self.address = -(-self._array.ctypes.data // 256) * 256
         self.nbytes = nbytes
         self._fence(True)
+        _allocated.add(self)
 
     def __del__(self) -> None:
         self._fence(False)
@@ -75,11 +154,17 @@ class HostMemory:
             )
 
 
-def _emulate(call: Callable[..., None], launch: Launch, place: str) -> None:
+def _emulate(call: Callable[..., None], launch: Launch, place: str, guarded: bool) -> None:
     launch.order, launch.failed = config.emulator_order, 0
+    launch.memory, launch.n_memory = _device_memory() if guarded else (None, 0)
+    traced = _traced.get()
+    launch.traces = (Trace * len(traced))(
+        *(Trace(t.address, t.address + t.count * t.unit, t.unit, t.records) for t in traced)
+    )
+    launch.n_traces = len(traced)
     call(ctypes.byref(launch))
     if launch.failed:
-        message = launch.message.decode(errors="replace")
+        message = with_lines(launch.message.decode(errors="replace"))
         raise KernelFault(f"emulated GPU: {message}\n  {place}")
 
 
@@ -141,9 +226,11 @@ class EmulatedRuntime:
             args = (Arg * max(len(w.args), 1))(*(Arg(a.slot, a.nbytes) for a in w.args))
             blocks = w.blocks or w.tiles
             launch = Launch(
-                w.params, args, w.step, fault, w.tiles, blocks, THREADS, w.shared, w.grid, 0, 0, b""
+                w.params, args, w.step, fault, w.tiles, blocks, w.threads, w.shared, w.grid,
+                n_args=len(w.args), params_bytes=len(w.params),
             )  # fmt: skip
-            prepared.append(partial(_emulate, entry_of(w.source, w.entry), launch, w.place))
+            guarded = is_guarded(w.source, config.emulator_checks)
+            prepared.append(partial(_emulate, entry_of(w.source, w.entry), launch, w.place, guarded))
         return prepared
 
     def capture(self, launch: Callable[[], None]) -> Callable[[], None]:
@@ -169,6 +256,55 @@ def emulator_dir() -> Path:
 
 def _included(text: str) -> str:
     return included(text, kernel_dir(), emulator_dir())
+
+
+def is_guarded(source: Source, checked: bool) -> bool:
+    """True for a user's text: its plain accesses are checked too, so that none can hurt this process."""
+    return checked and USER_NAMESPACE in source.code and not config.emulator_sanitize
+
+
+GUARD = ("-g1", "-fsanitize=thread", "-fsanitize=integer-divide-by-zero,bounds,return,unreachable")
+_INSTRUCTION = re.compile(r"\{([^{}]+)\+([0-9a-f]+)\}")
+
+
+def with_lines(message: str) -> str:
+    """The message with {library+offset} replaced by the file and line that the instruction comes from."""
+    return _INSTRUCTION.sub(lambda m: line_of(m[1], int(m[2], 16)), message)
+
+
+def line_of(library: str, offset: int) -> str:
+    """'scale.cu:12', of the user's text where it was inlined from there; the offset without addr2line."""
+    try:
+        done = subprocess.run(
+            ["addr2line", "-i", "-e", library, hex(offset)], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return f"instruction {offset:#x} of {library} (addr2line is not installed)"
+    lines = [m[0] for m in re.finditer(r"^[^?\n].*?:\d+", done.stdout, re.MULTILINE)]
+    own = (str(kernel_dir()), str(emulator_dir()))
+    found = next((s for s in lines if not s.startswith(own)), lines[0] if lines else "")
+    return os.path.basename(found) if found else f"instruction {offset:#x} of {library}"
+
+
+class _Symbol(ctypes.Structure):
+    """Dl_info of dlfcn.h."""
+
+    _fields_ = [
+        ("file", ctypes.c_char_p),
+        ("base", ctypes.c_void_p),
+        ("name", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+    ]
+
+
+def place_of(write: Write) -> str:
+    """'scale.cu:12', the line of the user's text that wrote an element."""
+    if write.file:
+        return f"{os.path.basename(write.file.decode(errors='replace'))}:{write.line}"
+    symbol = _Symbol()
+    if not write.pc or not _process.dladdr(ctypes.c_void_p(write.pc), ctypes.byref(symbol)):
+        return "an unknown line"
+    return line_of(symbol.file.decode(), write.pc - symbol.base - 1)
 
 
 def _flags(checked: bool) -> list[str]:
@@ -201,12 +337,12 @@ def _runtime_library(checked: bool) -> Path:
     )
 
 
-def _prefix(checked: bool) -> list[str]:
+def _prefix(checked: bool, guard: Sequence[str] = ()) -> list[str]:
     """Options that bring in common.cuh precompiled: most of what the compiler reads for a small kernel."""
     if not is_gcc():
         return []  # other compilers have other ways
     text = '#include "common.cuh"\n'
-    command = [compiler(), *_flags(checked), *_includes(), "-x", "c++-header"]
+    command = [compiler(), *_flags(checked), *guard, *_includes(), "-x", "c++-header"]
     key = digest([*command, machine(), _included(text)])
     header = cached(key, ".h", lambda out: _write(out, text))
     cached(key, ".h.gch", lambda out: run_compiler([*command, str(header), "-o", str(out)], "common.cuh"))
@@ -218,35 +354,25 @@ def _write(path: Path, text: str) -> None:
 
 
 def _library(source: Source, checked: bool) -> Path:
-    command = [compiler(), *_flags(checked), "-shared", *(f"-D{k}={v}" for k, v in source.defines)]
+    guard = GUARD if is_guarded(source, checked) else ()
+    command = [compiler(), *_flags(checked), *guard, *(f"-D{k}={v}" for k, v in source.defines)]
     text, runtime = source.text(), _runtime_library(checked)
     # A text with macros of its own may mean them for common.cuh.
     own_macros = source.defines or "#define" in text.partition(f"namespace {USER_NAMESPACE}")[0]
-    prefix = [] if own_macros else _prefix(checked)
+    prefix = [] if own_macros else _prefix(checked, guard)
     key = digest([*command, machine(), text, _included(text), runtime.name])
 
     def make(out: Path) -> None:
-        file = out.with_suffix(".cpp")
+        file, made = out.with_suffix(".cpp"), out.with_suffix(".o")
         try:
             file.write_text(text)
-            run_compiler(
-                [
-                    *command,
-                    *prefix,
-                    *_includes(),
-                    "-x",
-                    "c++",
-                    str(file),
-                    "-x",
-                    "none",
-                    str(runtime),
-                    "-o",
-                    str(out),
-                ],
-                source.name,
-            )
+            run_compiler([*command, *prefix, *_includes(), "-c", str(file), "-o", str(made)], source.name)
+            # Without the guard's options, or the linker would bring in the sanitizers' own libraries.
+            link = [compiler(), *_flags(checked), "-shared", str(made), str(runtime), "-o", str(out)]
+            run_compiler(link, source.name)
         finally:
             file.unlink(missing_ok=True)
+            made.unlink(missing_ok=True)
 
     return cached(key, ".so", make)
 

@@ -44,7 +44,7 @@ class Work:
 
     tail: the params stand in device memory, with their tail. grid: all blocks run at once and may meet at
     barriers of the grid. blocks: where they are fewer than the tiles. wanted_by: for the message if the
-    kernel does not compile.
+    kernel does not compile. threads: of a block, on the emulator only (a CPU kernel under test has one).
     """
 
     source: Source
@@ -58,13 +58,14 @@ class Work:
     grid: bool = False
     blocks: int = 0
     wanted_by: str = ""
+    threads: int = THREADS
 
     @property
     def place(self) -> str:
         """The step of the plan, and how large the launch is, for error messages."""
         step = f"step {self.step}, {self.wanted_by}: " if self.step >= 0 else ""
         blocks = self.blocks or self.tiles
-        return f"{step}{self.entry}, {blocks} blocks of {THREADS} threads, {self.shared} bytes shared"
+        return f"{step}{self.entry}, {blocks} blocks of {self.threads} threads, {self.shared} bytes shared"
 
 
 class Stopwatch(Protocol):

@@ -1,0 +1,123 @@
+"""symconv kernel: check a kernel, time it, begin one, list all."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from symconv.cli import kernels
+from symconv.cli.options import whole
+from symconv.errors import SymconvError
+
+GOOD, FOUND = 0, 1
+
+
+def add_parser(commands: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "kernel",
+        help="check, time or begin a kernel of your own; list all kernels",
+        description="What one needs to write a kernel: docs/adding_a_kernel.md.",
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    check = actions.add_parser(
+        "check",
+        help="run the case table on the kernels of a file",
+        description="FILE makes kernels and has a list CASES. Every row runs in the emulator in three orders "
+        "of the threads, in compiled functions, natively, and on a GPU where there is one. Exit code 1 if "
+        "anything is wrong. It all happens in a process of its own: no kernel can take this one down.",
+    )
+    check.add_argument("file", type=Path, metavar="FILE", help="a Python file")
+    check.add_argument("--cases", type=Path, action="append", default=[], metavar="FILE", help="more CASES")
+    check.add_argument("--kernel", metavar="NAME", help="only this one")
+    check.add_argument("--timeout", type=whole(1), default=300, metavar="S", help="(default: %(default)s)")
+    check.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
+    check.set_defaults(run=run_check)
+    new = actions.add_parser(
+        "new",
+        help="write the skeleton of an op with a CUDA and a CPU kernel",
+        description="Writes NAME.py, NAME.cu and NAME.cpp, which pass `symconv kernel check NAME.py`.",
+    )
+    new.add_argument("name", metavar="NAME")
+    new.add_argument("--folder", type=Path, default=Path("."), metavar="DIR", help="(default: here)")
+    new.set_defaults(run=run_new)
+    listing = actions.add_parser(
+        "list", help="what `symconv kernels` prints", description=kernels.DESCRIPTION
+    )
+    kernels.add_arguments(listing)
+    return parser
+
+
+def run_new(arguments: argparse.Namespace) -> int:
+    from symconv.workbench.skeleton import write_skeleton
+
+    paths = write_skeleton(arguments.name, arguments.folder)
+    print(f"wrote {', '.join(map(str, paths))}")
+    print(f"next: symconv kernel check {paths[0]}")
+    return GOOD
+
+
+def run_check(arguments: argparse.Namespace) -> int:
+    return check_here(arguments) if arguments.in_process else check_in_child(arguments)
+
+
+def check_in_child(arguments: argparse.Namespace) -> int:
+    """The check in a process of its own: one that dies or does not end is a finding."""
+    command = [sys.executable, "-m", "symconv", "kernel", "check", str(arguments.file), "--in-process"]
+    command += [f"--cases={path}" for path in arguments.cases]
+    command += [f"--kernel={arguments.kernel}"] if arguments.kernel else []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            out, err = child.communicate(timeout=arguments.timeout)
+            code, died = child.returncode, ""
+        except subprocess.TimeoutExpired:
+            child.kill()
+            out, err = child.communicate()
+            code, died = FOUND, f"it did not end within {arguments.timeout} s"
+    print(out, end="")
+    if code < 0:
+        died = f"it died of {signal.Signals(-code).name}"
+    if died:
+        doing = [line for line in out.splitlines() if line.startswith("checking ")]
+        print(f"crash: {doing[-1] if doing else 'loading the file'}: {died}")
+        return FOUND
+    print(err, end="", file=sys.stderr)
+    return code
+
+
+def check_here(arguments: argparse.Namespace) -> int:
+    from symconv.workbench.check import examine, has_gpu
+    from symconv.workbench.load import load_kernels
+
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    file = load_kernels(arguments.file, arguments.cases)
+    chosen = [(op, k) for op, k in file.kernels if arguments.kernel in (None, k.name)]
+    if not chosen:
+        names = ", ".join(k.name for _, k in file.kernels)
+        raise SymconvError(f"{file.path} makes no kernel {arguments.kernel!r}; it makes {names}")
+    failed = 0
+    for op, kernel in chosen:
+        cases = [c for c in file.cases if _concerns(c, op)]
+        if not cases:
+            print(
+                f"{kernel.device} kernel {kernel.name} ({kernel.place}): no row of CASES has the op {op.name}"
+            )
+            failed += 1
+            continue
+        for each in (kernel, *kernel.variants):
+            report = examine(each, cases, progress=lambda text: print(f"checking {text}", flush=True))
+            print(report, flush=True)
+            failed += not report.passed
+    if any(k.device == "cuda" for _, k in chosen) and not has_gpu():
+        print("no GPU here: CUDA kernels ran in the emulator only")
+    return FOUND if failed else GOOD
+
+
+def _concerns(case: Any, op: Any) -> bool:
+    from symconv.workbench.check import nodes_of
+
+    return any(type(node.op) is op for node in nodes_of(case))
