@@ -34,6 +34,7 @@ from symconv.ops import *  # noqa: F403
 from symconv.ops.leaf import CONSTRUCTORS, shared, tensor
 from symconv.ops.operands import as_variable
 from symconv.see.equations import explain
+from symconv.workbench.tune import tune
 
 __version__ = "0.1.0"
 
@@ -73,6 +74,7 @@ __all__ = [
     "scan",
     "shared",
     "tensor",
+    "tune",
     "unregister_kernel",
     "until",
     "use_kernel",

@@ -253,6 +253,18 @@ class Config:
         "a directory, or None",
         "Where data sets are looked up first: DIR/mnist/, DIR/fashion_mnist/, or DIR itself.",
     )
+    autotune = Setting(
+        "off",
+        one_of("off", "cached", "on"),
+        "off, cached, on",
+        "Choose kernels by measurement: cached takes what the tuning file says, on adds to it.",
+    )
+    tuning_file = Setting(
+        None,
+        optional_path,
+        "a file, or None",
+        "Where measured choices are kept; None is tuning.json in cache_dir.",
+    )
     cache_dir = Setting(
         default_cache_dir, path, "a directory", "Where downloaded data sets and compiled kernels are kept."
     )

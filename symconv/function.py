@@ -63,6 +63,7 @@ def function(
     no_default_updates: bool = False,
     device: str | None = None,
     mode: str | Mode | None = None,
+    autotune: str | None = None,
 ) -> Function:
     """Compile `outputs` and `updates` into a callable of `inputs`.
 
@@ -72,6 +73,7 @@ def function(
     float64 for float32 and integers whose values fit, True also floats for integers, False only
     lossless casts. Plans are made on the first call for every combination of input shapes. mode: "normal",
     "debug" or "nan_guard", a DebugMode or NanGuardMode (docs/debugging.md); None takes config.mode.
+    autotune: "off", "cached" or "on" for the plans of this function; None takes config.autotune.
     Raises GraphError for missing, unused or duplicate inputs; DTypeError or ShapeError for an update
     whose type is not that of its shared variable.
     """
@@ -93,7 +95,11 @@ def function(
         pairs = _default_updates(flat, pairs)
     _check_leaves(flat, pairs, variables, on_unused_input)
     chosen = resolve_device(device)
-    return Function(ins, flat, pack, pairs, name, allow_input_downcast, chosen, resolve_mode(mode))
+    made = Function(ins, flat, pack, pairs, name, allow_input_downcast, chosen, resolve_mode(mode))
+    if autotune is not None:
+        with config(autotune=autotune):  # which checks the value
+            made.autotune = config.autotune
+    return made
 
 
 def _flatten(outputs: Outputs) -> tuple[list[Variable], Callable[[list[np.ndarray]], Any]]:
@@ -225,6 +231,7 @@ class Function:
         self.name = name
         self.device = device
         self.mode = mode
+        self.autotune: str | None = None  # config.autotune for the plans of this function
         self.inputs = inputs
         self.outputs = outputs
         self.updates = updates
@@ -392,6 +399,11 @@ class Function:
             if profile is not None and self._profile is not None:
                 raise GraphError(f"{self!r} is being profiled already\n  hint: stop that profile first")
             self._profile = profile
+
+    def forget_plans(self) -> None:
+        """Make every plan anew at its next call, as after a change of settings or of measured choices."""
+        with self._lock:
+            self._plans, self._guards, self._direct = {}, {}, None
 
     def prepare(self, *args: Any, **kwargs: Any) -> Executable:
         """Make the plan for these arguments without running it."""
@@ -586,7 +598,8 @@ class Function:
         stages = [Stage("shapes", graph)]
         if config.optimize:
             graph, passes = optimize(graph, stages, self.device)
-        executable = compile_graph(graph, shared, self.device, passes, stages)
+        with config(autotune=config.autotune if self.autotune is None else self.autotune):
+            executable = compile_graph(graph, shared, self.device, passes, stages)
         if self.mode is not None:
             executable = self.mode.wrap(executable, shared, self.device)
         known = self._guards.setdefault(signature, guards)

@@ -167,9 +167,7 @@ def test_a_cuda_kernel_compiles_for_gpus():
     launch = SCALE_CUDA.launch(Scale().make(x, s))
     cubin, log = nvrtc.compile_source(Source(code=launch.code), 90)
     assert cubin and nvrtc.resources(log)["scale_channels"].registers > 0
-    with pytest.raises(
-        CompileError, match=r"broken \(test_user_kernels.py:\d+\)|test_user_kernels.py\(\d+\)"
-    ):
+    with pytest.raises(CompileError, match=r"text of broken\(6\): error: .*\"i\" is undefined"):
         broken = sc.cuda_kernel("broken", CUDA.replace("ll i =", "ll j ="), launch=cuda_launch)
         nvrtc.compile_source(Source(code=broken.launch(Scale().make(x, s)).code), 90)
 

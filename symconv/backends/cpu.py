@@ -21,6 +21,7 @@ from symconv.plan.build import build_plan
 from symconv.plan.explain import explain_largest, explain_plan, operands_of
 from symconv.plan.limits import memory_limit
 from symconv.plan.plan import Plan, Step
+from symconv.plan.select import set_machine_detail
 from symconv.rewrite.pipeline import Stage
 
 
@@ -44,6 +45,10 @@ class CpuExecutable:
     ) -> None:
         self.graph = graph
         self.shared = list(shared)
+        if config.autotune == "on":
+            from symconv.backends.tune import tune_graph  # which stands on this module
+
+            tune_graph(graph, "cpu", available_kernels())
         self.plan = build_plan(graph, "cpu", available_kernels(), passes)
         self._externals = [(b.kind, b.slot) for b in self.plan.buffers if b.kind in _EXTERNAL]
         self._outputs = [(v.type.dims, np.dtype(v.dtype)) for v in graph.outputs]
@@ -192,6 +197,9 @@ def _executor(plan: Plan, guard_bytes: int = 0) -> Any:
     constants = [b.data for b in plan.buffers if b.kind == "constant"]
     steps = [_step(plan, s) for s in plan.steps]
     return _core.Executor([_buffer(b) for b in plan.buffers], steps, memory_limit(), constants, guard_bytes)
+
+
+set_machine_detail("cpu", lambda: f"{_core.isa()}, {config.num_threads or default_threads()} threads")
 
 
 def _buffer(b: Any) -> tuple[Any, ...]:

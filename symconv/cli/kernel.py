@@ -37,6 +37,16 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     check.add_argument("--timeout", type=whole(1), default=300, metavar="S", help="(default: %(default)s)")
     check.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
     check.set_defaults(run=run_check)
+    bench = actions.add_parser(
+        "bench",
+        help="time the kernels of a file beside those that would run otherwise",
+        description="The rows of BENCH in FILE (of CASES without it), the kernels of each row in turns, "
+        "and the bound by memory and arithmetic that was measured in the same run.",
+    )
+    bench.add_argument("file", type=Path, metavar="FILE", help="a Python file")
+    bench.add_argument("--cases", type=Path, action="append", default=[], metavar="FILE", help="more CASES")
+    bench.add_argument("--rounds", type=whole(1), default=9, help="timings of each (default: %(default)s)")
+    bench.set_defaults(run=run_bench)
     new = actions.add_parser(
         "new",
         help="write the skeleton of an op with a CUDA and a CPU kernel",
@@ -58,6 +68,15 @@ def run_new(arguments: argparse.Namespace) -> int:
     paths = write_skeleton(arguments.name, arguments.folder)
     print(f"wrote {', '.join(map(str, paths))}")
     print(f"next: symconv kernel check {paths[0]}")
+    return GOOD
+
+
+def run_bench(arguments: argparse.Namespace) -> int:
+    from symconv.workbench.bench import bench_file
+    from symconv.workbench.load import load_kernels
+
+    for line in bench_file(load_kernels(arguments.file, arguments.cases), arguments.rounds):
+        print(line, flush=True)
     return GOOD
 
 

@@ -1,11 +1,19 @@
-"""Kernel selection: the first descriptor that accepts a node; every refusal is kept with its reason."""
+"""Kernel selection: the first descriptor that accepts a node; every refusal is kept with its reason.
+
+With config.autotune the kernel that was measured to be the fastest comes first, where it accepts.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
+from symconv.config import config
 from symconv.graph import Apply, Kernel
 from symconv.graph.registry import kernels_of
+from symconv.plan import tuning
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,20 +25,77 @@ class Choice:
         return () if self.kernel is None else self.kernel.inplace_pairs(node)
 
 
+_forced: ContextVar[tuple[type, Kernel | None] | None] = ContextVar("symconv_forced", default=None)
+
+
+@contextmanager
+def forcing(op: type, kernel: Kernel | None) -> Iterator[None]:
+    """Nodes of `op` get this kernel (None: the reference), to measure it."""
+    token = _forced.set((op, kernel))
+    try:
+        yield
+    finally:
+        _forced.reset(token)
+
+
 def select(node: Apply, device: str, available: frozenset[str] | None = None) -> Choice:
     """The kernel for `node` on `device`; `available` are the entries that the core was built with."""
+    forced = _forced.get()
+    if forced is not None and forced[0] is type(node.op):
+        return Choice(forced[1], ())
     refusals: list[tuple[str, str]] = []
-    device = "cuda" if device == "emulated" else device  # the same kernels
+    found: Kernel | None = None
+    kernel_device = "cuda" if device == "emulated" else device  # the same kernels
     for kernel in kernels_of(type(node.op)):
-        if kernel.device != device:
+        if kernel.device != kernel_device:
             continue
-        if available is not None and not kernel.origin and kernel.entry not in available:
-            reason: str | None = f"entry {kernel.entry!r} is not in this build of the core"
-        else:
-            reason = kernel.supports(node)
+        reason = _refusal(kernel, node, available)
         if reason is None:
-            return Choice(kernel, tuple(refusals))
+            found = kernel
+            break
         refusals.append((kernel.name, reason))
+    if found is not None:
+        if config.autotune != "off":
+            found = _measured(node, device, available) or found
+        return Choice(found, tuple(refusals))
     if not refusals:
-        refusals.append(("-", node.op.no_kernel or f"{node.op.name} has no {device} kernel"))
+        refusals.append(("-", node.op.no_kernel or f"{node.op.name} has no {kernel_device} kernel"))
     return Choice(None, tuple(refusals))
+
+
+def candidates(node: Apply, device: str, available: frozenset[str] | None = None) -> list[Kernel]:
+    """Every kernel that accepts the node, variants among them, in the order in which they would be taken."""
+    device = "cuda" if device == "emulated" else device
+    return [
+        each
+        for kernel in kernels_of(type(node.op))
+        if kernel.device == device and _refusal(kernel, node, available) is None
+        for each in (kernel, *kernel.variants)
+    ]
+
+
+def _refusal(kernel: Kernel, node: Apply, available: frozenset[str] | None) -> str | None:
+    if available is not None and not kernel.origin and kernel.entry not in available:
+        return f"entry {kernel.entry!r} is not in this build of the core"
+    return kernel.supports(node)
+
+
+def _measured(node: Apply, device: str, available: frozenset[str] | None) -> Kernel | None:
+    """The kernel that tuning found to be the fastest, if it is still there and accepts."""
+    record = tuning.record_of(node, tuning.machine(device, machine_detail(device)))
+    if record is None:
+        return None
+    return next((k for k in candidates(node, device, available) if k.name == record["kernel"]), None)
+
+
+def machine_detail(device: str) -> str:
+    """What else of the machine a measurement depends on; a backend may have set it."""
+    return _details[device]() if device in _details else ""
+
+
+_details: dict[str, Callable[[], str]] = {}
+
+
+def set_machine_detail(device: str, detail: Callable[[], str]) -> None:
+    """How a backend tells its instruction set, threads or model."""
+    _details[device] = detail

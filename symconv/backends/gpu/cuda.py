@@ -16,6 +16,7 @@ import numpy as np
 from symconv.backends.gpu.nvrtc import cubin
 from symconv.backends.gpu.runtime import MAX_ARGS, THREADS, Array, Memory, Work
 from symconv.errors import ExecutionError, MemoryLimitError
+from symconv.plan.select import set_machine_detail
 
 HOST_TO_DEVICE, DEVICE_TO_HOST = 1, 2  # cudaMemcpyKind
 DEFAULT_SHARED = 48 << 10  # more has to be asked for
@@ -64,6 +65,8 @@ class CudaRuntime:
         self.stream = cupy.cuda.Stream(non_blocking=True)
         self._driver = ctypes.CDLL("libcuda.so.1")
         self._modules: dict[Any, Any] = {}
+        name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
+        set_machine_detail("cuda", lambda: f"{name} sm_{self.architecture}")
 
     @cached_property
     def grid_blocks(self) -> int:

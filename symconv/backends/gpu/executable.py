@@ -72,6 +72,10 @@ class GpuExecutable:
         self.graph = graph
         self.shared = list(shared)
         self.runtime = runtime_of(device)
+        if config.autotune == "on" and device == "cuda":
+            from symconv.backends.tune import tune_graph  # which stands on this module
+
+            tune_graph(graph, device)
         self.plan = build_plan(graph, device, None, passes)
         self.program = gpu_program(self.plan)
         wanted = config.gpu_executor
