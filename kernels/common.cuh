@@ -93,6 +93,10 @@ struct Args {
     // before it, which it might read. (An assumption of __isGlobal leaves the loads generic.)
     return reinterpret_cast<T*>(__cvta_global_to_generic(reinterpret_cast<size_t>(p)));
   }
+  template <class T>
+  DEVICE T* raw(int i) const {
+    return get<T>(i);
+  }
 #endif
 };
 

@@ -225,6 +225,18 @@ def test_a_kernel_must_be_the_one_that_is_chosen(tmp_path):
         assert found.kind == "refused" and "no case reached it; rows: not today" in found.message
 
 
+def test_a_variant_is_checked_as_itself(tmp_path):
+    path = written(tmp_path, CPU.replace("2 * x[i]", "FACTOR * x[i]"), ".cpp")
+    kernel = sc.cpu_kernel(
+        "double", file=path, variants=[{"FACTOR": 2}, {"FACTOR": 3}],
+        launch=lambda n, FACTOR: sc.launch(n.out.type.size, n=FACTOR),
+    )  # fmt: skip
+    with sc.use_kernel(Double, kernel):
+        assert examine(kernel, [case()]).passed
+        report = examine(kernel.variants[0], [case()])
+    assert report.kernel == "double[FACTOR=3]" and report.findings[0].kind == "value"
+
+
 def test_a_faulty_kernel_leaves_the_process_and_the_device_alive(tmp_path):
     path = written(tmp_path, CUDA.replace("y[i] =", "*(float*)(i * 1234567 + 99999999) ="), ".cu")
     v = sc.vector("v")

@@ -12,6 +12,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from symconv.errors import (
 from symconv.graph import Apply, Kernel, Op, TensorType, Variable
 from symconv.graph.registry import kernels_of
 from symconv.graph.traversal import toposort
-from symconv.plan.select import select
+from symconv.plan.select import forcing, select
 from symconv.testing import OpCase, assert_close, assert_matches, check_grad, check_op, outputs_of, widen
 from symconv.workbench.report import KernelReport
 from symconv.workbench.runs import emulated_run, evaluated_inputs, native_run
@@ -139,9 +140,11 @@ def _examine_case(kernel: Kernel, case: OpCase, report: KernelReport) -> None:
     for integers in [True] * case.exact + [False] * (case.gaussian or not case.exact):
         arrays = evaluated_inputs(node, inputs, case.draw(integers))
         _examine_values(kernel, node, case, arrays, integers, report)
-    if len(report.findings) == before:
-        _examine_function(kernel, node, case, report)
-    _examine_gradient(kernel, node, case, report)
+    # A variant runs in compiled functions only where it is asked for.
+    with nullcontext() if choice.kernel is kernel else forcing(type(node.op), kernel):
+        if len(report.findings) == before:
+            _examine_function(kernel, node, case, report)
+        _examine_gradient(kernel, node, case, report)
 
 
 # ---- one node, by itself
