@@ -323,7 +323,11 @@ def test_the_command(tmp_path, capsys):
     assert "conv run 0: 1 epochs, eta 0.1, lambda 0" in printed and "of 2 runs (book: 98.78 %)" in printed
     assert "2 of 3 | 1 of 60 | 40 |" in page.read_text() and "old" not in page.read_text()
     names = {p.name for p in (tmp_path / "out" / "conv").iterdir()}
-    assert {f"{n}.{s}" for n in ("curves", "errors", "filters") for s in ("png", "svg")} < names
+    assert {f"{n}.{s}" for n in ("curves", "errors", "filters", "features") for s in ("png", "svg")} < names
+    assert {"comparison.png", "comparison.svg"} < {p.name for p in (tmp_path / "out").iterdir()}
+    assert (
+        main(["book", "conv", *smoke, "--digit", "40"]) == 2 and "40 test images" in capsys.readouterr().err
+    )
     assert main(["book"]) == 2 and "allowed: shallow" in capsys.readouterr().err
     assert main(["book", "nothing"]) == 2
     assert runner.read_json(tmp_path / "none.json") is None

@@ -84,8 +84,8 @@ def cells(e: Experiment, results: Mapping[str, list[Result]], out: Path) -> list
         return first + committee_cells(e, read_json(out / e.name / COMMITTEE), planned[0])
     if not results:
         return [*first, NOT_RUN, "", "", f"0 {planned[0]}", f"0 {planned[1]}", ""]
-    # Of a sweep, the value that does best on the validation images.
-    best = max(results, key=lambda variant: Summary(results[variant]).validation)
+    best = chosen_variant(results)
+    assert best is not None
     summary = Summary(results[best])
     runs = summary.runs
     label = f"{max(summary.accuracies):.2f}" + (f" ({best.replace('lmbda-', 'lambda ')})" if best else "")
@@ -98,6 +98,11 @@ def cells(e: Experiment, results: Mapping[str, list[Result]], out: Path) -> list
         f"{min(r['epochs'] for r in runs)} {planned[1]}",
         f"{runs[0]['train_images']:,}",
     ]
+
+
+def chosen_variant(results: Mapping[str, list[Result]]) -> str | None:
+    """Of a sweep, the value that does best on the validation images; None where nothing was run."""
+    return max(results, key=lambda variant: Summary(results[variant]).validation, default=None)
 
 
 def committee_cells(e: Experiment, result: Result | None, planned: str) -> list[str]:

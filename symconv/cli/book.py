@@ -8,7 +8,7 @@ from typing import Any
 
 from symconv.book import EXPERIMENTS, Plan, experiment, read_results, report, run
 from symconv.book.ensemble import COMMITTEE, judge
-from symconv.book.pictures import draw
+from symconv.book.pictures import draw, draw_comparison
 from symconv.book.report import Summary
 from symconv.cli.options import add_data, add_device, whole
 from symconv.config import config
@@ -31,6 +31,9 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=whole(1), metavar="N", help="instead of the book's")
     parser.add_argument("--runs", type=whole(1), metavar="N", help="instead of three")
     parser.add_argument("--seed", type=whole(0), metavar="S", help="of the first run; the next has S + 1")
+    parser.add_argument(
+        "--digit", type=whole(0), default=0, metavar="I", help="the test image whose feature maps are drawn"
+    )
     add_device(parser)
     add_data(parser)
     parser.add_argument(
@@ -66,7 +69,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.name is not None:
         with config(device=arguments.device or config.device):
             resolve_device()
-            if not perform(arguments.name, plan):
+            if not perform(arguments.name, plan, arguments.digit):
                 print("Interrupted: the same command goes on after the last whole epoch.", flush=True)
                 return 130
     if arguments.report is not None:
@@ -87,10 +90,12 @@ def listing() -> str:
     return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths)).rstrip() for row in rows)
 
 
-def perform(name: str, plan: Plan) -> bool:
+def perform(name: str, plan: Plan, digit: int = 0) -> bool:
     """Run it, draw its pictures, say what came of it; False after Ctrl-C."""
     e = experiment(name)
     import_extra("safetensors", "train", "saving weights")
+    if digit >= len(plan.dataset.test):  # said now, not after the training
+        raise ConfigError(f"--digit {digit}: there are {len(plan.dataset.test)} test images, from 0 on")
     if not run(name, plan, progress=Lines(), say=lambda text: print(text, flush=True)):
         return False
     if e.members:
@@ -109,7 +114,8 @@ def perform(name: str, plan: Plan) -> bool:
             + (f" (book: {e.book:.2f} %)" if e.book is not None else "")
         )
     try:
-        draw(e, plan)
+        draw(e, plan, digit)
+        draw_comparison(plan.directory)
     except MissingExtraError as why:
         print(f"No pictures: {why}", flush=True)
     print(f"Results in {plan.directory / name}")

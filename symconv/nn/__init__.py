@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from symconv.nn import schedules
+from symconv.nn.activations import layer_outputs
 from symconv.nn.book import ConvPoolLayer, FullyConnectedLayer, Network, SoftmaxLayer
 from symconv.nn.committee import Committee
 from symconv.nn.history import History
@@ -13,6 +14,7 @@ from symconv.nn.modules import Activate, BatchNorm, Conv, Dense, Dropout, Flatte
 from symconv.nn.nets import NETS, Net, net
 from symconv.nn.optimizers import SGD, Adam, Optimizer, RMSProp
 from symconv.nn.progress import Progress
+from symconv.nn.replicas import fit_replicas
 from symconv.nn.saved import load
 from symconv.nn.trainer import Trainer
 
@@ -46,6 +48,8 @@ __all__ = [
     "Trainer",
     "accuracy",
     "confusion_matrix",
+    "fit_replicas",
+    "layer_outputs",
     "linear",
     "load",
     "net",

@@ -13,7 +13,7 @@ from symconv.autodiff import grad
 from symconv.errors import ArgumentError, NonFiniteError
 from symconv.files import Pathlike
 from symconv.function import Function, function
-from symconv.graph import SharedVariable
+from symconv.graph import SharedVariable, Variable
 from symconv.nn import resume
 from symconv.nn.data import check_split
 from symconv.nn.draws import order_draws
@@ -341,19 +341,26 @@ def training_step(
     rows: Any = slice(mul(i, b), mul(add(i, 1), b))
     if order is not None:
         rows = order[rows]  # type: ignore[index]
-    cost = model.cost()
-    total = cost
-    if lmbda:
-        total = add(cost, mul(model.l2(), 0.5 * lmbda / -(-len(data[1]) // b)))
-    params = model.params
-    updates = optimizer.updates(params, grad(total, params), set(model.weights))
+    cost, updates = cost_and_updates(model, optimizer, -(-len(data[1]) // b), lmbda)
     givens: dict[Any, Any] = {model.x: images[rows], model.y: labels[rows]}  # type: ignore[index]
     inputs = [i]
     if optimizer.scheduled:
         eta = tensor(optimizer.rate.dtype, (), "eta")
         givens[optimizer.rate] = eta
         inputs.append(eta)
-    return function(inputs, cost, [*updates, *model.updates], givens, "training step", device=device)
+    return function(inputs, cost, updates, givens, "training step", device=device)
+
+
+def cost_and_updates(
+    model: Model, optimizer: Optimizer, steps: int, lmbda: float
+) -> tuple[Variable, list[tuple[SharedVariable, Variable]]]:
+    """The cost of a mini-batch without its L2 term, and all that a step of an epoch of `steps` changes."""
+    cost = total = model.cost()
+    if lmbda:
+        total = add(cost, mul(model.l2(), 0.5 * lmbda / steps))
+    params = model.params
+    updates = optimizer.updates(params, grad(total, params), set(model.weights))
+    return cost, [*updates, *model.updates]
 
 
 def snapshot(variables: Sequence[SharedVariable]) -> list[tuple[SharedVariable, np.ndarray]]:
