@@ -84,6 +84,19 @@ struct RandomParams {
   long long stream;
 };
 
+// n draws of a Mersenne twister (csrc/kernels/mt19937.cpp); step 1: a parameter for each draw, 0: one for all.
+struct MersenneParams {
+  long long n;
+  long long first_step;
+  long long second_step;
+};
+
+// n uniform values from `streams` streams of MRG31k3p, in turn.
+struct MrgParams {
+  long long n;
+  long long streams;
+};
+
 // y[i] = half-word i >= threshold ? x[i] * factor : 0 for i < n.
 struct DropoutParams {
   long long n;

@@ -233,3 +233,11 @@ def test_inputs_and_ancestors():
     assert gof.graph.inputs([y], blockers=[y]) == [y]
     assert {x, w, y} < set(gof.graph.ancestors([y]))
     assert [n.op.name for n in gof.graph.list_of_nodes([x], [y])][-1] == "tanh"
+
+
+def test_parts_are_found_where_theano_has_them():
+    assert T.shared_randomstreams.RandomStreams is theano.tensor.randomstreams.RandomStreams
+    assert theano.sandbox.rng_mrg.MRG_RandomStreams(1) and T.raw_random.uniform
+    assert theano.compile.ops.as_op is theano.as_op is theano.compile.as_op
+    assert theano.scan_module.until is theano.scan_utils.until is theano.scan_module.scan_utils.until
+    assert theano.gof.Op is theano.Op and theano.gof.graph.inputs and theano.ifelse.ifelse

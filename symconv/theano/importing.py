@@ -21,6 +21,7 @@ LAZY: dict[str, tuple[str, str | None]] = {
     "reduce": ("scan_module", "reduce"),
     "foldl": ("scan_module", "foldl"),
     "foldr": ("scan_module", "foldr"),
+    "scan_utils": ("scan_module.scan_utils", None),
     "clone": ("cloning", "clone"),
     "as_op": ("compile.ops", "as_op"),
     "OpFromGraph": ("compile.ops", "OpFromGraph"),

@@ -1,1 +1,3 @@
 """theano.sandbox."""
+
+from symconv.theano.sandbox import rng_mrg as rng_mrg

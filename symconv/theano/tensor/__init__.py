@@ -20,6 +20,9 @@ from symconv.theano.tensor import extra_ops as extra_ops
 from symconv.theano.tensor import nlinalg as nlinalg
 from symconv.theano.tensor import nnet as nnet
 from symconv.theano.tensor import opt as opt
+from symconv.theano.tensor import randomstreams as randomstreams
+from symconv.theano.tensor import raw_random as raw_random
+from symconv.theano.tensor import shared_randomstreams as shared_randomstreams
 from symconv.theano.tensor import sharedvar as sharedvar
 from symconv.theano.tensor import signal as signal
 from symconv.theano.tensor import subtensor as subtensor

@@ -1,0 +1,176 @@
+"""theano.tensor.raw_random: draws as functions of a random state; they return (state after, values).
+
+The values are those of numpy.random.RandomState, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from symconv.errors import ArgumentError, DTypeError
+from symconv.graph import SharedVariable as NativeShared
+from symconv.graph import TensorType as NativeType
+from symconv.graph import Variable as Native
+from symconv.ops.elementwise import add
+from symconv.ops.mt19937 import STATE_SIZE, mersenne_draw, pack_state, unpack_state
+from symconv.ops.operands import cast
+from symconv.ops.shape import dims_of
+from symconv.theano.configuration import config
+from symconv.theano.shapes import as_dims
+from symconv.theano.sharedvar import TensorSharedVariable
+from symconv.theano.variable import as_tensor_variable, native_of, wrap
+
+
+class RandomStateSharedVariable(TensorSharedVariable):
+    """A shared variable whose value is a numpy.random.RandomState.
+
+    get_value gives a new RandomState in this state, also with borrow=True: to change the state, hand the
+    RandomState back by set_value.
+    """
+
+    def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Any:
+        return unpack_state(self.native.get_value(borrow=True))
+
+    def set_value(self, new_value: Any, borrow: bool = False) -> None:
+        if not isinstance(new_value, np.random.RandomState):
+            raise DTypeError(
+                f"a random state takes a numpy.random.RandomState, got {type(new_value).__name__}"
+            )
+        self.native.set_value(pack_state(new_value))
+
+    def __reduce__(self) -> Any:
+        return random_state_shared, (self.get_value(), self.name)
+
+
+def random_state_shared(value: np.random.RandomState, name: str | None = None) -> RandomStateSharedVariable:
+    """A shared variable that holds a RandomState."""
+    native = NativeShared(pack_state(value), NativeType("int32", (STATE_SIZE,)), name)
+    made = RandomStateSharedVariable(native)
+    native.front = made
+    return made
+
+
+def _draw(
+    kind: str, state: Any, size: Any, ndim: int | None, dtype: str | None,
+    parameters: Sequence[tuple[Any, str]], core: int = 0, replace: bool = True,
+) -> tuple[Any, Any]:  # fmt: skip
+    """(state after, values). parameters: (value, dtype of the draw); the last `core` axes of the last one
+    are no axes of the result."""
+    given = [native_of(v) for v, _ in parameters]
+    if size is None:
+        shapes = [v.type.ndim - (core if v is given[-1] else 0) for v in given]
+        dims = list(dims_of(_widest(given, shapes, core)))[: max(shapes, default=0)]
+        if ndim is not None and ndim != len(dims):
+            raise ArgumentError(f"{kind}: ndim is {ndim}, the parameters have {len(dims)} dimensions")
+    else:
+        dims = as_dims(size, kind, ndim)
+        if ndim is not None and len(dims) != ndim:
+            raise ArgumentError(f"{kind}: ndim is {ndim}, size has {len(dims)} elements")
+    arguments = [cast(v, wanted) for v, (_, wanted) in zip(given, parameters)]
+    after, values = mersenne_draw(kind, state.native, arguments, dims, replace)
+    return wrap(after), wrap(cast(values, dtype) if dtype else values)
+
+
+def _widest(given: Sequence[Native], ranks: Sequence[int], core: int) -> Native:
+    """A variable with the broadcast shape of the parameters."""
+    if core or sum(r > 0 for r in ranks) <= 1:
+        return given[max(range(len(given)), key=lambda k: ranks[k])]
+    total = given[0]
+    for v in given[1:]:
+        total = add(total, v)
+    return total
+
+
+def _float(dtype: str | None, *parameters: Any) -> str:
+    """The dtype of a continuous draw: floatX, or float64 where a parameter has it."""
+    if dtype is not None:
+        if str(np.dtype(dtype)) not in ("float32", "float64"):
+            raise DTypeError(f"the dtype of a continuous draw must be a float, got {dtype}")
+        return str(dtype)
+    held = [as_tensor_variable(p).dtype for p in parameters]
+    return "float64" if "float64" in [config.floatX, *held] else "float32"
+
+
+def uniform(
+    random_state: Any, size: Any = None, low: Any = 0.0, high: Any = 1.0, ndim: int | None = None,
+    dtype: str | None = None,
+) -> tuple[Any, Any]:  # fmt: skip
+    """Values from [low, high)."""
+    kind = _float(dtype, low, high)
+    return _draw("uniform", random_state, size, ndim, kind, [(low, "float64"), (high, "float64")])
+
+
+def normal(
+    random_state: Any, size: Any = None, avg: Any = 0.0, std: Any = 1.0, ndim: int | None = None,
+    dtype: str | None = None,
+) -> tuple[Any, Any]:  # fmt: skip
+    """Normally distributed values."""
+    kind = _float(dtype, avg, std)
+    return _draw("normal", random_state, size, ndim, kind, [(avg, "float64"), (std, "float64")])
+
+
+def binomial(
+    random_state: Any, size: Any = None, n: Any = 1, p: Any = 0.5, ndim: int | None = None,
+    dtype: str = "int64", prob: Any = None,
+) -> tuple[Any, Any]:  # fmt: skip
+    """How many of n trials with probability p succeed."""
+    p = p if prob is None else prob
+    return _draw("binomial", random_state, size, ndim, dtype, [(n, "int64"), (p, "float64")])
+
+
+def random_integers(
+    random_state: Any, size: Any = None, low: Any = 0, high: Any = 1, ndim: int | None = None,
+    dtype: str = "int64",
+) -> tuple[Any, Any]:  # fmt: skip
+    """Integers from low to high, both included."""
+    return _draw("random_integers", random_state, size, ndim, dtype, [(low, "int64"), (high, "int64")])
+
+
+def choice(
+    random_state: Any, size: Any = None, a: Any = 2, replace: bool = True, p: Any = None,
+    ndim: int | None = None, dtype: str = "int64",
+) -> tuple[Any, Any]:  # fmt: skip
+    """Elements of a (of 0 ... a - 1 for a number), with probabilities p."""
+    parameters = [(a, "int64")] + ([] if p is None else [(p, "float64")])
+    return _draw(
+        "choice", random_state, () if size is None else size, ndim, dtype, parameters, 0, bool(replace)
+    )
+
+
+def poisson(
+    random_state: Any, size: Any = None, lam: Any = None, ndim: int | None = None, dtype: str = "int64"
+) -> tuple[Any, Any]:
+    """Poisson-distributed counts with mean lam (1 by default)."""
+    return _draw("poisson", random_state, size, ndim, dtype, [(1.0 if lam is None else lam, "float64")])
+
+
+def permutation(
+    random_state: Any, size: Any = None, n: Any = 1, ndim: int | None = None, dtype: str = "int64"
+) -> tuple[Any, Any]:
+    """Permutations of 0 ... n - 1 along a new last axis."""
+    return _draw("permutation", random_state, () if size is None else size, ndim, dtype, [(n, "int64")])
+
+
+def multinomial(
+    random_state: Any, size: Any = None, n: Any = 1, pvals: Any = (0.5, 0.5), ndim: int | None = None,
+    dtype: str = "int64",
+) -> tuple[Any, Any]:  # fmt: skip
+    """How often each of the outcomes of pvals [..., k] comes in n trials, along a new last axis."""
+    values = list(pvals) if isinstance(pvals, tuple) else pvals
+    return _draw("multinomial", random_state, size, ndim, dtype, [(n, "int64"), (values, "float64")], 1)
+
+
+def permute_rows(x: Native, order: Native) -> Native:
+    """x with the elements of each row in the order [..., k] of that row."""
+    from symconv.ops.gather import take_along_axis
+
+    return take_along_axis(x, order, -1)
+
+
+__all__ = [
+    "RandomStateSharedVariable", "binomial", "choice", "multinomial", "normal",
+    "permutation", "poisson", "random_integers", "random_state_shared", "uniform",
+]  # fmt: skip

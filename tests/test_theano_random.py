@@ -1,0 +1,291 @@
+"""Random streams of symconv.theano: bit for bit NumPy's RandomState, and MRG31k3p as published."""
+
+import numpy as np
+import pytest
+
+import symconv.theano as theano
+import symconv.theano.tensor as T
+from symconv.errors import ArgumentError, DTypeError, UnsupportedError
+from symconv.ops.mrg31k3p import M1, M2, skip, substreams
+from symconv.ops.mrg31k3p import draw as mrg_draw
+from symconv.theano.sandbox.rng_mrg import MRG_RandomStreams
+from symconv.theano.tensor.shared_randomstreams import RandomStreams
+
+pytest.importorskip("symconv._core", reason="the C++ core is not built")
+
+
+def states(seed, count):
+    """The RandomStates of the first draws of RandomStreams(seed)."""
+    generator = np.random.RandomState(seed)
+    return [np.random.RandomState(int(generator.randint(2**30))) for _ in range(count)]
+
+
+DRAWS = {
+    "uniform": (lambda s: s.uniform((3, 5)), lambda r: r.uniform(0, 1, (3, 5))),
+    "uniform_range": (lambda s: s.uniform((400,), -2.5, 0.1), lambda r: r.uniform(-2.5, 0.1, 400)),
+    "normal": (lambda s: s.normal((7, 3)), lambda r: r.normal(0, 1, (7, 3))),
+    "normal_shifted": (lambda s: s.normal((701,), 3.5, 0.3), lambda r: r.normal(3.5, 0.3, 701)),
+    "binomial": (lambda s: s.binomial((9, 100)), lambda r: r.binomial(1, 0.5, (9, 100))),
+    "binomial_low": (lambda s: s.binomial((500,), 1, 0.1), lambda r: r.binomial(1, 0.1, 500)),
+    "binomial_high": (lambda s: s.binomial((500,), 1, 0.8), lambda r: r.binomial(1, 0.8, 500)),
+    "binomial_never": (lambda s: s.binomial((50,), 1, 0.0), lambda r: r.binomial(1, 0.0, 50)),
+    "binomial_always": (lambda s: s.binomial((50,), 1, 1.0), lambda r: r.binomial(1, 1.0, 50)),
+    "binomial_many": (lambda s: s.binomial((500,), 40, 0.7), lambda r: r.binomial(40, 0.7, 500)),
+    "binomial_large": (lambda s: s.binomial((50,), 1000, 0.3), lambda r: r.binomial(1000, 0.3, 50)),
+    "binomial_array": (
+        lambda s: s.binomial(None, 1, np.array([0.1, 0.9, 0.5])), lambda r: r.binomial(1, [0.1, 0.9, 0.5])
+    ),
+    "integers": (lambda s: s.random_integers((300,), 2, 20), lambda r: r.randint(2, 21, 300)),
+    "integers_one": (lambda s: s.random_integers((3,), 4, 4), lambda r: r.randint(4, 5, 3)),
+    "integers_wide": (
+        lambda s: s.random_integers((60,), -5, 2**40), lambda r: r.randint(-5, 2**40 + 1, 60, "int64")
+    ),
+    "integers_32_bits": (
+        lambda s: s.random_integers((60,), 0, 2**32 - 1), lambda r: r.randint(0, 2**32, 60, "int64")
+    ),
+    "choice": (lambda s: s.choice((8,), [10, 20, 30]), lambda r: r.choice([10, 20, 30], 8)),
+    "choice_p": (
+        lambda s: s.choice((8,), 3, True, [0.2, 0.3, 0.5]), lambda r: r.choice(3, 8, True, [0.2, 0.3, 0.5])
+    ),
+    "choice_without": (lambda s: s.choice((3,), 7, False), lambda r: r.choice(7, 3, False)),
+    "poisson": (lambda s: s.poisson((20,), 4.5), lambda r: r.poisson(4.5, 20)),
+    "permutation": (lambda s: s.permutation((), 9), lambda r: r.permutation(9)),
+    "permutations": (
+        lambda s: s.permutation((4,), 9), lambda r: np.array([r.permutation(9) for _ in range(4)])
+    ),
+    "multinomial": (
+        lambda s: s.multinomial((5,), 6, [0.2, 0.3, 0.5]), lambda r: r.multinomial(6, [0.2, 0.3, 0.5], 5)
+    ),
+    "multinomial_rows": (
+        lambda s: s.multinomial(None, 1, np.array([[0.2, 0.8], [0.6, 0.4]])),
+        lambda r: np.array([r.multinomial(1, p) for p in ([0.2, 0.8], [0.6, 0.4])]),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_draws_are_numpys(name):
+    make, numpy_draw = DRAWS[name]
+    streams = RandomStreams(234)
+    variables = [make(streams), make(streams)]
+    f = theano.function([], variables)
+    twins = states(234, 2)
+    for _ in range(3):
+        for got, twin in zip(f(), twins):
+            want = np.asarray(numpy_draw(twin))
+            assert got.shape == want.shape
+            np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("name", ["uniform", "normal", "binomial", "binomial_many", "integers"])
+def test_single_parameters_run_compiled(name):
+    make, _ = DRAWS[name]
+    f = theano.function([], make(RandomStreams(1)))
+    f()
+    text = f.explain()
+    assert "mt19937_" in text and "REFERENCE" not in text
+
+
+def test_dtypes():
+    s = RandomStreams(1)
+    assert s.binomial((2,)).dtype == "int64"
+    assert s.random_integers((2,)).dtype == "int64"
+    assert s.uniform((2,)).dtype == theano.config.floatX
+    assert s.uniform((2,), dtype="float32").dtype == "float32"
+    with pytest.raises(DTypeError, match="must be a float"):
+        s.normal((2,), dtype="int32")
+
+
+def test_float32_draws_are_rounded_doubles():
+    f = theano.function([], RandomStreams(5).uniform((100,), dtype="float32"))
+    np.testing.assert_array_equal(f(), states(5, 1)[0].uniform(size=100).astype("float32"))
+
+
+def test_seed_and_states():
+    s = RandomStreams(23)
+    a, b = s.uniform((2,)), s.normal((2,))
+    f = theano.function([], [a, b])
+    first = f()
+    s.seed(23)
+    np.testing.assert_array_equal(f()[0], first[0])
+    a.rng.set_value(np.random.RandomState(7))
+    np.testing.assert_array_equal(f()[0], np.random.RandomState(7).uniform(size=2))
+    state = b.rng.get_value(borrow=True)
+    assert isinstance(state, np.random.RandomState)
+    np.testing.assert_array_equal(f()[1], state.normal(size=2))
+    s[a.rng] = np.random.RandomState(9)
+    np.testing.assert_array_equal(s[a.rng].uniform(size=2), np.random.RandomState(9).uniform(size=2))
+    with pytest.raises(DTypeError, match="RandomState"):
+        a.rng.set_value(3)
+    with pytest.raises(ArgumentError, match="seed"):
+        RandomStreams(-1)
+
+
+def test_without_default_updates_a_draw_repeats():
+    s = RandomStreams(3)
+    v = s.uniform((2,))
+    same = theano.function([], v, no_default_updates=True)
+    np.testing.assert_array_equal(same(), same())
+    moving = theano.function([], v, no_default_updates=True, updates=s.updates())
+    assert not np.array_equal(moving(), moving())
+
+
+def test_one_draw_is_one_value_in_a_function():
+    v = RandomStreams(3).uniform((2, 2))
+    assert not theano.function([], v - v)().any()
+
+
+def test_symbolic_sizes():
+    x = T.matrix("x")
+    s = RandomStreams(4)
+    f = theano.function([x], [s.binomial(size=x.shape, n=1, p=0.9), s.uniform((x.shape[0], 3))])
+    mask, u = f(np.zeros((4, 5), theano.config.floatX))
+    twins = states(4, 2)
+    np.testing.assert_array_equal(mask, twins[0].binomial(1, 0.9, (4, 5)))
+    np.testing.assert_array_equal(u, twins[1].uniform(size=(4, 3)))
+
+
+def test_shuffled_rows():
+    x = T.matrix("x")
+    shuffled = RandomStreams(6).shuffle_row_elements(x)
+    values = np.arange(12, dtype=theano.config.floatX).reshape(3, 4)
+    got = theano.function([x], shuffled)(values)
+    twin = states(6, 1)[0]
+    np.testing.assert_array_equal(got, [row[twin.permutation(4)] for row in values])
+
+
+def test_dropout_of_network3():
+    layer = T.matrix("layer")
+    rng = np.random.RandomState(0)
+    stream = RandomStreams(rng.randint(999999))
+    mask = stream.binomial(n=1, p=1 - 0.5, size=layer.shape)
+    f = theano.function([layer], layer * T.cast(mask, theano.config.floatX))
+    got = f(np.ones((10, 100), theano.config.floatX))
+    twin = states(np.random.RandomState(0).randint(999999), 1)[0]
+    np.testing.assert_array_equal(got, twin.binomial(1, 0.5, (10, 100)))
+
+
+def test_draws_in_a_scan_differ_and_go_on():
+    s = RandomStreams(8)
+    values, updates = theano.scan(lambda: s.uniform((2,)), n_steps=3)
+    f = theano.function([], values, updates=updates)
+    twin = states(8, 1)[0]
+    np.testing.assert_array_equal(f(), twin.uniform(size=(3, 2)))
+    np.testing.assert_array_equal(f(), twin.uniform(size=(3, 2)))
+
+
+def test_gibbs_sampling_as_the_rbm_tutorial_writes_it():
+    s = RandomStreams(17)
+    w = theano.shared(np.random.RandomState(1).normal(size=(6, 4)), name="W")
+
+    def gibbs(v):
+        h = s.binomial(size=(3, 4), n=1, p=T.nnet.sigmoid(T.dot(v, w)), dtype=theano.config.floatX)
+        mean = T.nnet.sigmoid(T.dot(h, w.T))
+        return [mean, s.binomial(size=mean.shape, n=1, p=mean, dtype=theano.config.floatX)]
+
+    v0 = T.matrix("v0")
+    (means, samples), updates = theano.scan(gibbs, outputs_info=[None, v0], n_steps=4)
+    f = theano.function([v0], [means[-1], samples[-1]], updates=updates)
+    start = np.zeros((3, 6), theano.config.floatX)
+    mean, sample = f(start)
+    twins, v = states(17, 2), start
+    sigmoid = lambda z: 1 / (1 + np.exp(-z))  # noqa: E731
+    for _ in range(4):
+        h = twins[0].binomial(1, sigmoid(v @ w.get_value()))
+        p = sigmoid(h @ w.get_value().T)
+        v = twins[1].binomial(1, p)
+    np.testing.assert_allclose(mean, p, rtol=1e-10)
+    np.testing.assert_array_equal(sample, v)
+
+
+# ---- MRG31k3p
+
+
+def published(state, n):
+    """n values of one stream by the recurrences of L'Ecuyer and Touzin, in Python's integers."""
+    x, y = list(state[:3]), list(state[3:])
+    out = []
+    for _ in range(n):
+        x = [(2**22 * x[1] + 129 * x[2]) % M1, *x[:2]]
+        y = [(2**15 * y[0] + 32769 * y[2]) % M2, *y[:2]]
+        out.append(x[0] - y[0] if x[0] > y[0] else x[0] - y[0] + M1)
+    return out
+
+
+def test_mrg_follows_the_published_recurrence():
+    rng = MRG_RandomStreams(12345)
+    f = theano.function([], rng.uniform((5, 4), nstreams=3, dtype="float64"))
+    streams, state = [], [12345] * 6
+    for _ in range(3):
+        streams.append(state)
+        state = skip(state, 72)
+    words = [published(s, 14) for s in streams]
+    used = [0, 0, 0]
+    for _ in range(2):
+        want = []
+        for i in range(20):
+            want.append(words[i % 3][used[i % 3]] / 2**31)
+            used[i % 3] += 1
+        np.testing.assert_array_equal(f().ravel(), want)
+
+
+def test_mrg_jumps_are_many_steps():
+    state = [11, 22, 33, 44, 55, 66]
+    for _ in range(2**5):
+        x = (2**22 * state[1] + 129 * state[2]) % M1
+        y = (2**15 * state[3] + 32769 * state[5]) % M2
+        state = [x, *state[:2], y, *state[3:5]]
+    assert skip([11, 22, 33, 44, 55, 66], 5) == state
+
+
+def test_mrg_substreams_of_the_default_seed():
+    """The second stream of seed 12345 as Theano's own test of the generator lists it: 2^72 values on."""
+    matrix = np.array([[1516919229, 758510237, 499121365], [1884998244, 1516919229, 335398200],
+                       [601897748, 1884998244, 358115744]], dtype=object)  # fmt: skip
+    want = [int(v) % M1 for v in matrix @ np.array([12345] * 3, dtype=object)]
+    assert substreams([12345] * 6, 2)[1, :3].tolist() == want
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_mrg_kernel_equals_the_reference(dtype):
+    size = (37, 11)
+    f = theano.function([], MRG_RandomStreams(7).uniform(size, dtype=dtype))
+    state = substreams([7] * 6, 37 * 11 // 6)
+    for _ in range(2):
+        state, want = mrg_draw(state, 37 * 11, dtype)
+        got = f()
+        np.testing.assert_array_equal(got, want.reshape(size))
+        assert got.min() > 0 and got.max() < 1
+    assert "REFERENCE" not in f.explain()
+
+
+def test_mrg_draws():
+    rng = MRG_RandomStreams(3)
+    p = np.array([[0.2, 0.5, 0.3], [0.0, 0.1, 0.9]])
+    draws = [
+        rng.uniform((20000,), -1, 3), rng.binomial((20000,), p=0.3), rng.normal((20001,), 2.0, 0.5),
+        rng.multinomial(pvals=p, n=2000), rng.multinomial_wo_replacement(pvals=np.repeat(p, 50, 0), n=2),
+    ]  # fmt: skip
+    u, b, z, m, w = theano.function([], draws)()
+    assert abs(u.mean() - 1) < 0.03 and u.min() >= -1 and u.max() <= 3
+    assert b.dtype == np.int64 and set(b.tolist()) == {0, 1} and abs(b.mean() - 0.3) < 0.02
+    assert z.shape == (20001,) and abs(z.mean() - 2) < 0.02 and abs(z.std() - 0.5) < 0.02
+    assert m.sum(1).tolist() == [2000, 2000] and np.abs(m / 2000 - p).max() < 0.05
+    assert w.shape == (100, 2) and (w[:, 0] != w[:, 1]).all() and set(w[50:].ravel().tolist()) == {1, 2}
+
+
+def test_mrg_seeding_and_errors():
+    rng = MRG_RandomStreams(9)
+    v = rng.uniform((3,))
+    f = theano.function([], v)
+    first = f()
+    assert not np.array_equal(first, f())
+    rng.seed(9)
+    np.testing.assert_array_equal(f(), first)
+    for bad in (0, -1, 2**31, [1, 2], [0, 0, 0, 1, 1, 1], "a"):
+        with pytest.raises(ArgumentError, match="MRG_RandomStreams"):
+            MRG_RandomStreams(bad)
+    with pytest.raises(ArgumentError, match="positive"):
+        rng.uniform((0, 3))
+    with pytest.raises(UnsupportedError, match="n = 1"):
+        rng.binomial((2,), n=4)
