@@ -226,6 +226,17 @@ def test_draws_of_nested_loops_differ():
     assert len(np.unique(sc.function([], y)())) == 20
 
 
+def test_a_draw_in_non_sequences_stays_the_same(device):
+    rng = sc.RandomStream(3)
+    mask = rng.uniform((2,))
+    (same, new), _ = sc.scan(lambda m: [m * 1, rng.uniform((2,))], None, [None, None], mask, n_steps=3)
+    f = sc.function([], [same, new, mask])
+    for _ in range(2):
+        a, b, m = f()
+        np.testing.assert_array_equal(a, np.stack([m] * 3))
+        assert len(np.unique(b)) == 6
+
+
 def test_gibbs_chain_of_a_restricted_boltzmann_machine():
     """k steps of block Gibbs sampling: the samples follow the model, and only the end is kept."""
     rng = sc.RandomStream(11)

@@ -174,6 +174,17 @@ def test_draws_in_a_scan_differ_and_go_on():
     np.testing.assert_array_equal(f(), twin.uniform(size=(3, 2)))
 
 
+def test_a_draw_in_non_sequences_is_made_once():
+    s = RandomStreams(8)
+    mask = s.uniform((2,))
+    values, updates = theano.scan(lambda m: m + 0, non_sequences=mask, n_steps=3)
+    assert not updates
+    f = theano.function([], values)
+    twin = states(8, 1)[0]
+    for _ in range(2):
+        np.testing.assert_array_equal(f(), np.stack([twin.uniform(size=2)] * 3))
+
+
 def test_gibbs_sampling_as_the_rbm_tutorial_writes_it():
     s = RandomStreams(17)
     w = theano.shared(np.random.RandomState(1).normal(size=(6, 4)), name="W")

@@ -31,7 +31,8 @@ class Words {
       : state_(reinterpret_cast<uint32_t*>(state)), position_(static_cast<int>(state[kPosition])) {
     if (position_ < 0 || position_ > kWords) fail("the position of a Mersenne twister is %d", position_);
   }
-  ~Words() { state_[kPosition] = static_cast<uint32_t>(position_); }
+  // No destructor: the tables for unwinding would be shared between instruction sets.
+  void save() { state_[kPosition] = static_cast<uint32_t>(position_); }
   Words(const Words&) = delete;
   Words& operator=(const Words&) = delete;
 
@@ -114,6 +115,7 @@ void run_uniform(const Launch& l) {
     if (!isfinite(range)) fail("uniform: the range from %g to %g is too large", low, highs[i]);
     y[i] = low + range * words.next_double();
   }
+  words.save();
 }
 
 void run_normal(const Launch& l) {
@@ -125,6 +127,7 @@ void run_normal(const Launch& l) {
     if (!(stds[i] >= 0)) fail("normal: std must not be negative, got %g", stds[i]);
     y[i] = means[i] + stds[i] * words.next_gauss();
   }
+  words.save();
 }
 
 // Inversion of the distribution function; n * min(p, 1 - p) <= 30, as the descriptor sees to.
@@ -171,9 +174,11 @@ void run_binomial(const Launch& l) {
   if (trials.step == 0 && chances.step == 0) {
     Binomial law(trials[0], chances[0]);
     for (long long i = 0; i < n; i++) y[i] = law.draw(words);
+    words.save();
     return;
   }
   for (long long i = 0; i < n; i++) y[i] = Binomial(trials[i], chances[i]).draw(words);
+  words.save();
 }
 
 // low <= y <= high, by rejection of masked words.
@@ -200,6 +205,7 @@ void run_integers(const Launch& l) {
     }
     y[i] = static_cast<int64_t>(static_cast<uint64_t>(low) + value);
   }
+  words.save();
 }
 
 void check_draw(const Sizes& s) {

@@ -281,7 +281,9 @@ class _Loop:
         truncate: int,
         title: str,
     ) -> tuple[list[Variable], dict[SharedVariable, Variable]]:
-        updates = _with_defaults([*outputs, *([] if condition is None else [condition])], updates)
+        # non_sequences are values from outside: what they were made of does not change from step to step
+        outside = [v for v in map(self._taken, self.fixed) if v is not None and v.owner is not None]
+        updates = _with_defaults([*outputs, *([] if condition is None else [condition])], updates, outside)
         if self.strict:
             self._check_strict([*outputs, *(v for _, v in updates)])
         for k, (info, new) in enumerate(zip(self.infos, outputs)):
@@ -294,14 +296,14 @@ class _Loop:
         rows, replace = list(self.rows), {}
         results = [*outputs, *(v for _, v in updates), *([] if condition is None else [condition])]
         states: list[tuple[SharedVariable, Variable]] = []
-        for shared in leaves(results):
+        for shared in leaves(results, stop=outside):
             if is_counter(shared) and shared not in dict(updates):
                 counter = replace[shared] = Variable(shared.type, name=shared.name)
                 rows.append(Row(step_counters(shared, self.n), counter))
         for shared, _ in updates:
             state = replace[shared] = Variable(shared.type, name=shared.name)
             states.append((shared, state))
-        results = rebuild(results, replace)
+        results = rebuild(results, {**replace, **{v: v for v in outside}})
         news = results[: len(outputs)]
         after = results[len(outputs) : len(outputs) + len(updates)]
         traces = [
@@ -332,6 +334,9 @@ class _Loop:
             whole.append(value)
         return whole, {shared: new for (shared, _), new in zip(states, made.carries)}
 
+    def _taken(self, given: Any) -> Variable | None:
+        return self.convention.take(given) if self.convention.is_symbolic(given) else None
+
     def _check_strict(self, results: Sequence[Variable]) -> None:
         given = {self.convention.take(v) for v in self.fixed}
         for v in leaves(results):
@@ -358,12 +363,12 @@ def _is_pair(convention: Convention, item: Any) -> bool:
 
 
 def _with_defaults(
-    results: list[Variable], updates: list[tuple[SharedVariable, Variable]]
+    results: list[Variable], updates: list[tuple[SharedVariable, Variable]], outside: list[Variable]
 ) -> list[tuple[SharedVariable, Variable]]:
-    """The updates, and the default updates of shared variables that the step reads."""
+    """The updates, and the default updates of shared variables that the step reads, but not by `outside`."""
     updates = list(updates)
     known = {s for s, _ in updates}
-    frontier = leaves([*results, *(v for _, v in updates)])
+    frontier = leaves([*results, *(v for _, v in updates)], stop=outside)
     while frontier:
         added = []
         for v in frontier:
@@ -372,5 +377,5 @@ def _with_defaults(
                 if not is_counter(v):
                     updates.append((v, v.default_update))
                     added.append(v.default_update)
-        frontier = leaves(added) if added else []
+        frontier = leaves(added, stop=outside) if added else []
     return updates

@@ -94,4 +94,4 @@ def ifelse(condition: Any, then_branch: Any, else_branch: Any, name: str | None 
     return made if listed else made[0]
 
 
-__all__ = ["IfElse", "ifelse"]
+__all__ = ["ifelse"]

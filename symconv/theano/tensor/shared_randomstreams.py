@@ -123,11 +123,11 @@ class RandomStreams:
         x = as_tensor_variable(input)
         native = x.native
         rows, n = native.shape[:-1], native.shape[-1]
-        order = self.permutation(size=tuple(wrap_dim(d) for d in rows), n=wrap_dim(n), ndim=len(rows))
+        order = self.permutation(size=tuple(_dim(d) for d in rows), n=_dim(n), ndim=len(rows))
         shuffled = wrap(raw_random.permute_rows(native, order.native))
         shuffled.permutation, shuffled.rng = order, order.rng
         return shuffled
 
 
-def wrap_dim(d: Any) -> Any:
+def _dim(d: Any) -> Any:
     return d if isinstance(d, int) else wrap(d)
