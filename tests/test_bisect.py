@@ -165,3 +165,17 @@ def test_the_caller_may_say_what_is_wrong(monkeypatch):
     plant(monkeypatch, Rule("root_of_one", lambda x: sc.log(x), lambda x: sc.log(x - 2)))
     found = f.bisect(ones, wrong=lambda results: np.isnan(results[0]).any())
     assert found.rewrite.applied.rule == "root_of_one"
+
+
+@pytest.mark.parametrize("device", ["reference", "cpu"])
+def test_a_wrong_rule_is_found_inside_a_loop(monkeypatch, device, core):
+    plant(monkeypatch, Rule("tanh_is_identity", lambda x: sc.tanh(x), lambda x: x))
+    x = sc.matrix("x")
+    w = sc.shared(np.eye(4, dtype="float32") / 2, name="w")
+    h, _ = sc.scan(
+        lambda row, h: sc.tanh(sc.dot(h, w) + row), sequences=x, outputs_info=sc.zeros((4,), "float32")
+    )
+    f = sc.function([x], sc.grad(h[-1].sum(), w), device=device)
+    found = f.bisect(np.ones((5, 4), "float32"))
+    assert "tanh_is_identity" in found.rewrite.applied.rule and found.rewrite.evaluations < 12
+    assert "test_bisect.py:" in found.rewrite.applied.origin
