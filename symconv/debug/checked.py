@@ -11,7 +11,7 @@ from symconv.backends.reference import evaluate
 from symconv.debug.compare import Oracle
 from symconv.debug.lone import CheckedNode, check_view, reference_of
 from symconv.debug.rewrites import find_wrong_rewrite
-from symconv.debug.transaction import Transaction, run_one_by_one, written
+from symconv.debug.transaction import Transaction, on_host, run_one_by_one, written
 from symconv.errors import MemoryClaimError, RewriteMismatchError
 from symconv.graph import Apply, Constant, SharedVariable, TensorType, Variable
 from symconv.graph.function_graph import FunctionGraph
@@ -76,7 +76,7 @@ class CheckedExecutable:
             return run_one_by_one(self._run, self.graph, n, inputs, mapped, progress)
 
     def _run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        inputs = [np.asarray(a.numpy() if hasattr(a, "numpy") else a) for a in inputs]
+        inputs = on_host(inputs)
         values = dict(zip(self.graph.inputs, inputs))
         values |= {v: s.get_value() for v, s in zip(self.graph.states, self.shared)}
         alone = self._node_by_node(values) if self.nodes else None

@@ -11,7 +11,7 @@ import numpy as np
 from symconv.backends.executable import Executable, Progress, Timing
 from symconv.backends.reference import run_reference
 from symconv.debug.lone import operand_lines, summary
-from symconv.debug.transaction import Transaction, run_one_by_one, written
+from symconv.debug.transaction import Transaction, on_host, run_one_by_one, written
 from symconv.errors import NonFiniteError
 from symconv.graph import Apply, Constant, SharedVariable, Variable
 from symconv.graph.observe import observed
@@ -129,11 +129,11 @@ class GuardedExecutable:
 
     def _run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         bounds = self.bounds
-        leaves = dict(zip(self.graph.inputs, (a.numpy() if hasattr(a, "numpy") else a for a in inputs)))
-        leaves |= {v: s.get_value(borrow=True) for v, s in zip(self.graph.states, self.shared)}
-        for v, array in leaves.items():
+        leaves = dict(zip(self.graph.inputs, on_host(inputs)))
+        for v, array in leaves.items():  # states, which may be large, when a step has gone wrong
             if (found := bounds.first(array)) is not None:
                 raise NonFiniteError(f"{v!r} from {v.origin} holds {found} already: {summary(array)}")
+        leaves |= {v: s.get_value(borrow=True) for v, s in zip(self.graph.states, self.shared)}
         changing = [i for i, _ in self.graph.updates]
         before = {self.graph.states[i]: self.shared[i].get_value() for i in changing}
         if self.plan is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,11 @@ class Transaction:
     def undo(self) -> None:
         for shared, value in self._saved:
             shared.set_value(value)
+
+
+def on_host(inputs: Sequence[Any]) -> list[np.ndarray]:
+    """The arguments of a call as NumPy arrays; those on a device are copied."""
+    return [np.asarray(a.numpy() if hasattr(a, "numpy") else a) for a in inputs]
 
 
 def written(graph: FunctionGraph, shared: Sequence[SharedVariable]) -> list[SharedVariable]:
