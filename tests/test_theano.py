@@ -96,3 +96,56 @@ def test_program_with_import_theano(tmp_path):
         [sys.executable, "-m", "symconv.theano", str(program), "a", "b"], capture_output=True, text=True
     )
     assert done.stdout == "30.0 ['a', 'b']\n", done.stderr
+
+
+IMPORTS = """
+import theano, theano.tensor as T
+from theano import config, function, shared, tensor, gradient, printing, compile, sandbox
+from theano import Param, In, Out, Mode, OrderedUpdates, Variable, grad, Rop, Lop
+from theano.tensor import nnet, TensorType, basic, extra_ops, nlinalg, opt, signal, tanh, subtensor
+from theano.tensor.basic import as_tensor_variable
+from theano.tensor.nnet import conv, conv2d, softmax, sigmoid, bn, abstract_conv
+from theano.tensor.nnet.abstract_conv import conv2d_grad_wrt_inputs, get_conv_output_shape
+from theano.tensor.nnet.bn import batch_normalization
+from theano.tensor.nnet.conv import conv2d
+from theano.tensor.nnet.nnet import categorical_crossentropy
+from theano.tensor.nnet.sigm import hard_sigmoid
+from theano.tensor.signal import downsample, pool
+from theano.tensor.signal.downsample import max_pool_2d
+from theano.tensor.signal.pool import pool_2d
+from theano.tensor.sharedvar import TensorSharedVariable
+from theano.tensor.var import TensorVariable, TensorConstant
+from theano.compile import SharedVariable
+from theano.compile.sharedvalue import SharedVariable
+from theano.compile.pfunc import pfunc
+from theano.compile.nanguardmode import NanGuardMode
+from theano.compat import OrderedDict, izip
+from theano.compat.python2x import OrderedDict
+from theano.configparser import change_flags
+from theano.gradient import DisconnectedInputError, disconnected_grad, verify_grad
+from theano.misc.pkl_utils import dump, load
+from theano.printing import Print, debugprint, pp, pydotprint
+from theano.tests import unittest_tools
+from theano.updates import OrderedUpdates
+import theano.scalar
+"""
+
+
+def test_imports_of_programs(tmp_path):
+    program = tmp_path / "imports.py"
+    program.write_text(
+        IMPORTS
+        + "import sys, symconv.theano.tensor.nnet as again\n"
+        + "assert T.nnet is again is sys.modules['theano.tensor.nnet']\n"
+        + "assert again.__spec__.name == 'symconv.theano.tensor.nnet'\n"
+        + "for name in ('theano.sandbox.cuda', 'theano.nothing'):\n"
+        + "    try: __import__(name)\n    except ImportError as error: assert 'hint' in str(error), error\n"
+        + "    else: raise AssertionError(name)\n"
+        + "import io, numpy as np\na = theano.shared(np.ones(2))\n"
+        + "f = io.BytesIO(); dump(a, f); f.seek(0); assert load(f).get_value().sum() == 2\n"
+        + "unittest_tools.verify_grad(T.tanh, [np.ones((2, 2))]); print('done')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "symconv.theano", str(program)], capture_output=True, text=True
+    )
+    assert done.stdout == "done\n", done.stderr

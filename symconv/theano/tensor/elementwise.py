@@ -300,7 +300,7 @@ def _logic(function: Any, name: str) -> Any:
             raise DTypeError(f"{name}: takes bools or integers, got {x.dtype} and {y.dtype}")
         return _bitwise(function, x, y)
 
-    apply_logic.__doc__ = f"{name} of bools; of integers bit by bit."
+    apply_logic.__doc__ = f"{name} of bools; integers, which Theano combines bit by bit, are refused."
     return apply_logic
 
 

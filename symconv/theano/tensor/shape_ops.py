@@ -320,7 +320,7 @@ def identity_like(x: Any) -> Any:
 
 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Any:
-    """start, start + step, ...: integers give int64, floats their common dtype (not below floatX)."""
+    """start, start + step, ...: integers give int64, floats their common dtype."""
     if stop is None:
         start, stop = 0, start
     given = [native_of(v) for v in (start, stop, step)]
@@ -328,8 +328,6 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> An
         dtype = dtypes.upcast(*(v.dtype for v in given))
         if dtype in dtypes.DISCRETE:
             dtype = "int64"
-        elif config.cast_policy == "custom" and dtype == "float32" and config.floatX == "float64":
-            dtype = "float64" if all(isinstance(v, NativeConstant) for v in given) else dtype
     values = [v.data.item() if isinstance(v, NativeConstant) and v.ndim == 0 else v for v in given]
     first, last, by = values
     return wrap(ops.arange(first, last, by, dtypes.checked(dtype, "arange")))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from symconv import ops
-from symconv.errors import ShapeError
+from symconv.errors import ShapeError, UnsupportedError
 from symconv.graph import Constant as NativeConstant
 from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import Variable as Native
@@ -113,8 +113,6 @@ def conv2d(
     older kernels are accepted. Raises ShapeError for ranks, channels, and shape hints that are not met.
     """
     if unshared:
-        from symconv.errors import UnsupportedError
-
         raise UnsupportedError(
             "conv2d(unshared=True) is not supported\n  hint: filters are shared by all positions"
         )
