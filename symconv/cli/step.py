@@ -31,7 +31,9 @@ def make_step(arguments: argparse.Namespace) -> tuple[Net, Model, Function, tupl
     images, labels = images_and_labels(batch)
     device = resolve_device()
     if arguments.inference:
-        f = function([model.x], model.output, name="prediction", device=device, no_default_updates=True)
+        f = function([model.x], model.output, device=device, no_default_updates=True)
+        f.name = f"{recipe.name}, prediction"
         return recipe, model, f, (images,)
     f = training_step(model, SGD(recipe.eta), (images, labels), batch, recipe.lmbda, device=device)
+    f.name = f"{recipe.name}, training step"
     return recipe, model, f, (0,)

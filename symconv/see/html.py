@@ -18,10 +18,18 @@ def section(key: str, title: str, body: str) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kinds: str) -> str:
-    """A table of cells that are HTML already. kinds, a letter a column: n number, m code, w wide
-    code, s text on one line, . text.
+    """A table of cells that are HTML already.
+
+    kinds: a letter a column: n number, m code, w wide code, c code on one line, s text on one line, . text.
     """
-    classes = {"n": ' class="n"', "m": ' class="m"', "w": ' class="m w"', ".": "", "s": ' class="s"'}
+    classes = {
+        "n": ' class="n"',
+        "m": ' class="m"',
+        "w": ' class="m w"',
+        ".": "",
+        "s": ' class="s"',
+        "c": ' class="m s"',
+    }
     head = "".join(f"<th>{h}</th>" for h in heads)
     body = "".join(
         "<tr>" + "".join(f"<td{classes[k]}>{cell}</td>" for k, cell in zip(kinds, row)) + "</tr>"

@@ -79,7 +79,7 @@ def kernels_pane(plan: Plan) -> str:
         )
     lead = "The first kernel in an op's list that accepts a node is taken. FLOPs are the plain algorithm's."
     heads = ("kernel", "runs", "steps", "FLOPs", "source")
-    return f'<p class="lead">{lead}</p>{table(heads, rows, "mm.sm")}'
+    return f'<p class="lead">{lead}</p>{table(heads, rows, "cm.sc")}'
 
 
 def refusals_pane(plan: Plan) -> str:
@@ -94,7 +94,7 @@ def refusals_pane(plan: Plan) -> str:
         return '<p class="faint">None: every step took the first kernel of its op.</p>'
     lead = "Faster kernels that were asked first and why they did not take the step."
     heads = ("step", "op", "refused by", "because", "taken by", "line")
-    return f'<p class="lead">{lead}</p>{table(heads, rows, "nmm.mm")}'
+    return f'<p class="lead">{lead}</p>{table(heads, rows, "ncc.cm")}'
 
 
 def memory_pane(plan: Plan) -> str:
@@ -146,7 +146,7 @@ def steps_pane(executable: Executable, plan: Plan) -> str:
             )
         )
     heads = ("step", "kernel", "op", "writes", "reads", "FLOPs", "bytes", "line")
-    body = table(heads, rows, "nmmwwnnm")
+    body = table(heads, rows, "nccwwnnm")
     choice = getattr(executable, "choice", None)
     lead = (
         f"Executor {choice.name}: {escape(choice.reason)}."
@@ -164,19 +164,19 @@ def profile_pane(profile: Profile) -> str:
         rows.append(
             (
                 str(r.step),
+                f"<b>{escape(r.op)}</b>",
                 f"{r.us:,.2f}",
                 f"{bar}{100 * r.share:.1f} %",
                 "" if r.roofline is None else f"{100 * r.roofline:.0f} %",
                 f"{r.gflops:,.2f}" if r.flops else "",
                 f"{r.gbytes:,.2f}" if r.bytes else "",
                 escape(r.kernel),
-                escape(r.op),
                 escape(r.line),
             )
         )
-    heads = ("step", "us", "share", "roofline", "GFLOP/s", "GB/s", "kernel", "op", "line")
+    heads = ("step", "op", "us", "share", "roofline", "GFLOP/s", "GB/s", "kernel", "line")
     picture = flame_svg(profile, alone=False)
     return (
         f'<p class="lead">{escape(profile.summary()).replace(chr(10), "<br>")}</p>'
-        f'<div class="scroll picture fit">{picture}</div><br>{table(heads, rows, "nnsnnnmmm")}'
+        f'<div class="scroll picture fit">{picture}</div><br>{table(heads, rows, "ncnsnnncm")}'
     )
