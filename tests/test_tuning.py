@@ -204,14 +204,16 @@ def test_bad_values_are_refused():
         sc.function([x], x * 2, autotune="always")
 
 
-def test_bench_gives_kernels_their_bound_and_times_no_cuda_kernel_without_a_gpu(tmp_path, capsys):
+def test_bench_gives_kernels_their_roofline_and_times_no_cuda_kernel_without_a_gpu(tmp_path, capsys):
     assert main(["kernel", "new", "my_scale", "--folder", str(tmp_path)]) == 0
     path = tmp_path / "my_scale.py"
     path.write_text(path.read_text().replace("(1024, 4096)", "(64, 64)"))
     capsys.readouterr()
     assert main(["kernel", "bench", str(path), "--rounds", "2"]) == 0
     out = capsys.readouterr().out
-    assert "bound by memory: 32,768 bytes at" in out and "reference  (what runs without it)" in out
-    assert "my_scale_cpu: " in out and "% of the bound" in out
+    assert (
+        "the least that the roofline allows: 32,768 bytes, 4,096 FLOPs" in out and "measured now: cpu" in out
+    )
+    assert "my_scale_cpu: " in out and "% of the roofline" in out and "reference  (what runs with" in out
     if "cuda kernel my_scale_cuda of my_scale: not timed, there is no GPU here" not in out:
         pytest.importorskip("cupy")

@@ -12,7 +12,7 @@ import numpy as np
 from symconv.backends.executable import Executable, compile_graph
 from symconv.config import config
 from symconv.errors import ArgumentError, SymconvError
-from symconv.graph import Apply, Constant, Kernel, Variable
+from symconv.graph import Apply, Constant, Kernel, SharedVariable, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.plan import tuning
 from symconv.plan.select import candidates, forcing, machine_detail
@@ -38,25 +38,31 @@ class Timing:
         return statistics.median(self.us)
 
 
-def lone_graph(node: Apply) -> FunctionGraph:
-    """The node by itself; its inputs are those of the graph, except constants."""
+def lone_graph(node: Apply) -> tuple[FunctionGraph, list[SharedVariable]]:
+    """The node by itself; its inputs are those of the graph, except constants.
+
+    Results go into shared variables: fresh memory for every run would be timed too.
+    """
     inputs = [v if isinstance(v, Constant) else Variable(v.type, name=v.name) for v in node.inputs]
     alone = node.op.make(*inputs)
-    return FunctionGraph(tuple(v for v in inputs if not isinstance(v, Constant)), (), alone.outputs, ())
+    shared = [SharedVariable(np.zeros(o.type.dims, o.dtype), o.type) for o in alone.outputs]
+    states = tuple(Variable(o.type) for o in alone.outputs)
+    free = tuple(v for v in inputs if not isinstance(v, Constant))
+    return FunctionGraph(free, states, (), tuple(enumerate(alone.outputs))), shared
 
 
 def time_kernels(
     node: Apply, device: str, kernels: Sequence[Kernel | None], rounds: int = ROUNDS, seconds: float = SECONDS
 ) -> list[Timing]:
     """Timings of each kernel, taken in turns; those that fail on random data are left out."""
-    graph = lone_graph(node)
+    graph, shared = lone_graph(node)
     rng = np.random.default_rng(0)
     arrays = [_data(rng, v) for v in graph.inputs]
     running: list[tuple[Kernel | None, Executable, int]] = []
     for kernel in kernels:
         try:
             with forcing(type(node.op), kernel), config(autotune="off"):
-                executable = compile_graph(graph, [], device, [])
+                executable = compile_graph(graph, shared, device, [])
             executable.run_many(1, arrays, False)
             least = min(_seconds(executable, arrays, 1) for _ in range(2))
             running.append((kernel, executable, max(1, int(seconds / max(least, 1e-7)))))

@@ -41,7 +41,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "bench",
         help="time the kernels of a file beside those that would run otherwise",
         description="The rows of BENCH in FILE (of CASES without it), the kernels of each row in turns, "
-        "and the bound by memory and arithmetic that was measured in the same run.",
+        "and the roofline, which is measured in the same run.",
     )
     bench.add_argument("file", type=Path, metavar="FILE", help="a Python file")
     bench.add_argument("--cases", type=Path, action="append", default=[], metavar="FILE", help="more CASES")

@@ -1,49 +1,25 @@
-"""Timings of a file's kernels beside the present choice, and the bound that memory and arithmetic set."""
+"""Timings of a file's kernels beside the present choice and the roofline."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from symconv.backends.tune import Timing, time_kernels
+from symconv.config import config
 from symconv.graph import Apply, Kernel, TensorType, Variable
 from symconv.graph.traversal import toposort
-from symconv.ops.arithmetic import neg
-from symconv.ops.dense import dot
 from symconv.plan.select import candidates
+from symconv.see.roofline import Peaks, peaks
 from symconv.testing import outputs_of
 from symconv.workbench.check import has_gpu
 from symconv.workbench.load import KernelFile
 
 
-@dataclass(frozen=True)
-class Peaks:
-    """What this machine did just now: bytes and floating-point operations in a microsecond."""
+def _threads() -> int:
+    from symconv.backends.cpu import default_threads
 
-    bytes_per_us: float
-    flops_per_us: float
-
-    def bound(self, node: Apply) -> tuple[float, str]:
-        """(the least microseconds that a node can take, which of the two sets it)."""
-        memory = node.op.bytes(node) / self.bytes_per_us
-        arithmetic = node.op.flops(node) / self.flops_per_us
-        return (memory, "memory") if memory >= arithmetic else (arithmetic, "arithmetic")
-
-
-def measured_peaks(device: str, nbytes: int) -> Peaks:
-    """Bandwidth of reading and writing as many bytes as the node does, and the rate of a matrix product."""
-    n = max(1024, nbytes // 8)
-    stream = _first(neg(Variable(TensorType("float32", (n,)))), device)
-    a, b = (Variable(TensorType("float32", (768, 768))) for _ in range(2))
-    product = _first(dot(a, b), device)
-    return Peaks(8 * n / stream, 2 * 768**3 / product)
-
-
-def _first(out: Variable, device: str) -> float:
-    node = out.owner
-    assert node is not None
-    return min(time_kernels(node, device, _choices(node, device)[:1])[0].us)
+    return config.num_threads or default_threads()
 
 
 def _choices(node: Apply, device: str) -> list[Kernel]:
@@ -57,11 +33,17 @@ def _choices(node: Apply, device: str) -> list[Kernel]:
 def bench_file(file: KernelFile, rounds: int) -> Iterator[str]:
     """Lines of a table. CUDA kernels are timed where there is a GPU, and else named as not timed."""
     gpu = has_gpu()
+    roofs: dict[str, Peaks] = {}
     for op, kernel in file.kernels:
         device = "cuda" if kernel.device == "cuda" else "cpu"
         if device == "cuda" and not gpu:
             yield f"cuda kernel {kernel.name} of {op.name}: not timed, there is no GPU here"
             continue
+        if device not in roofs:
+            found = peaks(device, _threads(), anew=True)
+            assert found is not None
+            roofs[device] = found
+            yield f"measured now: {found}"
         yield f"{device} kernel {kernel.name} of {op.name} ({kernel.place})"
         for case in file.bench:
             node = _node(case, op)
@@ -71,7 +53,7 @@ def bench_file(file: KernelFile, rounds: int) -> Iterator[str]:
             if reason is not None:
                 yield f"  {case.name}: refused, {reason}"
                 continue
-            yield from _rows(case.name, node, device, kernel, rounds)
+            yield from _rows(case.name, node, device, kernel, rounds, roofs[device])
 
 
 def _node(case: Any, op: Any) -> Apply | None:
@@ -80,23 +62,19 @@ def _node(case: Any, op: Any) -> Apply | None:
     return found[-1] if found else None
 
 
-def _rows(name: str, node: Apply, device: str, kernel: Kernel, rounds: int) -> Iterator[str]:
+def _rows(name: str, node: Apply, device: str, kernel: Kernel, rounds: int, roofs: Peaks) -> Iterator[str]:
     own = [kernel, *kernel.variants]
     others = [k for k in _choices(node, device) if k not in own]
     present: Kernel | None = others[0] if others else None  # what runs without this kernel
     timings = time_kernels(node, device, [*own, present], rounds, 0.02)
-    peaks = measured_peaks(device, node.op.bytes(node))
-    bound, by = peaks.bound(node)
+    bound = 1e6 * roofs.seconds(node)
     shown = ", ".join(str(v.type) for v in node.inputs)
     yield f"  {name}: {shown}"
     beside = next((t for t in timings if t.kernel is present), None)
     for t in timings:
         yield f"    {_line(t, beside, bound, present)}"
-    yield (
-        f"    {bound:>10.1f} us  bound by {by}: "
-        f"{node.op.bytes(node):,} bytes at {peaks.bytes_per_us / 1e3:.1f} GB/s, "
-        f"{node.op.flops(node):,} FLOPs at {peaks.flops_per_us / 1e3:.1f} GFLOP/s, measured now"
-    )
+    work = f"{node.op.bytes(node):,} bytes, {node.op.flops(node):,} FLOPs"
+    yield f"    {bound:>10.1f} us  the least that the roofline allows: {work}"
 
 
 def _line(t: Timing, beside: Timing | None, bound: float, present: Kernel | None) -> str:
@@ -107,6 +85,6 @@ def _line(t: Timing, beside: Timing | None, bound: float, present: Kernel | None
     )
     role = "  (what runs without it)" if t.kernel is present else ""
     return (
-        f"{t.median:>10.1f} us  {t.name}{role}: {100 * bound / t.median:.0f} % of the bound{ratio} "
+        f"{t.median:>10.1f} us  {t.name}{role}: {100 * bound / t.median:.0f} % of the roofline{ratio} "
         f"[{min(t.us):.1f} to {max(t.us):.1f}]"
     )

@@ -1,0 +1,79 @@
+"""The walk-through of docs/adding_a_kernel.md and docs/adding_an_op.md: short, the same everywhere, right."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from symconv.testing import check_grad, check_op
+from symconv.workbench.check import examine
+from symconv.workbench.load import load_kernels
+
+ROOT = Path(__file__).resolve().parents[1]
+SCALE = ROOT / "examples" / "10_squeeze_excite_scale.py"
+CONV_GELU = ROOT / "examples" / "11_conv_gelu.py"
+PAGE = ROOT / "docs" / "adding_a_kernel.md"
+OP_PAGE = ROOT / "docs" / "adding_an_op.md"
+
+
+def part(path: Path, name: str) -> str:
+    """What stands between '# NAME: begin' and '# NAME: end'."""
+    (found,) = re.findall(
+        rf"^# {name}: begin\n(.*?)^# {name}: end$", path.read_text(), re.MULTILINE | re.DOTALL
+    )
+    return found
+
+
+def lines_of_code(text: str) -> int:
+    """Lines that are neither empty nor only a comment, those of C++ in strings among them."""
+    lines = [line.strip() for line in text.splitlines()]
+    return sum(bool(line) and not line.startswith(("#", "//")) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "most"),
+    [
+        (SCALE, "kernel", 30),
+        (SCALE, "cpu kernel", 30),
+        (SCALE, "op", 60),
+        (CONV_GELU, "kernel", 30),
+        (CONV_GELU, "op", 60),
+    ],
+)
+def test_the_user_writes_little(path, name, most):
+    text = part(path, name)
+    ast.parse(text)
+    assert 10 < lines_of_code(text) <= most
+
+
+def test_the_pages_show_the_code_of_the_example():
+    page, example = PAGE.read_text(), SCALE.read_text()
+    for text in (
+        "CUDA = ",
+        "def float32_only",
+        "def cuda_launch",
+        "cuda_scale = ",
+        "CPU = ",
+        "def cpu_launch",
+    ):
+        for source in (page, example):
+            assert source.count(text) == 1, text
+        end = '"""\n' if text.endswith("= ") and text != "cuda_scale = " else "\n\n"
+        start = page.index(text)
+        block = page[start : page.index(end, start + 12)]
+        assert block.rstrip("`\n") in example, block
+    assert part(SCALE, "op").strip() in OP_PAGE.read_text()
+
+
+@pytest.mark.parametrize("path", [SCALE, CONV_GELU], ids=lambda p: p.name)
+def test_the_kernels_of_the_examples_pass(path, core, cxx):
+    file = load_kernels(path)
+    for _, kernel in file.kernels:
+        report = examine(kernel, file.cases[:1])
+        assert report.passed and report.ran, report
+    for case in file.cases[1:]:
+        check_op(case, "emulated")
+        check_grad(case)
