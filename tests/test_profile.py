@@ -10,6 +10,7 @@ import pytest
 
 import symconv as sc
 from symconv.backends.gpu.cuda import EventStopwatch
+from symconv.cli import main
 from symconv.errors import ArgumentError, GraphError
 from symconv.graph.params import pack
 from symconv.plan.lifetime import lifetimes, live_bytes
@@ -265,6 +266,21 @@ def test_phases_and_lines():
     assert phase(sc.grad(cost, w).owner) == "gradient"
     assert user_line("gradient of conv2d at net a (b) at c.py:3") == "net a (b) at c.py:3"
     assert user_line("model.py:7") == "model.py:7"
+
+
+def test_the_command_prints_and_writes_it_all(tmp_path, capsys):
+    files = {name: tmp_path / f"p.{name}" for name in ("trace", "flame", "json")}
+    options = [f"--{name}={path}" for name, path in files.items()]
+    command = ["profile", "--net", "shallow", "--batch", "2", "--inference", "--device", "cpu", "--runs", "3"]
+    assert main([*command, *options]) == 0
+    printed = capsys.readouterr().out
+    assert "shallow, prediction(float32[2, 784]) on cpu: 3 runs" in printed and "by kernel" in printed
+    told = json.loads(files["json"].read_text())
+    events = json.loads(files["trace"].read_text())["traceEvents"]
+    assert sum(e["ph"] == "X" for e in events) == 3 * len(told["steps"])
+    ET.parse(files["flame"])
+    assert main([*command, "--trace", str(tmp_path / "nowhere" / "t.json")]) == 2
+    assert "does not exist" in capsys.readouterr().err
 
 
 # ---- lifetimes
