@@ -564,3 +564,52 @@ def test_ctrl_c_ends_a_long_loop():
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         f(np.ones(100, "f"))
+
+
+def test_states_of_integers_and_bools(device):
+    x = sc.ivector("x")
+    (total, seen), _ = sc.scan(
+        lambda v, s, b: [s + v, sc.logical_or(b, v > 2)], x, [sc.constant(np.int32(0)), sc.constant(False)]
+    )
+    got = sc.function([x], [total, seen])(np.array([1, 3, 2], "int32"))
+    assert got[0].dtype == np.int32 and got[0].tolist() == [1, 4, 6]
+    assert got[1].dtype == bool and got[1].tolist() == [False, True, True]
+
+
+# ---- the core's side
+
+
+def loop_step(n=2, places=(("in", 0, 0, 8), ("out", 0, 0, 8)), copies=(), cleared=(), count=-1):
+    """An executor whose only step runs a plan of two 8-byte arrays n times over 16-byte ones."""
+    from symconv import _core
+
+    inner = _core.Executor([("external", 8), ("external", 8)], [])
+    step = ("loop", "test", inner, n, [0], [1, 2], list(places), list(copies), list(cleared), count)
+    return _core.Executor([("external", 16), ("external", 16), ("external", 8)], [step])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"n": 3}, "leaves an array of 16 bytes"),
+        ({"n": 0}, "0 iterations"),
+        ({"places": [("in", 0, 0, 8)]}, "1 places for 2"),
+        ({"places": [("in", 0, 8, -8), ("out", 0, 0, -8)]}, "leaves an array"),
+        ({"places": [("in", 0, 0, 8), ("out", 2, 0, 8)]}, "array 2, there are 2"),
+        ({"places": [("in", 0, 0, 8), ("in", 0, 0, 2**62)]}, "leaves an array|too far"),
+        ({"places": [("in", 0, 0, 8), ("stop", 0, 0, 0)]}, "condition has 8 bytes"),
+        ({"places": [("in", 0, 0, 8), ("there", 0, 0, 8)]}, "a place in 'there'"),
+        ({"copies": [(0, 1, 16)]}, "a copy of 16 bytes"),
+        ({"cleared": [5]}, "output 5, there are 2"),
+        ({"count": 0}, "the count has 16 bytes"),
+    ],
+)
+def test_the_core_refuses_a_loop_that_leaves_its_arrays(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        loop_step(**wrong)
+
+
+def test_the_core_counts_and_copies():
+    x, y, count = np.array([5, 6]), np.zeros(2, "int64"), np.zeros(1, "int64")
+    loop_step(copies=[(0, 0, 16)], cleared=[0], count=1).run([x, y, count])
+    assert y.tolist() == [5, 6] and count.tolist() == [2]

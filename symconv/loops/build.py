@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from symconv.graph import Apply, Variable
 from symconv.loops.body import close
@@ -93,9 +93,3 @@ def make_scan(
         *fixed,
     ]
     return op.make(*outer)
-
-
-def with_op(node: Apply, **changes: object) -> Apply:
-    """The node with some attributes of its op changed."""
-    op = replace(node.op, **changes)  # type: ignore[type-var]
-    return op.make(*node.inputs)
