@@ -512,6 +512,10 @@ def test_sequences_that_do_not_fit():
 
 def test_arguments_that_make_no_sense():
     x = sc.vector("x")
+    with pytest.raises(ArgumentError, match="must be a function"):
+        sc.scan(3, x)
+    with pytest.raises(ArgumentError, match=r"(?s)is given 3 arguments: 1 rows.*1 past values, 1 non_seq"):
+        sc.scan(lambda v, s: v, x, 0.0, 1.0)
     with pytest.raises(ArgumentError, match="n_steps"):
         sc.scan(lambda: 1.0)
     with pytest.raises(ArgumentError, match="must not be negative"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -211,16 +212,33 @@ class _Loop:
         where = user_line()
         if isinstance(truncate, bool) or not isinstance(truncate, int) or truncate < -1:
             raise ArgumentError(f"scan: truncate_gradient must be -1 or a number of steps, got {truncate!r}")
+        if not callable(step):
+            raise ArgumentError(f"scan: the step must be a function, got {type(step).__name__}")
         give = self.convention.give
         for attempt in range(2):
             arguments = [give(r.inner) for r in self.rows]
             arguments += [give(v) for info in self.infos for v in info.inner]
             arguments += self.fixed
+            self._check_arguments(step, len(arguments))
             outputs, updates, condition = self._read(step(*arguments))
             if not self._widen(outputs) or attempt:
                 break
         with origin(where):
             return self._build(outputs, updates, condition, truncate, name or "")
+
+    def _check_arguments(self, step: Callable[..., Any], count: int) -> None:
+        try:
+            signature = inspect.signature(step)
+        except (TypeError, ValueError):  # builtins do not all tell theirs
+            return
+        try:
+            signature.bind(*[None] * count)
+        except TypeError as error:
+            past = sum(len(info.inner) for info in self.infos)
+            raise ArgumentError(
+                f"scan: the step {signature} is given {count} arguments: {len(self.rows)} rows of sequences, "
+                f"{past} past values, {len(self.fixed)} non_sequences\n  {error}"
+            ) from None
 
     def _widen(self, outputs: Sequence[Variable]) -> bool:
         """Give states that start from a Python number the dtype of what the step makes of them."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from symconv.errors import ArgumentError
 from symconv.loops.front import Convention, build_loop
 from symconv.theano.sharedvar import SharedVariable
 from symconv.theano.updates import OrderedUpdates
@@ -39,8 +38,6 @@ def scan(
     One output comes alone unless return_list, none as None. Without n_steps the shortest sequence counts.
     mode, profile and allow_gc have no effect: the body belongs to the function that it is compiled into.
     """
-    if not callable(fn):
-        raise ArgumentError(f"scan: fn must be a function that builds one step, got {type(fn).__name__}")
     outputs, _, updates = build_loop(
         CONVENTION, fn, sequences, outputs_info, non_sequences, n_steps, go_backwards, strict,
         truncate_gradient, name, shortest=True,
