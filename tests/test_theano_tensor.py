@@ -335,6 +335,22 @@ def test_modes():
         theano.function([v], v, mode="fast")
 
 
+def test_verbose_errors_show_the_graph_and_functions_their_parts():
+    x, w = T.matrix("x"), theano.shared(np.ones((3, 2)), name="w")
+    f = theano.function([x], T.tanh(T.dot(x, w)), updates=[(w, w * 2)], name="f")
+    with pytest.raises(errors.ShapeError) as quiet:
+        f(np.ones((2, 4)))
+    with theano.config.change_flags(exception_verbosity="high"):
+        with pytest.raises(errors.ShapeError, match="graph as written:\ntanh") as loud:
+            f(np.ones((2, 4)))
+    assert "graph as written" not in str(quiet.value) and "test_theano_tensor.py" in str(loud.value)
+    assert f.get_shared() == [w] and f.maker.fgraph.inputs == [x]
+    assert [n.op.name for n in f.maker.fgraph.toposort()] == ["dot", "tanh", "mul"]
+    other = theano.shared(np.zeros((3, 2)))
+    assert f.copy(swap={w: other}, delete_updates=True)(np.ones((1, 3))).tolist() == [[0, 0]]
+    assert f(np.ones((1, 3)))[0, 0] == np.tanh(3) and w.get_value().max() == 2
+
+
 def test_print_and_assert(capsys):
     v = T.vector("v")
     f = theano.function([v], theano.printing.Print("v is", attrs=("__str__", "shape"))(v).sum())

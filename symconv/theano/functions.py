@@ -394,8 +394,10 @@ class Function:
         return [wrap(v) for v in found]
 
     @property
-    def maker(self) -> Maker:
+    def maker(self) -> Any:
         """maker.fgraph: the expression as it was written (symconv rewrites it at the first call)."""
+        from symconv.theano.maker import Maker
+
         return Maker(self)
 
     def copy(
@@ -429,37 +431,6 @@ def _complain(v: Native, policy: str) -> None:
     if policy != "warn":
         raise GraphError(message)
     warnings.warn(message, stacklevel=5)
-
-
-class Maker:
-    """What programs read from f.maker: the graph, its inputs and outputs."""
-
-    def __init__(self, function: Function) -> None:
-        self.function = function
-        self.fgraph = FunctionGraph(function)
-        self.inputs, self.outputs, self.mode = function._ins, self.fgraph.outputs, function.mode
-
-
-class FunctionGraph:
-    """f.maker.fgraph."""
-
-    def __init__(self, function: Function) -> None:
-        from symconv.theano.variable import wrap
-
-        self._roots = [*function.native.outputs, *(v for _, v in function.native.updates)]
-        self.inputs = [i.variable for i in function._ins]
-        self.outputs = [wrap(v) for v in self._roots]
-
-    def toposort(self) -> list[Any]:
-        """The Apply nodes, producers first."""
-        from symconv.graph.traversal import toposort
-        from symconv.theano.variable import Apply
-
-        return [Apply.of(n) for n in toposort(self._roots)]
-
-    @property
-    def apply_nodes(self) -> set[Any]:
-        return set(self.toposort())
 
 
 __all__ = [

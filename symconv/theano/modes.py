@@ -36,7 +36,7 @@ class Mode:
         try:
             outputs: list[np.ndarray] = function(*values)
         except Exception as error:
-            if config.exception_verbosity == "high" and function.explain:
+            if config.exception_verbosity == "high":
                 from symconv.graph.printing import debugprint
 
                 roots = [*function.outputs, *(v for _, v in function.updates)]
