@@ -14,6 +14,7 @@ import numpy as np
 import symconv as sc
 import symconv.theano as theano
 import symconv.theano.tensor as T
+from symconv.theano.tensor import shared_randomstreams
 from symconv.theano.tensor.nnet import conv
 from symconv.theano.tensor.signal import downsample
 
@@ -33,8 +34,6 @@ def shared(array, name=None):
 
 
 def dropout(layer, p_dropout):
-    from symconv.theano.tensor import shared_randomstreams
-
     stream = shared_randomstreams.RandomStreams(np.random.RandomState(0).randint(999999))
     mask = stream.binomial(n=1, p=1 - p_dropout, size=layer.shape)
     return layer * T.cast(mask, theano.config.floatX)
