@@ -143,6 +143,17 @@ def test_page_of_other_devices(device, tmp_path):
     assert "step(float32[4, 3])" in found.panes["p0-profile"]
 
 
+def test_page_shows_the_steps_inside_a_loop(tmp_path):
+    x = sc.vector("x")
+    sums, _ = sc.scan(lambda a, s: sc.tanh(s + a), sequences=[x], outputs_info=[sc.constant(np.float32(0))])
+    f = sc.function([x], sums, device="cpu")
+    f(np.ones(5, "float32"))
+    if not any(step.loop for step in f.executables[0].plan.steps):
+        pytest.skip("the loop was unrolled")
+    f.explain(html=tmp_path / "page.html")
+    assert "runs this 5 times" in Page((tmp_path / "page.html").read_text()).panes["p0-steps"]
+
+
 def test_page_shows_the_persistent_kernel():
     with sc.config(gpu_executor="persistent"):
         executable = make("emulated").prepare(X)

@@ -126,6 +126,15 @@ def code_pane(executable: Executable, plan: Plan) -> str:
 
 
 def steps_pane(executable: Executable, plan: Plan) -> str:
+    choice = getattr(executable, "choice", None)
+    lead = "As they run, one after another."
+    if choice is not None:
+        lead = f"Executor {choice.name}: {escape(choice.reason)}."
+    return f'<p class="lead">{lead}</p>{steps_table(plan)}'
+
+
+def steps_table(plan: Plan) -> str:
+    """The steps of a plan, and below them those of the loops in it."""
     rows = []
     for number, step in enumerate(plan.steps):
         node = step.node
@@ -146,14 +155,12 @@ def steps_pane(executable: Executable, plan: Plan) -> str:
             )
         )
     heads = ("step", "kernel", "op", "writes", "reads", "FLOPs", "bytes", "line")
-    body = table(heads, rows, "nccwwnnm")
-    choice = getattr(executable, "choice", None)
-    lead = (
-        f"Executor {choice.name}: {escape(choice.reason)}."
-        if choice is not None
-        else "As they run, one after another."
-    )
-    return f'<p class="lead">{lead}</p>{body}'
+    parts = [table(heads, rows, "nccwwnnm")]
+    for number, step in enumerate(plan.steps):
+        if step.loop is not None:
+            parts.append(f"<p>Step {number} runs this {step.loop.n:,} times:</p>")
+            parts.append(steps_table(step.loop.plan))
+    return "".join(parts)
 
 
 def profile_pane(profile: Profile) -> str:
