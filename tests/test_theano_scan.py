@@ -140,3 +140,64 @@ def test_errors_name_the_output():
         theano.scan(lambda v, s: s + T.cast(v, "float64"), x, T.constant(np.float32(0)))
     with pytest.raises(GraphError, match="updates of a step change shared"):
         theano.scan(lambda v: (v, {x: x}), x)
+
+
+def test_restricted_boltzmann_machine_of_the_tutorial():
+    """Persistent contrastive divergence as the deep learning tutorials write it: it learns two patterns."""
+    from symconv.theano.tensor.shared_randomstreams import RandomStreams
+
+    floatx, n_visible, n_hidden = theano.config.floatX, 12, 6
+    numpy_rng = np.random.RandomState(123)
+    theano_rng = RandomStreams(numpy_rng.randint(2**30))
+    w = theano.shared(
+        numpy_rng.uniform(-0.1, 0.1, (n_visible, n_hidden)).astype(floatx), name="W", borrow=True
+    )
+    hbias = theano.shared(np.zeros(n_hidden, floatx), name="hbias", borrow=True)
+    vbias = theano.shared(np.zeros(n_visible, floatx), name="vbias", borrow=True)
+    params = [w, hbias, vbias]
+
+    def free_energy(v_sample):
+        wx_b = T.dot(v_sample, w) + hbias
+        return -T.sum(T.log(1 + T.exp(wx_b)), axis=1) - T.dot(v_sample, vbias)
+
+    def sample_h_given_v(v0):
+        pre = T.dot(v0, w) + hbias
+        mean = T.nnet.sigmoid(pre)
+        return [pre, mean, theano_rng.binomial(size=mean.shape, n=1, p=mean, dtype=floatx)]
+
+    def sample_v_given_h(h0):
+        pre = T.dot(h0, w.T) + vbias
+        mean = T.nnet.sigmoid(pre)
+        return [pre, mean, theano_rng.binomial(size=mean.shape, n=1, p=mean, dtype=floatx)]
+
+    def gibbs_hvh(h0):
+        v = sample_v_given_h(h0)
+        return v + sample_h_given_v(v[2])
+
+    x, index = T.matrix("x"), T.lscalar()
+    persistent = theano.shared(np.zeros((10, n_hidden), floatx), borrow=True)
+    (_, _, nv_samples, _, _, nh_samples), updates = theano.scan(
+        gibbs_hvh, outputs_info=[None, None, None, None, None, persistent], n_steps=5, name="gibbs_hvh"
+    )
+    chain_end = nv_samples[-1]
+    cost = T.mean(free_energy(x)) - T.mean(free_energy(chain_end))
+    for param, slope in zip(params, T.grad(cost, params, consider_constant=[chain_end])):
+        updates[param] = param - slope * T.cast(0.1, dtype=floatx)
+    updates[persistent] = nh_samples[-1]
+    bit = theano.shared(value=0, name="bit_i_idx")
+    xi = T.round(x)
+    xi_flip = T.set_subtensor(xi[:, bit], 1 - xi[:, bit])
+    likelihood = T.mean(n_visible * T.log(T.nnet.sigmoid(free_energy(xi_flip) - free_energy(xi))))
+    updates[bit] = (bit + 1) % n_visible
+
+    patterns = np.array([[1] * 6 + [0] * 6, [0, 1] * 6], floatx)
+    data = theano.shared(patterns[numpy_rng.randint(0, 2, 200)], borrow=True)
+    train = theano.function(
+        [index],
+        likelihood,
+        updates=updates,
+        givens={x: data[index * 10 : (index + 1) * 10]},
+        name="train_rbm",
+    )
+    values = [np.mean([train(i) for i in range(20)]) for _ in range(25)]
+    assert values[0] < -5 and values[-1] > -2.5
