@@ -97,7 +97,7 @@ def test_the_expanded_data_are_five_times_as_many():
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_runs(name, tmp_path):
     e = EXPERIMENTS[name]
-    plan = Plan(tmp_path, epochs=1, runs=2 if e.members else 1, limit=SMOKE if len(e.variants()) == 1 else 20)
+    plan = Plan(tmp_path, epochs=1, runs=1, limit=SMOKE if len(e.variants()) == 1 else 20)
     assert run(name, plan, progress=False)
     results = read_results(tmp_path)[e.members or name]
     assert set(results) == set(e.variants())
@@ -110,7 +110,7 @@ def test_every_experiment_runs(name, tmp_path):
         accuracy = nn.load(weights).accuracy(plan.dataset.test)
         assert accuracy == result["test_accuracy"]
     if e.members:
-        assert judge(e, plan)["members"] == ["dropout/run-0.json", "dropout/run-1.json"]
+        assert judge(e, plan)["members"] == ["dropout/run-0.json"]
 
 
 def test_runs_have_their_own_seeds_and_are_not_done_twice(tmp_path):
