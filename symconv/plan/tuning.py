@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import sys
 import threading
 import warnings
@@ -43,8 +44,6 @@ def cpu_model() -> str:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith(("model name", "Model")):
                 return " ".join(line.split(":", 1)[1].split())
-    import platform
-
     return platform.processor() or platform.machine()
 
 

@@ -11,7 +11,6 @@ may come above 100 %.
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from symconv.errors import OutputError
 from symconv.files import atomic_path, import_extra
 from symconv.graph import Apply
 from symconv.graph.params import pack
+from symconv.plan.tuning import cpu_model
 
 METHOD = 1  # counts up when what is measured changes, so that old files are not believed
 SIZES = tuple(1 << k for k in range(14, 27, 2))  # bytes moved: 16 KiB to 64 MiB
@@ -108,12 +108,7 @@ def _read(path: Path) -> dict[str, Any]:
 @lru_cache(maxsize=2)
 def _machine(device: str) -> str:
     """The processor by name, and for the core the instruction set in use."""
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next((s.partition(":")[2].strip() for s in lines if s.startswith("model name")), name)
-    except OSError:
-        pass
+    name = cpu_model()
     if device == "cpu":
         from symconv import _core  # needs the core to have been built
 
