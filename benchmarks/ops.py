@@ -3,16 +3,18 @@
     python benchmarks/ops.py --groups conv,pool --threads 1,2 --json FILE
 
 Every form is checked against a float64 NumPy oracle before it is timed. Rows are those of run.py, with the
-operator and its shape as the workload, and with GFLOP/s or GB/s (least possible traffic) of the median.
+operator and its shape as the workload, and with GFLOP/s or GB/s (least possible traffic) of the median. Where
+memory sets the limit, a copy of as many bytes is timed in the same rounds: its GB/s are `copy_rate`.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,32 @@ def check(subject: Subject, case: OpCase, wanted: list[np.ndarray]) -> None:
         subject.note = "wrong: " + wrong
 
 
+def copy_subjects(copy: OpCase, args: argparse.Namespace, workers: Workers) -> list[Subject]:
+    """What copies memory, for each number of threads: the first form of the first peer that has one."""
+    subjects = []
+    for threads in args.threads:
+        for peer in args.peers:
+            try:
+                worker = workers.get(peer, threads)
+                configs = worker.call("op_configs", case=asdict(copy))["configs"]
+            except WorkerError:
+                continue
+            if configs:
+                subjects.append(Subject(peer, configs[0], threads, worker))
+                break
+    return subjects
+
+
+def shares(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each row of symconv's that memory limits: its share of the bandwidth of a copy."""
+    return [
+        f"{r['workload']}, {r['threads']} thread(s), {r['config']}: {r['rate']:.1f} GB/s, "
+        f"{100 * r['rate'] / r['copy_rate']:.0f} % of a copy's {r['copy_rate']:.1f}"
+        for r in rows
+        if r["peer"] == report.OURS and "copy_rate" in r
+    ]
+
+
 def measure(case: OpCase, args: argparse.Namespace, workers: Workers) -> list[dict[str, Any]]:
     rows, subjects = [], []
     for peer in args.peers:
@@ -88,12 +116,21 @@ def measure(case: OpCase, args: argparse.Namespace, workers: Workers) -> list[di
     wanted = oracle(case)
     for subject in subjects:
         attempt(subject, lambda s: check(s, case, wanted))
-    Protocol(args.rounds, args.target).time(subjects, lambda text: None)
+    copy = OpCase("copy", (max(1, case.bytes // 8),))
+    copies = [] if case.flops or case.kind == "copy" else copy_subjects(copy, args, workers)
+    for subject in copies:
+        attempt(subject, lambda s: check(s, copy, oracle(copy)))
+    Protocol(args.rounds, args.target).time([*subjects, *copies], lambda text: None)
+    copy_rates = {s.threads: copy.bytes / statistics.median(s.seconds) / 1e9 for s in copies if s.seconds}
+    for subject in copies:
+        subject.drop()
     for subject in subjects:
         timed = row(subject, case.name, None, "time", "us", [1e6 * t for t in subject.seconds])
         if timed["median"] is not None:
             work, unit = (case.flops, "GFLOP/s") if case.flops else (case.bytes, "GB/s")
             timed |= {"rate": work / timed["median"] / 1e3, "rate_unit": unit}
+            if subject.threads in copy_rates:
+                timed["copy_rate"] = copy_rates[subject.threads]
         rows.append(timed)
         subject.drop()
     return rows
@@ -111,7 +148,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                     report.announce(f"{number} of {len(cases)}: {case.name}")
                     results.add(measure(case, args, workers), workers.versions)
 
-    return results.collect(measure_all)
+    code = results.collect(measure_all)
+    print("\n".join(shares(results.rows)), end="\n" if shares(results.rows) else "")
+    return code
 
 
 if __name__ == "__main__":

@@ -168,6 +168,44 @@ def _duration(row: Mapping[str, Any] | None) -> str:
     return row["note"] if row["median"] is None else report.figure(1e6 * row["median"], "us")
 
 
+def operators() -> str:
+    """Every operator at every number of threads: times, speed, and how many times faster than PyTorch."""
+    files = sorted((table.RESULTS / "operators").glob("cpu_*.json"))
+    read_files = [json.loads(f.read_text()) for f in files]
+    text = []
+    for f, r in zip(files, read_files):
+        versions = ", ".join(f"{name} {own.get(name, '')}" for name, own in r["versions"].items())
+        link = f"[{f.name}](../benchmarks/results/operators/{f.name})"
+        text.append(f"{link}: {r['cpu']}; {versions}; commit {r['commit']}, {r['date'][:10]}.")
+    found = {
+        (line["workload"], line["threads"]): line
+        for r in read_files
+        for line in report.compared(r["rows"])
+        if line["threads"] != "any"
+    }
+    threads = sorted({t for _, t in found})
+    rows = []
+    for name in dict.fromkeys(workload for workload, _ in found):
+        cells = [name]
+        for t in threads:
+            line = found.get((name, t))
+            ours = line["peers"].get(report.OURS) if line else None
+            if line is None or ours is None:
+                cells += ["-", "-", "-"]
+                continue
+            near = f" ({100 * ours['rate'] / ours['copy_rate']:.0f} %)" if "copy_rate" in ours else ""
+            cells += [
+                report.figure(ours["median"], ours["unit"]),
+                f"{ours['rate']:.1f} {ours['rate_unit']}{near}",
+                f"**{line['ratio']:.2f}**" if line["ratio"] is not None else "",
+            ]
+        rows.append(cells)
+    head = ["operator"]
+    for t in threads:
+        head += [f"{t} thr.", "rate", "times faster"]
+    return "\n".join([*text, "", *lines(head, rows)]) + "\n"
+
+
 def compared(name: str) -> str:
     """The table of a file of run.py."""
     if not (table.RESULTS / name).exists():
@@ -182,6 +220,7 @@ PARTS = {
     "dense": lambda: compared("cpu_dense.json"),
     "memory": lambda: compared("cpu_memory.json"),
     "loaded": loaded,
+    "operators": operators,
     "compilation": compilation,
 }
 

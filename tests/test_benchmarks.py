@@ -292,6 +292,14 @@ def test_operators_agree_with_the_oracle(peer, tmp_path):
     kinds = {r["workload"].split()[0] for r in rows}
     assert kinds >= {c.kind for c in CASES["tiny"]} - {"copy"}
     assert code == 0
+    memory_bound = [r for r in rows if r["rate_unit"] == "GB/s" and not r["workload"].startswith("copy")]
+    assert memory_bound and all(("copy_rate" in r) == (peer == "torch") for r in memory_bound)
+
+
+def test_shares_of_bandwidth_name_the_copy():
+    row = {**timed("symconv", 10.0), "rate": 4.0}
+    (line,) = ops.shares([{**row, "copy_rate": 5.0}, row, {**row, "peer": "torch", "copy_rate": 5.0}])
+    assert "4.0 GB/s, 80 % of a copy's 5.0" in line
 
 
 @pytest.mark.parametrize(

@@ -352,7 +352,7 @@ WINOGRAD_LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, in
 
 @pytest.mark.parametrize("name", WINOGRAD_LAYERS)
 def test_winograd_conv2d(name: str, isa: str, threads: int) -> None:
-    """Forward and input gradient within the tolerance of the case table."""
+    """All three kinds within the tolerance of the case table."""
     x_shape, w_shape, padding = WINOGRAD_LAYERS[name]
     rng = np.random.default_rng(9)
     op = Conv2d(padding=padding)
@@ -361,10 +361,13 @@ def test_winograd_conv2d(name: str, isa: str, threads: int) -> None:
     for kind, node_op, arrays in (
         ("fprop", op, (x, w)),
         ("dgrad", Conv2dDgrad(padding=padding), (dy, w, *dims(*x_shape[2:]))),
+        ("wgrad", Conv2dWgrad(padding=padding), (x, dy, *dims(*w_shape[2:]))),
     ):
-        got = run(node_of(node_op, arrays), named(node_op, f"winograd_{kind}"), arrays)[0]
-        want = oracle(node_op, *arrays)[0]
-        terms = arrays[0].shape[1] * int(np.prod(w_shape[2:]))
+        node, kernel = node_of(node_op, arrays), named(node_op, f"winograd_{kind}")
+        if "too short" in (kernel.supports(node) or ""):
+            continue
+        got, want = run(node, kernel, arrays)[0], oracle(node_op, *arrays)[0]
+        terms = dy.size // dy.shape[1] if kind == "wgrad" else arrays[0].shape[1] * int(np.prod(w_shape[2:]))
         rtol = 16 * float(np.finfo("float32").eps) * float(np.sqrt(terms))
         assert_close(got, want, rtol, rtol * float(np.sqrt(np.mean(want**2))) if want.size else 0.0)
 
@@ -397,6 +400,15 @@ def test_winograd_conv2d_refusals() -> None:
     assert "too few for the transforms" in refusal((8, 64, 56, 56), (1, 64, 3, 3))
     with sc.config(winograd=False):
         assert refusal(*resnet) == "config.winograd is off"
+
+    def wgrad_refusal(x: tuple[int, ...], w: tuple[int, ...]) -> str:
+        op, dy = Conv2dWgrad(), sc.conv2d(*map(sc.tensor, 2 * ["float32"], (x, w)))
+        node = node_of(op, (np.zeros(x, "float32"), np.zeros(dy.type.dims, "float32"), *dims(*w[2:])))
+        return named(op, "winograd_wgrad").supports(node) or ""
+
+    assert wgrad_refusal((10, 20, 12, 12), (40, 20, 5, 5)) == ""
+    assert "sums of 128 terms, too short" in wgrad_refusal((2, 20, 12, 12), (40, 20, 5, 5))
+    assert "take too much memory" in wgrad_refusal((1, 700, 5, 5), (900, 700, 3, 3))
 
 
 @pytest.mark.parametrize("threads_", [1, 2, 3])
@@ -434,7 +446,7 @@ def test_selection_by_filled_lanes() -> None:
     assert chosen((8, 256, 14, 14), (256, 256, 1, 1)) == "gemm_gather_fprop"
     assert chosen((10, 3, 28, 28), (16, 3, 7, 7)) == "direct_channels_fprop"
     assert chosen((8, 64, 56, 56), (64, 1, 3, 3), padding=1, groups=64) == "depthwise_fprop"
-    assert chosen((8, 64, 56, 56), (64, 1, 3, 3), padding=1, groups=64, stride=2) == "direct_rows_fprop"
+    assert chosen((8, 64, 56, 56), (64, 1, 3, 3), padding=1, groups=64, stride=2) == "depthwise_fprop"
     assert chosen((8, 3, 56, 56), (1, 3, 3, 3)) == "direct_rows_fprop"
     node = sc.conv2d(sc.tensor("float32", (8, 3, 56, 56)), sc.tensor("float32", (1, 3, 3, 3))).owner
     refusal = named(Conv2d(), "direct_channels_fprop").supports(node)

@@ -321,3 +321,32 @@ def test_check_accepts_and_refuses_sizes() -> None:
 def test_program_of_single_op() -> None:
     x = Variable(TensorType("float32", (3,)))
     assert program_of(Add().make(x, x)) == (((Add(), (0, 1)),), (0,))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_outputs_past_the_caches(threads: int) -> None:
+    """Outputs of more than 32 MiB together: aligned, not aligned, of other item sizes, in place."""
+    before = _core.num_threads()
+    _core.set_num_threads(threads)
+    try:
+        n = (16 << 20) // 4 + 4321
+        x = (np.arange(n) % 1021).astype("float32")
+        a, b = np.full(n + 64, 7, "float32"), np.full(n + 64, 7, "float32")
+        wide, greater = np.full(n + 64, 7, "float64"), np.full(n + 64, 7, "bool")
+        outs = [a[3 : n + 3], b[:n], wide[1 : n + 1], greater[5 : n + 5]]
+        op = FusedElementwise(
+            ((Mul(), (0, 0)), (Add(), (1, 0)), (Cast("float64"), (2,)), (Gt(), (2, 1))), (0, 1, 2, 3)
+        )
+        node = op.make(Variable(TensorType("float32", (n,))))
+        _core.call_kernel("elementwise", ELEMENTWISE.launch(node).params, [x], outs)
+        for out, want in zip(outs, (x * x, x * x + x, (x * x + x).astype("float64"), x > 0)):
+            assert np.array_equal(out, want)
+        assert set(a[:3]) | set(a[n + 3 :]) | set(b[n:]) | set(wide[n + 1 :]) == {7}
+        assert np.all(greater[:5]) and np.all(greater[n + 5 :])
+        twice = np.concatenate([x, x, x])
+        op = FusedElementwise(((Mul(), (0, 0)), (Add(), (1, 0))), (1,))
+        node = op.make(Variable(TensorType("float32", (3 * n,))))
+        _core.call_kernel("elementwise", ELEMENTWISE.launch(node).params, [twice], [twice])
+        assert np.array_equal(twice[:n], x * x + x) and np.array_equal(twice[2 * n :], x * x + x)
+    finally:
+        _core.set_num_threads(before)

@@ -1,11 +1,13 @@
 // Depthwise conv2d and its input gradient: every output channel sees one input channel; windows of 3 x 3, 5 x 5 and
-// 7 x 7, stride 1. The input gradient is the same with the window turned round.
+// 7 x 7, stride 1 or 2. The input gradient of stride 1 is the same with the window turned round.
 //
 // depthwise_fprop, depthwise_dgrad: lanes are the outputs of a row. kRows rows of one vector are in registers
 // together, so that a value that is loaded serves as many of them as the window is high; the window is walked column
 // by column, its weights in registers too. The image is read where it lies: a vector that overhangs it at the left or
-// right is loaded by lanes, and rows above and below are a row of zeros.
+// right is loaded by lanes, and rows above and below are a row of zeros. With stride 2 the inputs of a vector are every
+// second of two; in the input gradient even and odd columns are sums of their own taps, which alternate at last.
 #include "conv_geometry.h"
+#include "pairs.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
@@ -15,17 +17,19 @@ constexpr int kRows = 4;
 
 struct Plan {
   int in_h, in_w, out_h, out_w, top, left;
-  int window, inputs, outputs;  // planes of an image
-  int pieces;                   // of the rows of a plane, to have work for all threads
+  int window, stride;
+  int inputs, outputs;  // planes of an image
+  int pieces;           // of the rows of a plane, to have work for all threads
 };
 
 Plan make_plan(const ConvParams& p, bool dgrad, int threads) {
   Plan plan{};
-  plan.window = p.r;
+  plan.window = p.r, plan.stride = p.stride_h;
   plan.inputs = dgrad ? p.k : p.c, plan.outputs = dgrad ? p.c : p.k;
   plan.in_h = dgrad ? p.p : p.h, plan.in_w = dgrad ? p.q : p.w;
   plan.out_h = dgrad ? p.h : p.p, plan.out_w = dgrad ? p.w : p.q;
-  plan.top = dgrad ? p.r - 1 - p.top : p.top, plan.left = dgrad ? p.s - 1 - p.left : p.left;
+  const bool turned = dgrad && plan.stride == 1;
+  plan.top = turned ? p.r - 1 - p.top : p.top, plan.left = turned ? p.s - 1 - p.left : p.left;
   const int steps = ceil_div(plan.out_h, kRows);
   plan.pieces = p.n * plan.outputs < 2 * threads && threads > 1 ? 2 * threads : 1;
   if (plan.pieces > steps) plan.pieces = steps;
@@ -54,18 +58,32 @@ inline vd load_lanes(const double* p, int begin, int end) {
   return v;
 }
 
+// Every STRIDE-th value from p on, which is column `first` of the image; INSIDE: none lies beside it.
+template <class T, int STRIDE, bool INSIDE>
+inline typename Lanes<T>::V load_columns(const T* p, int first, int width) {
+  constexpr int W = Lanes<T>::W;
+  if constexpr (STRIDE == 1)
+    return INSIDE ? load(p) : load_lanes(p, -first, width - first);
+  else if constexpr (INSIDE)
+    return evens(load(p), load(p + W - 1));
+  else
+    return evens(load_lanes(p, -first, width - first),
+                 load_lanes(p + W - 1, 1 - W - first, width + 1 - W - first));
+}
+
 // Vectors of outputs at columns begin, begin + W, ... below end, of kRows rows, of which `rows` are wanted. INSIDE: no
-// vector of inputs overhangs the image. row[i] + j is where the first column of the window meets the image. A function of its own, or the compiler mixes the forms' addresses.
-template <class T, int R, bool TURNED, bool INSIDE>
+// vector of inputs overhangs the image. row[i] + STRIDE * j is where the first column of the window meets the image. A function of its own, or the compiler mixes the forms' addresses.
+template <class T, int R, int STRIDE, bool TURNED, bool INSIDE>
 __attribute__((noinline)) void strip(const Plan& plan, const T* const* row, int begin, int end, const T* w,
                                      T* out, int rows) {
   using Vec = typename Lanes<T>::V;
-  constexpr int W = Lanes<T>::W;
+  constexpr int W = Lanes<T>::W, kInputs = (kRows - 1) * STRIDE + R;
   const long long pitch = plan.out_w;
-  const T* from[kRows + R - 1];
-  for (int i = 0; i < kRows + R - 1; i++) from[i] = row[i];
+  const T* from[kInputs];
+  for (int i = 0; i < kInputs; i++) from[i] = row[i];
   for (int j = begin; j < end; j += W) {
-    const int first = j - plan.left;  // column of the image in lane 0 under the window's first column
+    const int first =
+        STRIDE * j - plan.left;  // column of the image in lane 0 under the window's first column
     Vec acc[kRows] = {};
 #pragma GCC unroll 8
     for (int s = 0; s < R; s++) {
@@ -73,12 +91,11 @@ __attribute__((noinline)) void strip(const Plan& plan, const T* const* row, int 
 #pragma GCC unroll 8
       for (int r = 0; r < R; r++) weight[r] = set1(w[TURNED ? R * R - 1 - (r * R + s) : r * R + s]);
 #pragma GCC unroll 16
-      for (int i = 0; i < kRows + R - 1; i++) {
-        const Vec x = INSIDE ? load(from[i] + j + s)
-                             : load_lanes(from[i] + j + s, -(first + s), plan.in_w - (first + s));
+      for (int i = 0; i < kInputs; i++) {
+        const Vec x = load_columns<T, STRIDE, INSIDE>(from[i] + STRIDE * j + s, first + s, plan.in_w);
 #pragma GCC unroll 4
         for (int m = 0; m < kRows; m++)
-          if (i >= m && i - m < R) acc[m] = fma(weight[i - m], x, acc[m]);
+          if (i >= m * STRIDE && i - m * STRIDE < R) acc[m] = fma(weight[i - m * STRIDE], x, acc[m]);
       }
     }
     for (int m = 0; m < kRows; m++) __builtin_prefetch(out + (kRows + m) * pitch + j, 1);
@@ -92,38 +109,91 @@ __attribute__((noinline)) void strip(const Plan& plan, const T* const* row, int 
 }
 
 // Output rows [begin, end) of a plane.
-template <class T, int R, bool TURNED>
+template <class T, int R, int STRIDE, bool TURNED>
 void run_rows(const Plan& plan, int begin, int end, const T* x, const T* w, const T* zeros, T* y) {
-  constexpr int W = Lanes<T>::W;
+  constexpr int W = Lanes<T>::W, kInputs = (kRows - 1) * STRIDE + R;
   // Vectors [low, high) see the image alone.
-  int low = plan.left > 0 ? static_cast<int>(round_up(plan.left, W)) : 0;
+  int low = plan.left > 0 ? static_cast<int>(round_up(ceil_div(plan.left, STRIDE), W)) : 0;
   if (low > plan.out_w) low = plan.out_w;
-  int high = plan.in_w + plan.left - (W + R - 2);
+  const int room = plan.in_w + plan.left - R - STRIDE * (W - 1);
+  int high = room < 0 ? 0 : room / STRIDE + 1;
   if (high > plan.out_w) high = plan.out_w;
   high = high > low ? low + static_cast<int>(round_up(high - low, W)) : low;
   for (int i = begin; i < end; i += kRows) {
     T* out = y + static_cast<long long>(i) * plan.out_w;
-    const int above = i - plan.top;  // row of the image under the window's first
-    const T* row[kRows + R - 1];
-    for (int k = 0; k < kRows + R - 1; k++) {
+    const int above = i * STRIDE - plan.top;  // row of the image under the window's first
+    const T* row[kInputs];
+    for (int k = 0; k < kInputs; k++) {
       const int at = above + k;
       row[k] = (at >= 0 && at < plan.in_h ? x + static_cast<long long>(at) * plan.in_w : zeros) - plan.left;
     }
-    strip<T, R, TURNED, false>(plan, row, 0, low, w, out, end - i);
-    strip<T, R, TURNED, true>(plan, row, low, high, w, out, end - i);
-    strip<T, R, TURNED, false>(plan, row, high, plan.out_w, w, out, end - i);
+    strip<T, R, STRIDE, TURNED, false>(plan, row, 0, low, w, out, end - i);
+    strip<T, R, STRIDE, TURNED, true>(plan, row, low, high, w, out, end - i);
+    strip<T, R, STRIDE, TURNED, false>(plan, row, high, plan.out_w, w, out, end - i);
   }
 }
 
-template <class T, bool TURNED>
+// Rows [begin, end) of a plane of the input gradient with stride 2: dx[i][2 j + b] is the sum over the taps (r, s) that
+// reach it of w[r][s] dy[(i + top - r) / 2][j + (b + left - s) / 2].
+template <class T, int R>
+void spread_rows(const Plan& plan, int begin, int end, const T* dy, const T* w, T* dx) {
+  using Vec = typename Lanes<T>::V;
+  constexpr int W = Lanes<T>::W;
+  struct Term {
+    const T* from;
+    T weight;
+    int shift;
+  };
+  for (int i = begin; i < end; i++) {
+    Term term[2][R * R];
+    int count[2] = {};
+    for (int r = 0; r < R; r++) {
+      const int twice = i + plan.top - r;
+      if (twice < 0 || twice % 2 || twice / 2 >= plan.in_h) continue;
+      for (int s = 0; s < R; s++) {
+        const int b = (plan.left - s) & 1, shift = (b + plan.left - s) / 2;
+        term[b][count[b]++] = {dy + static_cast<long long>(twice / 2) * plan.in_w + shift, w[r * R + s],
+                               shift};
+      }
+    }
+    T* out = dx + static_cast<long long>(i) * plan.out_w;
+    for (int j = 0; 2 * j < plan.out_w; j += W) {
+      Vec acc[2] = {};
+      for (int b = 0; b < 2; b++)
+        for (int k = 0; k < count[b]; k++) {
+          const Term& t = term[b][k];
+          const int first = j + t.shift;
+          const bool inside = first >= 0 && first + W <= plan.in_w;
+          acc[b] = fma(set1(t.weight),
+                       inside ? load(t.from + j) : load_lanes(t.from + j, -first, plan.in_w - first), acc[b]);
+        }
+      Vec a, b;
+      join_pairs(acc[0], acc[1], a, b);
+      store_part(out + 2 * j, a, plan.out_w - 2 * j);
+      store_part(out + 2 * j + W, b, plan.out_w - 2 * j - W);
+    }
+  }
+}
+
+template <class T, int R, bool DGRAD>
+void run_stride(const Plan& plan, int begin, int end, const T* x, const T* w, const T* zeros, T* y) {
+  if (plan.stride == 1)
+    run_rows<T, R, 1, DGRAD>(plan, begin, end, x, w, zeros, y);
+  else if (DGRAD)
+    spread_rows<T, R>(plan, begin, end, x, w, y);
+  else
+    run_rows<T, R, 2, false>(plan, begin, end, x, w, zeros, y);
+}
+
+template <class T, bool DGRAD>
 void run_window(const Plan& plan, int begin, int end, const T* x, const T* w, const T* zeros, T* y) {
   switch (plan.window) {
     case 3:
-      return run_rows<T, 3, TURNED>(plan, begin, end, x, w, zeros, y);
+      return run_stride<T, 3, DGRAD>(plan, begin, end, x, w, zeros, y);
     case 5:
-      return run_rows<T, 5, TURNED>(plan, begin, end, x, w, zeros, y);
+      return run_stride<T, 5, DGRAD>(plan, begin, end, x, w, zeros, y);
     default:
-      return run_rows<T, 7, TURNED>(plan, begin, end, x, w, zeros, y);
+      return run_stride<T, 7, DGRAD>(plan, begin, end, x, w, zeros, y);
   }
 }
 
@@ -151,10 +221,7 @@ void run(const Launch& l) {
 
 template <bool DGRAD>
 void run_any(const Launch& l) {
-  if (params_as<ConvParams>(l).itemsize == 4)
-    run<float, DGRAD>(l);
-  else
-    run<double, DGRAD>(l);
+  with_type(params_as<ConvParams>(l), [&](auto zero) { run<decltype(zero), DGRAD>(l); });
 }
 
 template <bool DGRAD>
@@ -166,8 +233,8 @@ size_t workspace(const Sizes& s) {
 void check_depthwise(const Sizes& s, const char* name, bool dgrad) {
   const ConvParams& p = params_as<ConvParams>(s, name);
   const bool fits = p.groups == p.c && (!dgrad || p.k == p.c) && p.r == p.s &&
-                    (p.r == 3 || p.r == 5 || p.r == 7) && p.stride_h == 1 && p.stride_w == 1 &&
-                    p.dilation_h == 1 && p.dilation_w == 1;
+                    (p.r == 3 || p.r == 5 || p.r == 7) && (p.stride_h == 1 || p.stride_h == 2) &&
+                    p.stride_w == p.stride_h && p.dilation_h == 1 && p.dilation_w == 1;
   if (!fits)
     fail("%s: %d channels to %d in %d groups, windows of %d x %d, stride (%d, %d), dilation (%d, %d)", name,
          p.c, p.k, p.groups, p.r, p.s, p.stride_h, p.stride_w, p.dilation_h, p.dilation_w);

@@ -7,7 +7,6 @@
 // at once where the tile's outputs lie next to each other; else they are added up aside and moved at the end.
 #include "conv_patches.h"
 #include "gemm_pack.h"
-#include "pairs.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {

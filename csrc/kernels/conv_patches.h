@@ -10,24 +10,11 @@
 #pragma once
 #include "conv_geometry.h"
 #include "gemm_tile.h"
+#include "pairs.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
-
-// The even elements of a and those at odd places of b: of p[0 .. 2W - 2] for a = p[0 .. W - 1], b = p[W - 1 ..].
-template <class T>
-static inline typename Vec<T>::type evens(typename Vec<T>::type a, typename Vec<T>::type b) {
-  constexpr int W = Vec<T>::width;
-  if constexpr (W == 2)
-    return __builtin_shufflevector(a, b, 0, 3);
-  else if constexpr (W == 4)
-    return __builtin_shufflevector(a, b, 0, 2, 5, 7);
-  else if constexpr (W == 8)
-    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 9, 11, 13, 15);
-  else
-    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
-}
 
 // Outputs next to each other in one row: lanes [lane, end) of a panel.
 struct Run {
@@ -226,7 +213,7 @@ struct Patches {
       for (int i = begin; i < end - W; i += W) store(to + i, load(from + i));
       store(to + end - W, load(from + end - W));
     } else {
-      auto vector = [&](ll i) { store(to + i, evens<T>(load(from + 2 * i), load(from + 2 * i + W - 1))); };
+      auto vector = [&](ll i) { store(to + i, evens(load(from + 2 * i), load(from + 2 * i + W - 1))); };
       for (int i = begin; i < end - W; i += W) vector(i);
       vector(end - W);
     }

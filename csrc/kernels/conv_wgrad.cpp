@@ -367,26 +367,26 @@ void run_rows(const Launch& l) {
 }
 
 void run_channels_any(const Launch& l) {
-  params_as<ConvParams>(l).itemsize == 4 ? run_channels<float>(l) : run_channels<double>(l);
+  with_type(params_as<ConvParams>(l), [&](auto zero) { run_channels<decltype(zero)>(l); });
 }
 void run_rows_any(const Launch& l) {
-  params_as<ConvParams>(l).itemsize == 4 ? run_rows<float>(l) : run_rows<double>(l);
+  with_type(params_as<ConvParams>(l), [&](auto zero) { run_rows<decltype(zero)>(l); });
 }
 
 size_t workspace_channels(const Sizes& s) {
   const ConvParams& p = params_as<ConvParams>(s, "direct_channels_wgrad");
-  Scratch<float> f{};
-  Scratch<double> d{};
-  return p.itemsize == 4 ? carve(make_plan<float>(p, s.threads, nullptr, nullptr), nullptr, 0, f)
-                         : carve(make_plan<double>(p, s.threads, nullptr, nullptr), nullptr, 0, d);
+  return with_type(p, [&](auto zero) {
+    using T = decltype(zero);
+    Scratch<T> scratch{};
+    return carve(make_plan<T>(p, s.threads, nullptr, nullptr), nullptr, 0, scratch);
+  });
 }
 size_t workspace_rows(const Sizes& s) {
   const ConvParams& p = params_as<ConvParams>(s, "direct_rows_wgrad");
-  const RowsPlan plan = make_rows_plan(p, s.threads, nullptr, nullptr);
-  RowsScratch<float> f{};
-  RowsScratch<double> d{};
-  return p.itemsize == 4 ? carve_rows(plan, nullptr, s.threads, 0, f)
-                         : carve_rows(plan, nullptr, s.threads, 0, d);
+  return with_type(p, [&](auto zero) {
+    RowsScratch<decltype(zero)> scratch{};
+    return carve_rows(make_rows_plan(p, s.threads, nullptr, nullptr), nullptr, s.threads, 0, scratch);
+  });
 }
 
 void check_channels(const Sizes& s) { check_conv_wgrad(s, "direct_channels_wgrad"); }

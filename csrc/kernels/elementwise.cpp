@@ -2,7 +2,8 @@
 //
 // A machine over blocks of a few hundred elements that stay in the first-level cache. Each instruction is one
 // tight loop (elementwise_loops.h); inputs that span the output are read in place and the last instructions
-// write into the output, so a chain of any length reads and writes memory once. How a broadcast input is read:
+// write into the output, so a chain of any length reads and writes memory once. Outputs that no cache holds are
+// written past the caches (kStreamBytes), which spares reading them first. How a broadcast input is read:
 //
 //   single   one value for all elements: by the loops that take a single operand, else from a buffer filled with it
 //   repeats  a pattern of up to kMaxPeriod elements: laid out once, a period longer than a block, read at its phase
@@ -55,6 +56,29 @@ struct Instruction {
   double immediate;
 };
 
+// to[0, bytes) = from[0, bytes), past the caches by whole lines.
+void stream(char* to, const char* from, size_t bytes) {
+#if defined(__x86_64__)
+  size_t i = 0, head = -reinterpret_cast<uintptr_t>(to) & 63;
+  if (head > bytes) head = bytes;
+  memcpy(to, from, head);
+  for (i = head; i + 64 <= bytes; i += 64)
+    for (size_t j = i; j < i + 64; j += 16)
+      _mm_stream_si128(reinterpret_cast<__m128i*>(to + j),
+                       _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + j)));
+  memcpy(to + i, from + i, bytes - i);
+#else
+  memcpy(to, from, bytes);
+#endif
+}
+
+// Orders streamed writes before whatever tells other threads of them.
+void end_streams() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+
 struct Machine {
   Program program;
   Layout layout;
@@ -94,6 +118,16 @@ void Machine::run(const Launch& launch, long long begin, long long end, int part
   for (int i = 0; i < p.n_ops; i++)
     if (program.ops[i].place >= 0) value[p.n_in + i] = scratch + program.ops[i].place * layout.buffer;
   scratch += p.n_slots * layout.buffer;
+  // An output that is an input too has been read already: nothing is spared.
+  bool streams[kMaxOps];
+  for (int i = 0; i < p.n_ops; i++) {
+    const int place = program.ops[i].place;
+    streams[i] = place < 0 && layout.streams;
+    if (!streams[i]) continue;
+    for (int k = 0; k < p.n_in; k++) streams[i] &= launch.in[k] != launch.out[-1 - place];
+    value[p.n_in + i] = scratch + (-1 - place) * layout.buffer;
+  }
+  if (layout.streams) scratch += p.n_out * layout.buffer;
   for (int i = 0; i < p.n_in; i++) {
     const Source& s = layout.source[i];
     if (s.kind == kSpans) continue;
@@ -148,7 +182,7 @@ void Machine::run(const Launch& launch, long long begin, long long end, int part
     }
     for (int i = 0; i < p.n_ops; i++) {
       const ElementwiseOp& op = program.ops[i];
-      if (op.place < 0)
+      if (op.place < 0 && !streams[i])
         value[p.n_in + i] = static_cast<char*>(launch.out[-1 - op.place]) + at * kItemSize[op.result_dtype];
     }
     for (int i = 0; i < p.n_ops; i++) {
@@ -157,6 +191,14 @@ void Machine::run(const Launch& launch, long long begin, long long end, int part
       for (int k = 0; k < 3; k++) in[k] = value[instruction.args[k]];
       instruction.loop(in, value[p.n_in + i], n, instruction.immediate);
     }
+    if (layout.streams)
+      for (int i = 0; i < p.n_ops; i++)
+        if (streams[i]) {
+          const ElementwiseOp& op = program.ops[i];
+          const size_t size = kItemSize[op.result_dtype];
+          stream(static_cast<char*>(launch.out[-1 - op.place]) + at * size,
+                 static_cast<const char*>(value[p.n_in + i]), n * size);
+        }
     at += n;
     if (!layout.rows) continue;
     column += n;
@@ -165,6 +207,7 @@ void Machine::run(const Launch& launch, long long begin, long long end, int part
     column = 0;
     for (int d = p.ndim - 2; d >= 0 && ++index[d] == p.shape[d]; d--) index[d] = 0;
   }
+  if (layout.streams) end_streams();
 }
 
 void run(const Launch& launch) {

@@ -14,6 +14,8 @@ constexpr int kMaxInputs = 32, kMaxOps = 128, kMaxDims = 8;
 constexpr long long kLongRow = 192;          // last dimensions from here on bound the blocks
 constexpr long long kMaxPeriod = 4096;       // of a repeated pattern
 constexpr long long kCacheBytes = 24 << 10;  // that the buffers of a block may take
+constexpr long long kStreamBytes =
+    32 << 20;  // of an output from which on it bypasses the caches: more than they hold
 
 struct Program {
   const ElementwiseParams* params;
@@ -75,6 +77,7 @@ Source source_of(const ElementwiseParams& p, int dims, bool rows) {
 // Sizes that workspace and run agree on.
 struct Layout {
   bool rows;
+  bool streams;       // outputs are written block by block from buffers of their own, past the caches
   long long block;    // elements
   size_t buffer;      // bytes of one block-sized buffer
   size_t per_thread;  // bytes of one thread's workspace
@@ -86,6 +89,7 @@ Layout layout_of(const Program& program) {
   Layout l;  // the sources are set one by one: there is room for many, and few are used
   bool partial = false;
   int widest = 1, buffers = p.n_slots + p.n_out;
+  long long written = 0;  // bytes for each element
   int all = (1 << p.ndim) - 1;
   for (int i = 0; i < p.n_in; i++) {
     partial |= program.inputs[i].dims != all && program.inputs[i].dims != 0;
@@ -95,6 +99,7 @@ Layout layout_of(const Program& program) {
   for (int i = 0; i < p.n_ops; i++) {
     int size = kItemSize[program.ops[i].result_dtype];
     widest = size > widest ? size : widest;
+    if (program.ops[i].place < 0) written += size;
   }
   buffers += p.n_in;
   l.rows = partial && p.shape[p.ndim - 1] >= kLongRow;
@@ -103,8 +108,9 @@ Layout layout_of(const Program& program) {
   long long n = count(p);
   if (l.rows && l.block > p.shape[p.ndim - 1]) l.block = p.shape[p.ndim - 1];
   if (l.block > n) l.block = n > 0 ? n : 1;
+  l.streams = n * written >= kStreamBytes;
   l.buffer = (l.block * widest + 63) / 64 * 64 + 64;  // 64 more: buffers a multiple of 4 KiB apart collide
-  l.per_thread = p.n_slots * l.buffer;
+  l.per_thread = (p.n_slots + (l.streams ? p.n_out : 0)) * l.buffer;
   for (int i = 0; i < p.n_in; i++) {
     l.source[i] = source_of(p, program.inputs[i].dims, l.rows);
     if (l.source[i].kind == kRepeats)

@@ -77,5 +77,25 @@ static inline void join_pairs(vd even, vd odd, vd& a, vd& b) {
 #undef LOW_PAIRS
 #undef HIGH_PAIRS
 
+// Values 0, 2, 4, ... of p[0 .. 2W - 2] for a = p[0 .. W - 1] and b = p[W - 1 ..].
+static inline vf evens(vf a, vf b) {
+#if VF_WIDTH == 16
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
+#elif VF_WIDTH == 8
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 9, 11, 13, 15);
+#else
+  return __builtin_shufflevector(a, b, 0, 2, 5, 7);
+#endif
+}
+static inline vd evens(vd a, vd b) {
+#if VD_WIDTH == 8
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 9, 11, 13, 15);
+#elif VD_WIDTH == 4
+  return __builtin_shufflevector(a, b, 0, 2, 5, 7);
+#else
+  return __builtin_shufflevector(a, b, 0, 3);
+#endif
+}
+
 }  // namespace SYMCONV_ISA
 }  // namespace symconv

@@ -21,6 +21,8 @@ WINOGRAD_OUTPUTS = 4  # along each side of a tile
 # Time of a tile's transforms by channel, and of the weights' by pair of channels, in products of a tile.
 WINOGRAD_TRANSFORM, WINOGRAD_WEIGHTS = 11, 3
 WINOGRAD_LEAST = 4  # input channels: with fewer the direct kernels are at their best
+WINOGRAD_SUMS = 20_000_000  # of all points of a weight gradient
+WINOGRAD_TERMS = 192  # of a 5x5 weight gradient: shorter sums do not average its rounding out
 
 
 def _launch(node: Apply) -> Launch:
@@ -134,12 +136,17 @@ def _supports_winograd(node: Apply) -> str | None:
         return f"windows of {g['r']}x{g['s']}, needs 3x3 or 5x5"
     if not g["c"] or not g["k"]:
         return "no channels"
-    dgrad = KINDS[node.op.name] == "dgrad"
+    kind = KINDS[node.op.name]
+    dgrad = kind == "dgrad"
     if (channels := g["k"] if dgrad else g["c"]) < WINOGRAD_LEAST:
         return f"{channels} input channels, needs {WINOGRAD_LEAST}"
     rows, cols = (g["h"], g["w"]) if dgrad else (g["p"], g["q"])
-    tiles = g["n"] * -(-rows // WINOGRAD_OUTPUTS) * -(-cols // WINOGRAD_OUTPUTS)
     products = (WINOGRAD_OUTPUTS + g["r"] - 1) ** 2  # of a tile, for each pair of channels
+    if kind == "wgrad" and products * g["c"] * g["k"] > WINOGRAD_SUMS:
+        return f"{g['c']} channels to {g['k']}: sums of {products} points take too much memory"
+    if kind == "wgrad" and g["r"] == 5 and (terms := g["n"] * rows * cols) < WINOGRAD_TERMS:
+        return f"sums of {terms} terms, too short for the accuracy of plain ones, needs {WINOGRAD_TERMS}"
+    tiles = g["n"] * -(-rows // WINOGRAD_OUTPUTS) * -(-cols // WINOGRAD_OUTPUTS)
     transforms = WINOGRAD_TRANSFORM * (1 / g["c"] / _filled(g["k"]) + 1 / g["k"] / _filled(g["c"]))
     if products * (tiles * (1 + transforms) + WINOGRAD_WEIGHTS) > g["n"] * rows * cols * g["r"] * g["s"]:
         return f"{g['c']} channels to {g['k']}, {g['n']} x {rows}x{cols} outputs: too few for the transforms"
@@ -155,8 +162,8 @@ def _supports_depthwise(node: Apply) -> str | None:
         return f"{g['c']} channels to {g['k']} in {g['groups']} groups, needs one channel each"
     if (g["r"], g["s"]) not in ((3, 3), (5, 5), (7, 7)):
         return f"windows of {g['r']}x{g['s']}, needs 3x3, 5x5 or 7x7"
-    if stride != (1, 1) or dilation != (1, 1):
-        return f"stride {stride}, dilation {dilation}, needs 1"
+    if stride not in ((1, 1), (2, 2)) or dilation != (1, 1):
+        return f"stride {stride}, dilation {dilation}, needs stride 1 or 2 and dilation 1"
     return None
 
 
@@ -164,7 +171,7 @@ def on_cpu_kernels(kind: str) -> list[Kernel]:
     """The CPU kernels of one of KINDS' values, fastest first; each refuses the sizes where another wins."""
     wgrad = kind == "wgrad"
     forms = [
-        ("winograd", "conv2d_winograd", _supports_winograd),
+        ("winograd", "conv2d_winograd_wgrad" if wgrad else "conv2d_winograd", _supports_winograd),
         ("depthwise", "conv_depthwise", _supports_depthwise),
         ("gemm_scatter", "conv_gemm_scatter", _supports_scatter),
         ("gemm_gather", "conv_gemm_wgrad" if wgrad else "conv_gemm", _supports_gather),
@@ -174,6 +181,5 @@ def on_cpu_kernels(kind: str) -> list[Kernel]:
     return [
         Kernel(f"{form}_{kind}", "cpu", f"csrc/kernels/{file}.cpp", f"{form}_{kind}", supports, _launch)
         for form, file, supports in forms
-        if not (form in ("winograd", "depthwise") and wgrad)
-        and not (form == "gemm_scatter" and kind != "dgrad")
+        if not (form == "depthwise" and wgrad) and not (form == "gemm_scatter" and kind != "dgrad")
     ]

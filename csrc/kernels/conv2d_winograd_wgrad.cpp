@@ -1,0 +1,356 @@
+// The weight gradient of conv2d by Winograd's transforms (conv_winograd.h): windows of 3 x 3 and 5 x 5, stride 1,
+// float32. Y = A' [(G g G') . (B' d B)] A is linear in g; its adjoint, summed over all tiles of 4 x 4 outputs, is
+//
+//   dw[k][c] = G' [ sum over tiles of (A dy[k] A') . (B' x[c] B) ] G
+//
+// winograd_wgrad: lanes are channels. Chunk by chunk, tiles of x and dy are laid out channels-last and transformed to
+// [point][panel][tile][lanes]; then a product for each point, tiles being its terms, is added to [point][K][C]. At
+// last the sums are transformed to windows. Threads share the strips of a chunk, then the points, then the outputs:
+// sums never depend on their number.
+#include "conv_geometry.h"
+#include "conv_winograd.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+constexpr int W = VF_WIDTH;
+constexpr long long kSkew = 16;  // floats between points, so that they do not fall into one cache set
+constexpr int kStripTiles = 64;
+constexpr long long kChunkBytes = 4 << 20;  // of transformed tiles
+constexpr int kChunkTiles = 512, kLeastTiles = 32;
+
+// The adjoints of the transforms of outputs and of weights.
+struct Adjoint3 : Window3 {
+  // t = A y
+  static inline void spread(const vf* y, vf* t) {
+    t[0] = y[0], t[5] = y[3];
+    vf even = y[0] + y[2] * 0.5f, odd = (y[1] + y[3] * 0.5f) * a;
+    t[1] = even + odd, t[2] = even - odd;
+    even = y[0] + y[2] * 2.0f, odd = (y[1] + y[3] * 2.0f) * b;
+    t[3] = even + odd, t[4] = even - odd;
+  }
+  // g = G' t
+  static inline void collect(const vf* t, vf* g) {
+    const vf s1 = (t[1] + t[2]) * (-2.0f / 3), d1 = (t[1] - t[2]) * (a * (-2.0f / 3)),
+             s2 = (t[3] + t[4]) * (1.0f / 6), d2 = (t[3] - t[4]) * (b / 6);
+    g[0] = t[0] + s1 + s2;
+    g[1] = d1 + d2;
+    g[2] = s1 * 0.5f + s2 * 2.0f + t[5];
+  }
+};
+
+struct Adjoint5 : Window5 {
+  static inline void spread(const vf* y, vf* t) {
+    t[0] = y[0], t[7] = y[3];
+    vf even = y[0] + y[2], odd = y[1] + y[3];
+    t[1] = even + odd, t[2] = even - odd;
+    even = y[0] + y[2] * 4.0f, odd = y[1] * 2.0f + y[3] * 8.0f;
+    t[3] = even + odd, t[4] = even - odd;
+    even = y[0] + y[2] * 0.25f, odd = y[1] * 0.5f + y[3] * 0.125f;
+    t[5] = even + odd, t[6] = even - odd;
+  }
+  static inline void collect(const vf* t, vf* g) {
+    const vf s1 = (t[1] + t[2]) * (-2.0f / 9), d1 = (t[1] - t[2]) * (-2.0f / 9),
+             s2 = (t[3] + t[4]) * (1.0f / 90), d2 = (t[3] - t[4]) * (1.0f / 90),
+             s3 = (t[5] + t[6]) * (32.0f / 45), d3 = (t[5] - t[6]) * (32.0f / 45);
+    g[0] = t[0] + s1 + s2 + s3;
+    g[1] = d1 + d2 * 2.0f + d3 * 0.5f;
+    g[2] = s1 + s2 * 4.0f + s3 * 0.25f;
+    g[3] = d1 + d2 * 8.0f + d3 * 0.125f;
+    g[4] = s1 + s2 * 16.0f + s3 * 0.0625f + t[7];
+  }
+};
+
+struct Plan {
+  const ConvParams* p;
+  int tile_rows, tile_cols;           // of an image
+  int strips, strip_tiles;            // of a row of tiles; tiles of the largest
+  int all;                            // strips of all images
+  int chunk;                          // strips of a chunk, at most
+  long long tiles;                    // of the largest chunk
+  long long x_lanes, dy_lanes;        // channels, rounded up
+  long long x_step, dy_step, u_step;  // from point to point
+};
+
+int share_of(int n, int i, int parts) { return static_cast<int>(static_cast<long long>(n) * i / parts); }
+
+template <class F>
+Plan make_plan(const ConvParams& p) {
+  constexpr long long kAll = F::points * F::points;
+  Plan plan{};
+  plan.p = &p;
+  plan.tile_rows = ceil_div(p.p, F::outputs), plan.tile_cols = ceil_div(p.q, F::outputs);
+  plan.strips = ceil_div(plan.tile_cols, kStripTiles);
+  plan.strip_tiles = ceil_div(plan.tile_cols, plan.strips);
+  plan.all = p.n * plan.tile_rows * plan.strips;
+  plan.x_lanes = round_up(p.c, W), plan.dy_lanes = round_up(p.k, W);
+  long long tiles =
+      kChunkBytes / (kAll * (plan.x_lanes + plan.dy_lanes) * static_cast<long long>(sizeof(float)));
+  if (tiles > kChunkTiles) tiles = kChunkTiles;
+  if (tiles < kLeastTiles) tiles = kLeastTiles;
+  long long chunk = tiles / plan.strip_tiles;
+  if (chunk < 1) chunk = 1;
+  const long long chunks = (plan.all + chunk - 1) / chunk;
+  plan.chunk = chunks ? static_cast<int>((plan.all + chunks - 1) / chunks) : 0;
+  plan.tiles = static_cast<long long>(plan.chunk) * plan.strip_tiles;
+  plan.x_step = plan.tiles * plan.x_lanes + kSkew;
+  plan.dy_step = plan.tiles * plan.dy_lanes + kSkew;
+  plan.u_step = plan.dy_lanes * plan.x_lanes + kSkew;
+  return plan;
+}
+
+struct Scratch {
+  float* u;       // [point][K][C]
+  float *x, *dy;  // [point][panel][tile][lanes]
+  float* band;    // [points][columns][lanes]
+  float* stage;   // [place of the window][C]
+};
+
+template <class F>
+size_t carve(const Plan& plan, char* base, int threads, int part, Scratch& out) {
+  constexpr long long kAll = F::points * F::points;
+  Carver c{base};
+  Scratch s{};
+  s.u = c.take<float>(kAll * plan.u_step);
+  s.x = c.take<float>(kAll * plan.x_step);
+  s.dy = c.take<float>(kAll * plan.dy_step);
+  const long long lanes = plan.x_lanes > plan.dy_lanes ? plan.x_lanes : plan.dy_lanes;
+  for (int t = 0; t < threads; t++) {
+    s.band = c.take<float>(F::points * ((plan.strip_tiles - 1LL) * F::outputs + F::points) * lanes);
+    s.stage = c.take<float>(F::window * F::window * plan.x_lanes);
+    if (t == part) out = s;
+  }
+  return c.used;
+}
+
+// Panels of three vectors of input channels; the last ones have two rather than one.
+int panel_width(int vectors, int first) {
+  const int left = vectors - first;
+  return left == 4 || left == 2 ? 2 : left >= 3 ? 3 : 1;
+}
+
+// Where a strip lies.
+struct Strip {
+  int image, row, col, tiles;  // row and first column in tiles
+};
+Strip strip_at(const Plan& plan, int i) {
+  const int piece = i % plan.strips, row = i / plan.strips,
+            begin = share_of(plan.tile_cols, piece, plan.strips);
+  return {row / plan.tile_rows, row % plan.tile_rows, begin,
+          share_of(plan.tile_cols, piece + 1, plan.strips) - begin};
+}
+long long tiles_before(const Plan& plan, int i) {
+  return static_cast<long long>(i / plan.strips) * plan.tile_cols +
+         share_of(plan.tile_cols, i % plan.strips, plan.strips);
+}
+
+// band[i][j][c] = planes[c][row + i][col + j], zeros outside the image and beyond the channels.
+void fill_band(const float* planes, int channels, int h, int w, int row, int col, int rows, int cols,
+               long long lanes, float* band) {
+  int begin = col < 0 ? -col : 0, end = w - col;
+  if (end > cols) end = cols;
+  if (begin > end) begin = end = 0;
+  const long long plane = static_cast<long long>(h) * w;
+  for (int i = 0; i < rows; i++, band += cols * lanes) {
+    const int y = row + i;
+    const bool inside = y >= 0 && y < h && begin < end;
+    if (!inside || lanes > channels) {
+      memset(band, 0, static_cast<size_t>(cols * lanes) * sizeof(float));
+    } else {
+      memset(band, 0, static_cast<size_t>(begin * lanes) * sizeof(float));
+      memset(band + end * lanes, 0, static_cast<size_t>((cols - end) * lanes) * sizeof(float));
+    }
+    if (inside)
+      transpose(planes + static_cast<long long>(y) * w + col + begin, plane, band + begin * lanes, lanes,
+                channels, end - begin);
+  }
+}
+
+// in[i * row + j * col], outputs x outputs vectors -> out[(i * points + j) * step].
+template <class F>
+inline void spread_tile(const float* in, long long row, long long col, float* out, long long step) {
+  constexpr int P = F::points, M = F::outputs;
+  vf half[P][M];
+  for (int j = 0; j < M; j++) {
+    vf y[M], t[P];
+    for (int i = 0; i < M; i++) y[i] = load(in + i * row + j * col);
+    F::spread(y, t);
+    for (int i = 0; i < P; i++) half[i][j] = t[i];
+  }
+  for (int i = 0; i < P; i++) {
+    vf t[P];
+    F::spread(half[i], t);
+    for (int j = 0; j < P; j++) store(out + (i * P + j) * step, t[j]);
+  }
+}
+
+// in[(i * points + j) * step] -> out[(i * window + j) * out_step].
+template <class F>
+inline void collect_tile(const float* in, long long step, float* out, long long out_step) {
+  constexpr int P = F::points, R = F::window;
+  vf half[R][P];
+  for (int j = 0; j < P; j++) {
+    vf t[P], g[R];
+    for (int i = 0; i < P; i++) t[i] = load(in + (i * P + j) * step);
+    F::collect(t, g);
+    for (int i = 0; i < R; i++) half[i][j] = g[i];
+  }
+  for (int i = 0; i < R; i++) {
+    vf g[R];
+    F::collect(half[i], g);
+    for (int j = 0; j < R; j++) store(out + (i * R + j) * out_step, g[j]);
+  }
+}
+
+// The transformed tiles of strip i, the first of which is number `at` of the chunk.
+template <class F>
+void transform_strip(const Plan& plan, const Scratch& s, int i, long long at, const float* x,
+                     const float* dy) {
+  const ConvParams& p = *plan.p;
+  const Strip strip = strip_at(plan, i);
+  const int row = strip.row * F::outputs, col = strip.col * F::outputs;
+  const long long wide = (strip.tiles - 1LL) * F::outputs;
+  long long cols = wide + F::points, lanes = plan.x_lanes;
+  fill_band(x + static_cast<long long>(strip.image) * p.c * p.h * p.w, p.c, p.h, p.w, row - p.top,
+            col - p.left, F::points, static_cast<int>(cols), lanes, s.band);
+  const int vectors = static_cast<int>(lanes / W);
+  for (int first = 0; first < vectors;) {
+    const int width = panel_width(vectors, first);
+    float* panel = s.x + first * W * plan.tiles + at * width * W;
+    for (int t = 0; t < strip.tiles; t++)
+      for (int v = 0; v < width; v++)
+        input_tile<F>(s.band + t * F::outputs * lanes + (first + v) * W, cols * lanes, lanes,
+                      panel + (t * width + v) * W, plan.x_step);
+    first += width;
+  }
+  cols = wide + F::outputs, lanes = plan.dy_lanes;
+  fill_band(dy + static_cast<long long>(strip.image) * p.k * p.p * p.q, p.k, p.p, p.q, row, col, F::outputs,
+            static_cast<int>(cols), lanes, s.band);
+  for (int t = 0; t < strip.tiles; t++)
+    for (long long k = 0; k < lanes; k += W)
+      spread_tile<F>(s.band + t * F::outputs * lanes + k, cols * lanes, lanes,
+                     s.dy + k * plan.tiles + (at + t) * W, plan.dy_step);
+}
+
+// u[m][v] (+)= sum over tiles of dy[tile][m] x[tile][v], for M channels and V vectors.
+template <int M, int V>
+void add_products(const float* dy, const float* x, long long tiles, float* u, long long ldu, bool add) {
+  vf acc[M][V];
+  for (int m = 0; m < M; m++)
+    for (int v = 0; v < V; v++) acc[m][v] = add ? load(u + m * ldu + v * W) : vf{};
+  for (long long t = 0; t < tiles; t++, dy += W, x += V * W) {
+    vf xv[V];
+    for (int v = 0; v < V; v++) {
+      xv[v] = load(x + v * W);
+      pin(xv[v]);
+    }
+    for (int m = 0; m < M; m++) {
+      const vf a = set1(dy[m]);
+      for (int v = 0; v < V; v++) acc[m][v] = fma(a, xv[v], acc[m][v]);
+    }
+  }
+  for (int m = 0; m < M; m++)
+    for (int v = 0; v < V; v++) store(u + m * ldu + v * W, acc[m][v]);
+}
+
+// The products of one point over the first `tiles` tiles of a chunk.
+void multiply_point(const Plan& plan, const float* dy, const float* x, long long tiles, float* u, bool add) {
+  constexpr int M = 4;
+  const int vectors = static_cast<int>(plan.x_lanes / W);
+  for (int first = 0; first < vectors;) {
+    const int width = panel_width(vectors, first);
+    const float* panel = x + first * W * plan.tiles;
+    for (long long k = 0; k < plan.dy_lanes; k += M) {
+      const float* own = dy + k / W * W * plan.tiles + k % W;
+      float* to = u + k * plan.x_lanes + first * W;
+      if (width == 3)
+        add_products<M, 3>(own, panel, tiles, to, plan.x_lanes, add);
+      else if (width == 2)
+        add_products<M, 2>(own, panel, tiles, to, plan.x_lanes, add);
+      else
+        add_products<M, 1>(own, panel, tiles, to, plan.x_lanes, add);
+    }
+    first += width;
+  }
+}
+
+template <class F>
+void run_window(const Launch& l) {
+  constexpr int kAll = F::points * F::points, kPlaces = F::window * F::window;
+  const ConvParams& p = params_as<ConvParams>(l);
+  const Plan plan = make_plan<F>(p);
+  const int threads = l.pool->size();
+  const float *x = static_cast<const float*>(l.in[0]), *dy = static_cast<const float*>(l.in[1]);
+  float* dw = static_cast<float*>(l.out[0]);
+  if (plan.all == 0) {
+    memset(dw, 0, static_cast<size_t>(p.k) * static_cast<size_t>(p.c) * kPlaces * sizeof(float));
+    return;
+  }
+  auto scratch = [&](int part) {
+    Scratch s{};
+    carve<F>(plan, static_cast<char*>(l.workspace), threads, part, s);
+    return s;
+  };
+  const bool share = conv_flops(p) > kConvShareFlops;
+  for (int first = 0; first < plan.all; first += plan.chunk) {
+    const int last = plan.all - first < plan.chunk ? plan.all : first + plan.chunk;
+    const long long before = tiles_before(plan, first), tiles = tiles_before(plan, last) - before;
+    parallel_for(
+        l.pool, last - first,
+        [&](int i, int part) {
+          transform_strip<F>(plan, scratch(part), first + i, tiles_before(plan, first + i) - before, x, dy);
+        },
+        share);
+    parallel_for(
+        l.pool, kAll,
+        [&](int point, int part) {
+          const Scratch s = scratch(part);
+          multiply_point(plan, s.dy + point * plan.dy_step, s.x + point * plan.x_step, tiles,
+                         s.u + point * plan.u_step, first > 0);
+        },
+        share);
+  }
+  parallel_for(
+      l.pool, p.k,
+      [&](int k, int part) {
+        const Scratch s = scratch(part);
+        for (long long c = 0; c < plan.x_lanes; c += W)
+          collect_tile<F>(s.u + k * plan.x_lanes + c, plan.u_step, s.stage + c, plan.x_lanes);
+        transpose(s.stage, plan.x_lanes, dw + static_cast<long long>(k) * p.c * kPlaces, kPlaces, kPlaces,
+                  p.c);
+      },
+      share);
+}
+
+void run(const Launch& l) {
+  if (params_as<ConvParams>(l).r == 3)
+    run_window<Adjoint3>(l);
+  else
+    run_window<Adjoint5>(l);
+}
+
+size_t workspace(const Sizes& s) {
+  const ConvParams& p = params_as<ConvParams>(s, "winograd_wgrad");
+  Scratch scratch{};
+  return p.r == 3 ? carve<Adjoint3>(make_plan<Adjoint3>(p), nullptr, s.threads, 0, scratch)
+                  : carve<Adjoint5>(make_plan<Adjoint5>(p), nullptr, s.threads, 0, scratch);
+}
+
+void check(const Sizes& s) {
+  check_conv_wgrad(s, "winograd_wgrad");
+  const ConvParams& p = params_as<ConvParams>(s, "winograd_wgrad");
+  const bool fits = p.itemsize == 4 && p.r == p.s && (p.r == 3 || p.r == 5) && p.stride_h == 1 &&
+                    p.stride_w == 1 && p.dilation_h == 1 && p.dilation_w == 1 && p.groups == 1;
+  if (!fits)
+    fail(
+        "winograd_wgrad: windows of %d x %d, stride (%d, %d), dilation (%d, %d), %d groups, %d bytes a value",
+        p.r, p.s, p.stride_h, p.stride_w, p.dilation_h, p.dilation_w, p.groups, p.itemsize);
+}
+
+}  // namespace
+
+void register_conv2d_winograd_wgrad(Registrar& r) { r.add({"winograd_wgrad", run, check, workspace}); }
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv
