@@ -72,7 +72,8 @@ inline typename Lanes<T>::V load_columns(const T* p, int first, int width) {
 }
 
 // Vectors of outputs at columns begin, begin + W, ... below end, of kRows rows, of which `rows` are wanted. INSIDE: no
-// vector of inputs overhangs the image. row[i] + STRIDE * j is where the first column of the window meets the image. A function of its own, or the compiler mixes the forms' addresses.
+// vector of inputs overhangs the image. row[i] + STRIDE * j is where the first column of the window meets the image.
+// A function of its own, or the compiler mixes the forms' addresses.
 template <class T, int R, int STRIDE, bool TURNED, bool INSIDE>
 __attribute__((noinline)) void strip(const Plan& plan, const T* const* row, int begin, int end, const T* w,
                                      T* out, int rows) {
