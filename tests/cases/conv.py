@@ -71,7 +71,7 @@ KERNELS = {
     "depthwise_stride_5x5": ("depthwise", "depthwise", None),
     "depthwise_stride_7x7": ("depthwise", "depthwise", None),
     "many_channels": ("winograd", "winograd", "winograd"),
-    "skewed_planes": ("winograd", "winograd", "channels"),
+    "skewed_planes": ("winograd", "winograd", "winograd"),
     "wide_groups": ("gemm_gather", "gemm_gather", "channels"),
     "dilation": ("rows", "rows", "channels"),
     "pointwise": ("rows", "gemm_gather", "channels"),
