@@ -68,6 +68,16 @@ def test_the_pages_show_the_code_of_the_example():
     assert part(SCALE, "op").strip() in OP_PAGE.read_text()
 
 
+def test_the_speed_table_is_that_of_the_results_file():
+    marker = "<!-- benchmarks/results/symconv/kernel_bench.txt -->\n"
+    shown = PAGE.read_text().split(marker)[1].split("\n\n## ")[0]
+    results = (ROOT / "benchmarks/results/symconv/kernel_bench.txt").read_text()
+    assert "GB/s" in results
+    assert [line.strip() for line in shown.strip().splitlines()] == [
+        line.strip() for line in results.splitlines()
+    ]
+
+
 @pytest.mark.parametrize("path", [SCALE, CONV_GELU], ids=lambda p: p.name)
 def test_the_kernels_of_the_examples_pass(path, core, cxx):
     file = load_kernels(path)
