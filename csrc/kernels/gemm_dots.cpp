@@ -12,7 +12,7 @@ namespace {
 
 constexpr ll kDepth = 1024;     // terms per pass: rows of a stay in L1
 constexpr double kAlive = 0.6;  // share of living elements below which the dead are left out
-constexpr double kShareFlops = 2e5;
+constexpr double kShareFlops = 4e5;
 
 // Sums over the lanes of four vectors.
 template <class V4>

@@ -14,7 +14,7 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr double kSparse = 0.5;
-constexpr double kFlopsPerThread = 2.5e5;
+constexpr double kFlopsPerThread = 5e5;
 constexpr ll kFewColumns = 256;
 
 ll ceil_div(ll a, ll b) { return (a + b - 1) / b; }
