@@ -173,7 +173,20 @@ void run_binomial(const Launch& l) {
   if (n == 0) return;
   if (trials.step == 0 && chances.step == 0) {
     Binomial law(trials[0], chances[0]);
-    for (long long i = 0; i < n; i++) y[i] = law.draw(words);
+    if (law.trials == 1) {  // the same without a branch that depends on the draw
+      double one = (law.p * law.none) / law.q;
+      for (long long i = 0; i < n; i++) {
+        double u = words.next_double();
+        int64_t x = u > law.none;
+        while (u - law.none > one) {  // by rounding only: draw again
+          u = words.next_double();
+          x = u > law.none;
+        }
+        y[i] = law.flip ? 1 - x : x;
+      }
+    } else {
+      for (long long i = 0; i < n; i++) y[i] = law.draw(words);
+    }
     words.save();
     return;
   }
