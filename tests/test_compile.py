@@ -127,7 +127,7 @@ def residual_step(blocks: int, device: str) -> Callable[[], object]:
         else:
             f = training_step(model, SGD(0.1, momentum=0.9), data, 4, device="reference")
             zero = np.asarray(0)
-            graph = sc.rewrite.pipeline.optimize(f._specialize([zero], {f._variables[0]: zero})[0])[0]
+            graph = sc.rewrite.pipeline.optimize(f._plans.specialize([zero])[0])[0]
             assert phases(gpu_program(sc.plan.build.build_plan(graph, "cuda")))
 
     return compile_

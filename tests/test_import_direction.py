@@ -20,7 +20,7 @@ LAYERS = [
     ["backends"],
     ["debug"],
     ["see"],
-    ["function"],
+    ["declared", "arguments", "plan_table", "function"],
     ["gradcheck"],
     ["testing", "workbench", "nn", "datasets", "viz", "theano"],
     ["book"],

@@ -33,7 +33,7 @@ def check(build, *arrays, kernels=None, threads=1):
         got = run(*arrays)[0]
     assert got.dtype == want.dtype and got.shape == want.shape
     np.testing.assert_array_equal(got, want)
-    steps = [s for e in run._plans.values() for s in e.plan.steps]
+    steps = [s for e in run.executables for s in e.plan.steps]
     by_python = [
         s.node.op.name for s in steps if s.kind == "reference" and type(s.node.op).__module__ in OURS
     ]
@@ -201,7 +201,7 @@ def test_set_subtensor_updates_a_shared_variable_in_place():
     np.add.at(want, [3, 3, 63], 1)
     np.testing.assert_array_equal(w.get_value(), want)
     assert w.get_value(borrow=True) is before
-    (plan,) = (e.plan for e in step._plans.values())
+    (plan,) = (e.plan for e in step.executables)
     assert [s.kernel.name for s in plan.steps if s.kernel and s.node.op.name == "set_slice"] == ["set_slice"]
     assert not [s for s in plan.steps if s.node.op.name == "copy"]
 

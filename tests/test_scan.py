@@ -32,7 +32,7 @@ def device(request):
 
 def loops_of(f):
     """The Scan nodes of the function's only plan, after rewriting."""
-    (executable,) = f._plans.values()
+    (executable,) = f.executables
     return [n for n in executable.graph.nodes() if isinstance(n.op, Scan)]
 
 
@@ -394,7 +394,7 @@ def test_only_the_last_value_takes_memory_for_one():
     f(np.zeros(1000, "f"), 500)
     (loop,) = loops_of(f)
     assert loop.op.traces == () and loop.op.carries == 1
-    (executable,) = f._plans.values()
+    (executable,) = f.executables
     assert executable.plan.arena_bytes < 3 * 4000
     step = next(s for s in executable.plan.steps if s.loop is not None)
     assert [s.kind for s in step.loop.plan.steps] == ["kernel"]  # the state is overwritten in place

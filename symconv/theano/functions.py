@@ -417,8 +417,7 @@ class Function:
 
     def free(self) -> None:
         """Forget the plans."""
-        self.native._plans.clear()
-        self.native._direct = None
+        self.native.forget_plans()
 
 
 def _complain(v: Native, policy: str) -> None:

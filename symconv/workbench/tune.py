@@ -24,8 +24,7 @@ def tune(function: Function, *args: Any, again: bool = False) -> str:
 
         available = available_kernels()
     found = tune_graph(executable.graph, function.device, available, again)
-    function.autotune = "cached"
-    function.forget_plans()
+    function.forget_plans(autotune="cached")
     return (
         "\n".join(table(found.items())) or "nothing to measure: no node has two kernels that the file lacks"
     )
