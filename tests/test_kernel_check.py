@@ -330,6 +330,18 @@ def test_files_that_cannot_be_checked(text, message, tmp_path, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_a_kernel_of_an_op_of_symconvs_gets_its_case_table(tmp_path, capsys):
+    path = tmp_path / "double.py"
+    path.write_text(
+        f'import symconv as sc\nCODE = """{CPU}"""\n'
+        "launch = lambda node: sc.launch(node.out.type.size, n=node.out.type.size)\n"
+        "sc.register_kernel('softplus', sc.cpu_kernel('double_it', CODE, launch=launch))\n"
+    )
+    assert main(["kernel", "check", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "case softplus_float32" in out and f"double.py:{line_with(path.read_text(), '2 * x[i]')}" in out
+
+
 def test_a_kernels_own_file_and_no_file_are_refused(tmp_path, capsys):
     assert main(["kernel", "check", str(tmp_path / "k.cu"), "--in-process"]) == 2
     assert "checked through its op" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from symconv.errors import ArgumentError, SymconvError
 from symconv.graph import Kernel, Op
 from symconv.graph.registry import all_ops, state
 from symconv.testing import OpCase
+from symconv.workbench.check import nodes_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,10 @@ class KernelFile:
 
 
 def load_kernels(path: Path, extra_cases: Sequence[Path] = ()) -> KernelFile:
-    """Runs the file. Raises ArgumentError where it cannot be run, or makes no kernel, or has no CASES."""
+    """Runs the file. Kernels for symconv's own ops get the rows of these ops' case tables besides.
+
+    Raises ArgumentError where the file cannot be run, or makes no kernel, or there are no rows for it.
+    """
     if path.suffix in (".cu", ".cpp", ".cuh", ".h"):
         raise ArgumentError(
             f"{path}: a kernel is checked through its op\n  hint: give the Python file that calls "
@@ -46,13 +50,24 @@ def load_kernels(path: Path, extra_cases: Sequence[Path] = ()) -> KernelFile:
     cases: list[OpCase] = list(getattr(module, "CASES", ()))
     for extra in extra_cases:
         cases += list(getattr(_run(extra), "CASES", ()))
+    bench = tuple(getattr(module, "BENCH", cases))
+    for op in dict.fromkeys(op for op, _ in kernels if op.__module__.startswith("symconv.")):
+        cases += own_cases(op)
     wrong = next((c for c in cases if not isinstance(c, OpCase)), None)
     if not cases or wrong is not None:
         raise ArgumentError(
             f"{path}: {'CASES is missing' if not cases else f'{wrong!r} in CASES is no OpCase'}\n"
             "  hint: CASES = [sc.testing.OpCase(...), ...], or --cases FILE"
         )
-    return KernelFile(path, tuple(kernels), tuple(cases), tuple(getattr(module, "BENCH", cases)))
+    return KernelFile(path, tuple(kernels), tuple(cases), bench)
+
+
+def own_cases(op: type[Op]) -> list[OpCase]:
+    """The rows that have a node of `op` in the case tables of a checkout; there are none in a wheel."""
+    found: list[OpCase] = []
+    for path in sorted((Path(__file__).resolve().parents[2] / "tests" / "cases").glob("[a-z]*.py")):
+        found += [c for c in _run(path).CASES if any(type(node.op) is op for node in nodes_of(c))]
+    return found
 
 
 def _run(path: Path) -> ModuleType:
