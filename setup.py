@@ -1,6 +1,7 @@
 """Drives CMakeLists.txt to build symconv._core; all metadata is in pyproject.toml.
 
-SYMCONV_ISAS=avx2,...      build only these instruction sets (default: all that the compiler knows)
+SYMCONV_ISAS=avx2,...      build only these instruction sets (default: in a wheel all that the compiler knows,
+                           in a checkout's own build those that this machine runs)
 SYMCONV_SANITIZE=...       "address,undefined" or "thread"
                            (run with LD_PRELOAD of libasan.so and libstdc++.so, and
                            ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1)
@@ -50,6 +51,17 @@ def find_compiler() -> str:
     )
 
 
+def runnable_isas() -> str:
+    """The instruction sets of CMakeLists.txt that this machine runs, or "" (all) where nothing tells."""
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text().partition("\nflags")[2].partition("\n")[0].split() if info.exists() else []
+    if not flags:
+        return ""
+    return ",".join(
+        ["baseline", *(name for flag, name in (("avx2", "avx2"), ("avx512f", "avx512")) if flag in flags)]
+    )
+
+
 class CMakeBuild(build_ext):
     """Builds in build/cmake-<python>-<machine>, which is kept: later builds are incremental."""
 
@@ -62,6 +74,8 @@ class CMakeBuild(build_ext):
             raise CompileError("symconv: cmake not found; `pip install cmake` or install it with the system")
         ninja = find_tool("ninja", "BIN_DIR")
         sanitize = os.environ.get("SYMCONV_SANITIZE", "")
+        own = self.inplace or self.editable_mode
+        isas = os.environ.get("SYMCONV_ISAS", "") or (runnable_isas() if own else "")
         tag = "-".join([sys.implementation.cache_tag, platform.machine(), *filter(None, sanitize.split(","))])
         build_dir = ROOT / "build" / f"cmake-{tag}"
         generator = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"] if ninja else ["-G", "Unix Makefiles"]
@@ -73,7 +87,7 @@ class CMakeBuild(build_ext):
             f"-DCMAKE_CXX_COMPILER={compiler}",
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
-            f"-DSYMCONV_ISAS={os.environ.get('SYMCONV_ISAS', '').replace(',', ';')}",
+            f"-DSYMCONV_ISAS={isas.replace(',', ';')}",
             f"-DSYMCONV_SANITIZE={sanitize}",
         ]  # fmt: skip
         jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(os.cpu_count() or 1)

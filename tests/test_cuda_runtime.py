@@ -99,12 +99,12 @@ class FakeGpu:
         self.functions: dict[int, Function] = {}
         runtime = types.SimpleNamespace(
             memcpyAsync=copy, memGetInfo=lambda: (10, 20), CUDARuntimeError=CUDARuntimeError,
-            getDeviceCount=lambda: 1,
+            getDeviceCount=lambda: 1, getDeviceProperties=lambda i: {"name": b"H100"},
         )  # fmt: skip
         fake: Any = types.ModuleType("cupy")
         fake.cuda = types.SimpleNamespace(
             Device=lambda *_: types.SimpleNamespace(
-                compute_capability="90", attributes={"MultiProcessorCount": 3}
+                id=0, compute_capability="90", attributes={"MultiProcessorCount": 3}
             ),
             Stream=Stream, alloc=Pointer, runtime=runtime,
             memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
@@ -127,7 +127,8 @@ class FakeGpu:
             words[0] = self.emulated_table(words[0])
         args = (Arg * MAX_ARGS)(*(Arg(w, 1 << 40) for w in words[:MAX_ARGS]))
         launch = Launch(
-            None, args, words[-1], words[-2], tiles, blocks, threads, shared, cooperative, 0, 0, b""
+            args=args, step=words[-1], fault=words[-2], tiles=tiles, blocks=blocks, threads=threads,
+            shared_bytes=shared, cooperative=cooperative,
         )  # fmt: skip
         # the params are a pointer here, not bytes of Python's
         ctypes.c_void_p.from_buffer(launch).value = params
