@@ -16,8 +16,6 @@ from symconv.ops.operands import as_variable, cast
 
 Outputs = Variable | Sequence[Any] | Mapping[str, Any] | None
 Pairs = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None
-
-
 Updates = list[tuple[SharedVariable, Variable]]
 
 

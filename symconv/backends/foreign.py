@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from symconv import _core
+from symconv.backends.cache import cached, digest, included
 from symconv.backends.compiler import compiler, machine, native, run_compiler
-from symconv.backends.gpu.cache import cached, digest, included
 from symconv.config import config
 from symconv.errors import CompileError
 from symconv.graph.params import kernel_dir, pack

@@ -6,27 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from symconv.backends.executable import Executable, Progress, Timing
+from symconv.backends.executable import Executable
 from symconv.backends.reference import evaluate
 from symconv.debug.compare import Oracle
 from symconv.debug.lone import CheckedNode, check_view, reference_of
 from symconv.debug.rewrites import find_wrong_rewrite
-from symconv.debug.transaction import Transaction, on_host, run_one_by_one, written
+from symconv.debug.transaction import on_host
+from symconv.debug.wrapped import WrappedExecutable
 from symconv.errors import MemoryClaimError, RewriteMismatchError
 from symconv.graph import Apply, Constant, SharedVariable, TensorType, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.plan.check import check_plan
-from symconv.plan.plan import Plan
 
 WHOLE_UNITS = 2.0**13  # epsilons by which a whole graph's results may differ: 1e-3 for float32
 
 
-class CheckedExecutable:
-    """An Executable around another one.
-
-    graph: as rewritten, which `inner` runs. as_written: the graph before the rewrites, on the same inputs and
-    states.
-    """
+class CheckedExecutable(WrappedExecutable):
+    """Every node's kernel alone and the plan as a whole, each beside the reference."""
 
     def __init__(
         self,
@@ -36,11 +32,7 @@ class CheckedExecutable:
         nodes: bool = True,
         rewrites: bool = True,
     ) -> None:
-        self.inner = inner
-        self.graph = inner.graph
-        self.stages = inner.stages
-        self.as_written = inner.stages[0].graph
-        self.shared = list(shared)
+        super().__init__(inner, shared)
         self.device = device
         self.nodes = nodes
         self.rewrites = rewrites
@@ -52,28 +44,8 @@ class CheckedExecutable:
             ours = (node for node in self.graph.nodes() if node.op.view(node) is None)
             self._checked = {node: CheckedNode(node, device) for node in ours}
 
-    @property
-    def plan(self) -> Plan | None:
-        return self.inner.plan
-
     def explain(self) -> str:
         return f"mode debug: every call is checked, node by node and as a whole\n{self.inner.explain()}"
-
-    def profile(self, on: bool, stamps: int = 0) -> None:
-        self.inner.profile(on, stamps)
-
-    def timing(self) -> Timing:
-        return self.inner.timing()
-
-    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        with Transaction(written(self.graph, self.shared)):
-            return self._run(inputs)
-
-    def run_many(
-        self, n: int, inputs: Sequence[np.ndarray], mapped: bool, progress: Progress | None = None
-    ) -> list[np.ndarray]:
-        with Transaction(written(self.graph, self.shared)):
-            return run_one_by_one(self._run, self.graph, n, inputs, mapped, progress)
 
     def _run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         inputs = on_host(inputs)

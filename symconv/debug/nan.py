@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symconv.backends.executable import Executable, Progress, Timing
+from symconv.backends.executable import Executable
 from symconv.backends.reference import run_reference
 from symconv.debug.lone import operand_lines, summary
-from symconv.debug.transaction import Transaction, on_host, run_one_by_one, written
+from symconv.debug.transaction import on_host
+from symconv.debug.wrapped import WrappedExecutable
 from symconv.errors import NonFiniteError
 from symconv.graph import Apply, Constant, SharedVariable, Variable
 from symconv.graph.observe import observed
 from symconv.graph.traversal import toposort
 from symconv.plan.check import check_plan
 from symconv.plan.explain import operands_of
-from symconv.plan.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -88,44 +88,20 @@ def _inside(node: Apply, arrays: Sequence[np.ndarray], bounds: Bounds) -> str:
     return found[0] if found else ""
 
 
-class GuardedExecutable:
-    """Mode "nan_guard": an Executable around another one, which it runs as it is.
+class GuardedExecutable(WrappedExecutable):
+    """Mode "nan_guard": runs the Executable as it is.
 
     On the CPU the core looks at what each step has written and stops at once; on a GPU the intermediate
     values are looked at after the run. What is found is then looked for in the graph as it was written.
     """
 
     def __init__(self, inner: Executable, shared: Sequence[SharedVariable], bounds: Bounds) -> None:
-        self.inner = inner
-        self.graph = inner.graph
-        self.stages = inner.stages
-        self.as_written = inner.stages[0].graph
-        self.shared = list(shared)
+        super().__init__(inner, shared)
         self.bounds = bounds
         self._survivors = frozenset[int]() if inner.plan is None else check_plan(inner.plan)
 
-    @property
-    def plan(self) -> Plan | None:
-        return self.inner.plan
-
     def explain(self) -> str:
         return f"mode nan_guard: NaN, infinities and large values are looked for\n{self.inner.explain()}"
-
-    def profile(self, on: bool, stamps: int = 0) -> None:
-        self.inner.profile(on, stamps)
-
-    def timing(self) -> Timing:
-        return self.inner.timing()
-
-    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        with Transaction(written(self.graph, self.shared)):
-            return self._run(inputs)
-
-    def run_many(
-        self, n: int, inputs: Sequence[np.ndarray], mapped: bool, progress: Progress | None = None
-    ) -> list[np.ndarray]:
-        with Transaction(written(self.graph, self.shared)):
-            return run_one_by_one(self._run, self.graph, n, inputs, mapped, progress)
 
     def _run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         bounds = self.bounds

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from symconv.errors import ArgumentError
+from symconv.ops.philox import is_seed
 
 
 def weight_draws(seed: int) -> np.random.RandomState:
@@ -29,5 +30,5 @@ def _words(seed: int) -> list[int]:
 
 
 def _check(seed: int) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+    if not is_seed(seed):
         raise ArgumentError(f"a seed must be an integer from 0 to 2**64 - 1, not {seed!r}")

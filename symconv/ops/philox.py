@@ -37,6 +37,11 @@ _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _HALF = np.uint64(32)
 
 
+def is_seed(seed: object) -> bool:
+    """Whether it is an integer from 0 to 2^64 - 1."""
+    return isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) and 0 <= int(seed) < 2**64
+
+
 def philox(counter: tuple[np.ndarray, ...], key: tuple[int, int]) -> tuple[np.ndarray, ...]:
     """Ten rounds of Philox4x32 on arrays of counter words; uint32 in uint64 arrays, in and out."""
     c0, c1, c2, c3 = counter

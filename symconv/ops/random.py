@@ -37,7 +37,7 @@ class RandomStream:
 
     def __init__(self, seed: int | None = None) -> None:
         seed = config.seed if seed is None else seed
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+        if not philox.is_seed(seed):
             raise ArgumentError(f"RandomStream: seed must be an integer from 0 to 2**64 - 1, got {seed!r}")
         self.seed = int(seed)
         self.counter = shared(np.asarray(0, "int64"), name=f"random_counter_{self.seed}")

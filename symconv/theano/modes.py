@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from symconv.backends.reference import evaluate
 from symconv.config import config as native
 from symconv.errors import ArgumentError, ExecutionError, NonFiniteError
+from symconv.graph import SharedVariable
+from symconv.graph.traversal import leaves
 from symconv.theano.configuration import config
 
 
@@ -75,25 +78,16 @@ class DebugMode(Mode):
         super().__init__()
 
     def run(self, function: Any, values: Sequence[Any]) -> list[np.ndarray]:
-        from symconv.graph import Constant, SharedVariable
-        from symconv.graph.traversal import leaves, toposort
-
         roots = [*function.outputs, *(v for _, v in function.updates)]
         known: dict[Any, Any] = dict(zip(function._variables, (np.asarray(v) for v in values)))
         for v in leaves(roots):
             if isinstance(v, SharedVariable):
                 known[v] = v.get_value()
-        with np.errstate(all="ignore"):
-            for node in toposort(roots):
-                out = node.op.reference(
-                    *(v.data if isinstance(v, Constant) else known[v] for v in node.inputs)
-                )
-                known.update(zip(node.outputs, out if isinstance(out, tuple) else (out,)))
+        expected = evaluate(roots, known)
         with native(verify_rewrites=True):
             outputs = self._call(function, values)
         states = [s.get_value(borrow=True) for s, _ in function.updates]
-        for v, got in zip(roots, [*outputs, *states]):
-            want = v.data if isinstance(v, Constant) else known[v]
+        for v, got, want in zip(roots, [*outputs, *states], expected):
             if not _close(got, want):
                 raise ExecutionError(
                     f"DebugMode: {v!r} from {v.origin} differs from the reference by "

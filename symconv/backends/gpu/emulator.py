@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from symconv.backends.cache import cached, digest, included
 from symconv.backends.compiler import compiler, is_gcc, machine, native, run_compiler
-from symconv.backends.gpu.cache import cached, digest, included
 from symconv.backends.gpu.runtime import MAX_ARGS, Array, Work
 from symconv.config import config
 from symconv.errors import CompileError, DeviceError, KernelFault, MemoryLimitError

@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from symconv.backends.gpu.cache import cached, digest, included
+from symconv.backends.cache import cached, digest, included
 from symconv.errors import CompileError, DeviceError
 from symconv.graph.params import kernel_dir
 from symconv.plan.gpu import Source

@@ -122,13 +122,24 @@ def _unbound(v: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class UserOp(NativeOp):
-    """A user's op on `user_inputs` inputs; then come the dimensions that the outputs' types leave open."""
+class _OfUser(NativeOp):
+    """What a native op needs to know of a user's on `user_inputs` inputs with outputs of these types."""
 
     front: Op
     user_inputs: int
     types: tuple[NativeType, ...]
     template: _Template = field(compare=False, repr=False)
+
+    @property
+    def open_dims(self) -> int:
+        """How many dimensions the types leave open."""
+        return sum(d is None for t in self.types for d in t.shape)
+
+
+@dataclass(frozen=True)
+class UserOp(_OfUser):
+    """A user's op; behind its inputs come the dimensions that the outputs' types leave open."""
+
     name = "user_op"
 
     def label(self) -> str:
@@ -136,10 +147,6 @@ class UserOp(NativeOp):
 
     def attributes(self) -> dict[str, Any]:
         return {"op": str(self.front)}
-
-    @property
-    def open_dims(self) -> int:
-        return sum(d is None for t in self.types for d in t.shape)
 
     def dims(self, natives: Sequence[Native]) -> list[Native]:
         """The open dimensions as variables: by infer_shape, else by a node that asks perform."""
@@ -220,20 +227,16 @@ class UserOp(NativeOp):
 
 
 @dataclass(frozen=True)
-class UserShape(NativeOp):
+class UserShape(_OfUser):
     """The open dimensions of a user's op without infer_shape, by running its perform."""
 
-    front: Op
-    user_inputs: int
-    types: tuple[NativeType, ...]
-    template: _Template = field(compare=False, repr=False)
     name = "user_shape"
 
     def label(self) -> str:
         return f"shape of {self.front}"
 
     def infer(self, *inputs: Native) -> tuple[NativeType, ...]:
-        return (NativeType("int64", ()),) * sum(d is None for t in self.types for d in t.shape)
+        return (NativeType("int64", ()),) * self.open_dims
 
     def grad(self, node: NativeApply, *dys: Native | None) -> list[Native | None]:
         return [None] * len(node.inputs)

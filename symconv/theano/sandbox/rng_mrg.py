@@ -217,20 +217,29 @@ def _known_size(size: Any, what: str, ndim: int | None) -> list[Native]:
 
 
 @dataclass(frozen=True)
-class MultinomialCounts(Op):
-    """z[i, k] = how many of u[i], u[i + m], ... fall into outcome k of row i; inputs p [m, k], u [m n], n."""
+class _Outcomes(Op):
+    """Draws from p [m, k] by the uniform numbers u [m n]."""
 
     dtype: str
-    name = "multinomial_counts"
     operands = ("p", "u", "n")
 
-    def infer(self, p: Native, u: Native, n: Native) -> TensorType:
+    def check(self, p: Native, u: Native, n: Native) -> None:
         if p.ndim != 2 or u.ndim != 1 or n.ndim != 0:
             raise op_error(self, (p, u, n), "p must be a matrix, u a vector, n a scalar")
-        return TensorType(self.dtype, p.type.shape)
 
     def grad(self, node: Apply, *dys: Native | None) -> list[None]:
         return [None, None, None]
+
+
+@dataclass(frozen=True)
+class MultinomialCounts(_Outcomes):
+    """z[i, k] = how many of u[i], u[i + m], ... fall into outcome k of row i; inputs p [m, k], u [m n], n."""
+
+    name = "multinomial_counts"
+
+    def infer(self, p: Native, u: Native, n: Native) -> TensorType:
+        self.check(p, u, n)
+        return TensorType(self.dtype, p.type.shape)
 
     def reference(self, p: np.ndarray, u: np.ndarray, n: np.ndarray) -> np.ndarray:
         out = np.zeros(p.shape, self.dtype)
@@ -243,16 +252,13 @@ class MultinomialCounts(Op):
 
 
 @dataclass(frozen=True)
-class DifferentOutcomes(Op):
+class DifferentOutcomes(_Outcomes):
     """z[i, j] = outcome j of row i, drawn by u[i + j m] from those not yet drawn; inputs p, u [m n], n."""
 
-    dtype: str
     name = "different_outcomes"
-    operands = ("p", "u", "n")
 
     def infer(self, p: Native, u: Native, n: Native) -> TensorType:
-        if p.ndim != 2 or u.ndim != 1 or n.ndim != 0:
-            raise op_error(self, (p, u, n), "p must be a matrix, u a vector, n a scalar")
+        self.check(p, u, n)
         known = static_dim(n)
         if known is not None and p.type.shape[1] is not None and known > p.type.shape[1]:
             raise op_error(self, (p, u, n), f"{known} different outcomes of {p.type.shape[1]}")
@@ -260,9 +266,6 @@ class DifferentOutcomes(Op):
 
     def shape_operands(self, n_inputs: int) -> Sequence[int]:
         return [2]
-
-    def grad(self, node: Apply, *dys: Native | None) -> list[None]:
-        return [None, None, None]
 
     def reference(self, p: np.ndarray, u: np.ndarray, n: np.ndarray) -> np.ndarray:
         left = p / p.sum(axis=1, keepdims=True)

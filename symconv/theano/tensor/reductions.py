@@ -3,7 +3,7 @@ float64."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,15 +36,22 @@ def _axis(axis: Axis, what: str) -> Any:
         raise ShapeError(f"{what}: axis must be an int or several, got {axis!r}") from None
 
 
+def _accumulated(
+    native: Callable[..., Native], what: str, input: Any, axis: Axis, dtype: Any, keepdims: bool
+) -> Any:
+    """A sum or product in `dtype`, that of native's result where it is None."""
+    x = native_of(input)
+    if dtype is not None:
+        x = native_cast(x, dtypes.checked(dtype, what))
+    out = wrap(native(x, _axis(axis, what), keepdims))
+    return out if dtype is None else elementwise.cast(out, dtype)
+
+
 def sum(
     input: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None
 ) -> Any:
     """The sum; bools and integers give int64. A Python list of variables is stacked first."""
-    x = native_of(input)
-    if dtype is not None:
-        x = native_cast(x, dtypes.checked(dtype, "sum"))
-    out = wrap(reduce.reduce_sum(x, _axis(axis, "sum"), keepdims))
-    return out if dtype is None else elementwise.cast(out, dtype)
+    return _accumulated(reduce.reduce_sum, "sum", input, axis, dtype, keepdims)
 
 
 def prod(
@@ -52,11 +59,7 @@ def prod(
     no_zeros_in_input: bool = False,
 ) -> Any:  # fmt: skip
     """The product; bools and integers give int64."""
-    x = native_of(input)
-    if dtype is not None:
-        x = native_cast(x, dtypes.checked(dtype, "prod"))
-    out = wrap(reduce.prod(x, _axis(axis, "prod"), keepdims))
-    return out if dtype is None else elementwise.cast(out, dtype)
+    return _accumulated(reduce.prod, "prod", input, axis, dtype, keepdims)
 
 
 def mean(
