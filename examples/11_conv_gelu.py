@@ -1,7 +1,8 @@
-"""A fused op: convolution, bias and GELU in one CUDA kernel, which writes every output once.
+"""A fused op: convolution, bias and GELU in one kernel that writes every output once, and the rule for it.
 
     python examples/11_conv_gelu.py
     symconv kernel check examples/11_conv_gelu.py
+    symconv kernel bench examples/11_conv_gelu.py
 
 docs/adding_a_kernel.md says how it comes about.
 """
@@ -44,6 +45,40 @@ float32_only = lambda node: None if node.out.dtype == "float32" else "float32 on
 cuda_conv_gelu = sc.cuda_kernel("conv_gelu_by_output", CUDA, supports=float32_only, launch=launch)
 # kernel: end
 
+# cpu kernel: begin
+CPU = """
+struct ConvGeluParams { int c, h, w, k, r, s, p, q; };
+void conv_gelu_planes(const ConvGeluParams& d, const Args& args, ll begin, ll end) {
+  const float *x = args.raw<const float>(0), *w = args.raw<const float>(1);
+  auto b = args.get<const float>(2);
+  for (ll plane = begin; plane < end; plane++) {  // one map of one image
+    ll k = plane % d.k, image = plane / d.k;
+    float* y = args.raw<float>(3) + plane * d.p * d.q;
+    for (int i = 0; i < d.p * d.q; i++) y[i] = b[k];
+    for (int c = 0; c < d.c; c++)
+      for (int r = 0; r < d.r; r++)
+        for (int s = 0; s < d.s; s++) {
+          float weight = w[((k * d.c + c) * d.r + r) * d.s + s];
+          for (int p = 0; p < d.p; p++) {
+            const float* row = x + ((image * d.c + c) * d.h + p + r) * d.w + s;
+            for (int q = 0; q < d.q; q++) y[p * d.q + q] += weight * row[q];
+          }
+        }
+    for (int i = 0; i < d.p * d.q; i++) y[i] *= 0.5f * (1.0f + erff(y[i] * 0.70710678f));
+  }
+}
+CPU_KERNEL(conv_gelu, ConvGeluParams, conv_gelu_planes)
+"""
+
+
+def launch_cpu(node):
+    (_, c, h, w), (k, _, r, s), (n, _, p, q) = (v.type.dims for v in (*node.inputs[:2], node.out))
+    return sc.launch(n * k, c=c, h=h, w=w, k=k, r=r, s=s, p=p, q=q)
+
+
+cpu_conv_gelu = sc.cpu_kernel("conv_gelu_by_plane", CPU, supports=float32_only, launch=launch_cpu)
+# cpu kernel: end
+
 
 # op: begin
 def written_out(x, w, b):
@@ -57,7 +92,7 @@ class ConvGelu(sc.Op):
 
     name = "conv_gelu"
     operands = ("x", "w", "b")
-    kernels = [cuda_conv_gelu]
+    kernels = [cuda_conv_gelu, cpu_conv_gelu]
 
     def infer(self, x, w, b):
         return written_out(x, w, b).type
@@ -82,17 +117,39 @@ def conv_gelu(x, w, b):
 
 # op: end
 
+# rule: begin
+fuse = sc.Rule(
+    "conv_gelu", written_out, conv_gelu, types={"x": sc.tensor4(), "w": sc.tensor4(), "b": sc.vector()}
+)
+# rule: end
+
 CASES = [
     OpCase("conv_gelu", conv_gelu, (Spec((2, 3, 7, 6)), Spec((5, 3, 3, 2)), Spec((5,))), reduction=18),
     OpCase("conv_gelu_1x1", conv_gelu, (Spec((1, 2, 5, 3)), Spec((4, 2, 1, 1)), Spec((4,))), reduction=2),
 ]
 
+BENCH = [
+    OpCase(
+        "28x28, 1 to 20",
+        conv_gelu,
+        (Spec((10, 1, 28, 28)), Spec((20, 1, 5, 5)), Spec((20,))),
+        instead=written_out,
+    ),
+    OpCase(
+        "12x12, 20 to 40",
+        conv_gelu,
+        (Spec((10, 20, 12, 12)), Spec((40, 20, 5, 5)), Spec((40,))),
+        instead=written_out,
+    ),
+]
+
 if __name__ == "__main__":
-    x, w, b = sc.tensor("float32", (2, 3, 8, 8), "x"), sc.tensor("float32", (4, 3, 3, 3), "w"), sc.vector("b")
+    x, w, b = sc.tensor4("x"), sc.tensor4("w"), sc.vector("b")
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(shape).astype("float32") for shape in ((2, 3, 8, 8), (4, 3, 3, 3), (4,))]
-    fused = sc.function([x, w, b], conv_gelu(x, w, b), device="emulated")
-    plain = sc.function([x, w, b], written_out(x, w, b), device="emulated")
-    print(np.abs(fused(*arrays) - plain(*arrays)).max())
-    print(fused.explain())
-    print(plain.explain())
+    f = sc.function([x, w, b], written_out(x, w, b), device="emulated")
+    plain = f(*arrays)
+    with sc.use_rule(fuse):  # sc.register_rule(fuse): until unregister_rule
+        fused = f(*arrays)
+        print(f.explain(rewrites=True))
+    print("largest difference:", np.abs(fused - plain).max())

@@ -27,12 +27,15 @@ from symconv.extend import (
 from symconv.function import Function, In, function
 from symconv.gradcheck import verify_grad
 from symconv.graph import Op, SharedVariable, TensorType, Variable, blocks, constant, op_error
+from symconv.graph.kernel import Slower
 from symconv.graph.printing import debugprint
 from symconv.jacobian import hessian, jacobian
 from symconv.loops import scan, until
 from symconv.ops import *  # noqa: F403
 from symconv.ops.leaf import CONSTRUCTORS, shared, tensor
 from symconv.ops.operands import as_variable
+from symconv.rewrite.pattern import LocalRule, Rule
+from symconv.rewrite.registered import register_rule, unregister_rule, use_rule
 from symconv.see.equations import explain
 from symconv.workbench.tune import tune
 
@@ -44,11 +47,14 @@ __all__ = [
     "DebugMode",
     "Function",
     "In",
+    "LocalRule",
     "Lop",
     "NanGuardMode",
     "Op",
     "Rop",
+    "Rule",
     "SharedVariable",
+    "Slower",
     "TensorType",
     "Variable",
     "as_op",
@@ -71,13 +77,16 @@ __all__ = [
     "nn",
     "op_error",
     "register_kernel",
+    "register_rule",
     "scan",
     "shared",
     "tensor",
     "tune",
     "unregister_kernel",
+    "unregister_rule",
     "until",
     "use_kernel",
+    "use_rule",
     "verify_grad",
     "viz",
     *CONSTRUCTORS,

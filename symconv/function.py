@@ -32,10 +32,10 @@ from symconv.files import Pathlike, atomic_path
 from symconv.graph import Constant, SharedVariable, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.printing import debugprint
-from symconv.graph.registry import state as registrations
 from symconv.graph.traversal import leaves
 from symconv.plan.explain import explain_rewrites
 from symconv.plan_table import PlanTable
+from symconv.rewrite.registered import state as registrations
 from symconv.see.notebook import attach, graph_box, graph_or_none
 from symconv.see.profile import STAMPS, Profile
 

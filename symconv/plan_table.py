@@ -17,23 +17,23 @@ from symconv.declared import Updates
 from symconv.errors import ShapeError
 from symconv.graph import SharedVariable, Variable
 from symconv.graph.function_graph import FunctionGraph
-from symconv.graph.registry import State
-from symconv.graph.registry import state as registrations
 from symconv.graph.traversal import leaves
 from symconv.plan.guards import Evaluate, compile_guards
 from symconv.plan.limits import check_memory
 from symconv.rewrite.pipeline import Stage, optimize
+from symconv.rewrite.registered import State
+from symconv.rewrite.registered import state as registrations
 from symconv.rewrite.specialize import specialize
 from symconv.see.profile import Profile
 
 
 class PlanTable:
-    """Plans by what they were made for: the shapes of inputs and shared variables, users' kernels, guards.
+    """Plans by what they were made for: shapes of inputs and shared variables, guards, what users registered.
 
     A guard is an integer that some shape depends on, such as the length of x[i * n : (i + 1) * n].
     direct: run_directly of the plan that was asked for last, if shapes alone say whether it serves;
-    `registered`: the users' kernels that it was made with. profile: is told of every new plan. autotune:
-    stands for config.autotune unless it is None.
+    `registered`: the users' kernels and rules that it was made with. profile: is told of every new plan.
+    autotune: stands for config.autotune unless it is None.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class PlanTable:
         self.autotune = autotune
         self.profile: Profile | None = None
         self.direct: Callable[[tuple[Any, ...]], list[np.ndarray] | None] | None = None
-        self.registered: State = ((), ())
+        self.registered: State = ()
         roots = [*outputs, *(v for _, v in updates)]
         self._open_shared = [
             s

@@ -4,6 +4,8 @@
     check_op(case, "cpu")      integers exactly, then Gaussian data against float64
     check_grad(case)           the gradient, and its gradient, against finite differences
     check_grad(case, "cpu")    the compiled gradient against the reference's, in float64
+    check_kernel(kernel, CASES)
+    check_rule(rule, CASES)    a rewrite rule is applied to its own pattern and keeps the value
 
 A user's own op is tested by the same functions; `verify_grad(function, points)` needs no case.
 """
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -25,6 +27,9 @@ from symconv.function import function
 from symconv.gradcheck import outputs_of, verify_grad, weighted_sum, weights_of, widen
 from symconv.graph import TensorType, Variable
 from symconv.plan.select import select
+from symconv.rewrite.driver import applications
+from symconv.rewrite.pattern import Rule
+from symconv.rewrite.registered import use_rule
 
 Arrays = list[np.ndarray]
 SCHEDULES = (1, 2)  # of the emulator beside the forward one: reverse, and random
@@ -81,7 +86,8 @@ class OpCase:
     gradient's gradient. `bilinear`: central differences with step 1 on integers are exact.
     `torch(torch, *tensors)` computes the same with PyTorch. `kernel`: the CPU kernel that must be
     chosen for the node of `build`'s first output. `unknown_shapes`: the inputs are
-    declared without their dimensions. `gaussian=False` leaves out the second data set.
+    declared without their dimensions. `gaussian=False` leaves out the second data set. `instead`: the same
+    of other ops, which `symconv kernel bench` times beside it.
     """
 
     name: str
@@ -97,6 +103,7 @@ class OpCase:
     kernel: str | None = None
     gaussian: bool = True
     unknown_shapes: bool = False
+    instead: Callable[..., Any] | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -291,6 +298,32 @@ def check_torch(case: OpCase, torch: Any, device: str = "reference") -> None:
         for i, a, t in zip(case.wrt(), run(inputs, gradients, arrays, device), expected):
             t = np.zeros(a.shape) if t is None else t.numpy()
             assert_close(a, t, 1e-9, 1e-9, f"{case.name}: gradient of input {i} beside torch")
+
+
+def check_rule(rule: Rule, cases: Sequence[OpCase], device: str = "reference") -> None:
+    """A rule is applied to its own pattern, compiled, and changes no value.
+
+    cases: inputs for the pattern's parameters, in their order, and the tolerance; what a case builds is not
+    used. The pattern, written out and computed in float64, says what is right. Raises AssertionError that
+    tells why a rule was left alone, or what differs.
+    """
+    for case in cases:
+        names = list(rule.placeholders.values())
+        if len(case.inputs) != len(names):
+            given = f"{case.name} has {len(case.inputs)} inputs"
+            raise AssertionError(f"rule {rule.name}: {given}, the pattern takes {', '.join(names)}")
+        inputs = case.variables()
+        with use_rule(rule):
+            compiled = function(inputs, rule.pattern(*inputs), device=device)
+            arrays = case.draw()
+            actual = np.asarray(compiled(*arrays))
+        trace = [a for e in compiled.executables for s in e.stages for a in s.trace if a.rule == rule.name]
+        if not applications(trace):
+            why = "; ".join(a.after for a in trace) or "the compiled graph has no such expression"
+            raise AssertionError(f"rule {rule.name} ({rule.place}) was not applied to {case.name}: {why}")
+        plain = replace(case, build=rule.pattern)
+        (desired,) = oracle(plain, arrays)
+        assert_matches(actual, desired, case, f"rule {rule.name}, {case.name} on {device}")
 
 
 def check_kernel(kernel: Any, cases: Sequence[OpCase], op: Any = None) -> Any:

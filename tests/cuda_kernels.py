@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from symconv.backends.gpu.emulator import EmulatedRuntime
-from symconv.backends.gpu.runtime import FAULT, Array, Work
-from symconv.config import config
-from symconv.errors import ExecutionError
-from symconv.graph import Apply, Kernel, Launch, Op
+from symconv.graph import Apply, Kernel, Op
 from symconv.ops.leaf import tensor
-from symconv.plan.gpu import source_of
+from symconv.workbench.runs import emulated_run
 
 
 def node_of(op: Op, *arrays: np.ndarray) -> Apply:
@@ -32,45 +28,11 @@ def kernel_named(node: Apply, name: str) -> Kernel:
 def run_cuda_kernel(
     node: Apply, kernel: Kernel, *arrays: np.ndarray, order: int = 0, in_place: bool = False, shift: int = 0
 ) -> list[np.ndarray]:
-    """The outputs of all stages of the kernel. What it leaves unwritten is NaN, or the largest integer.
-
-    in_place: output 0 lies over input 0. shift: every array begins that many elements beyond a multiple of
-    256 bytes. The emulator's checks are on: what lies outside an array may not be touched. The inputs must
-    come back as they were. Raises ExecutionError for a fault in the data.
-    """
-    runtime = EmulatedRuntime()
-    results = [np.empty(v.type.dims, v.dtype) for v in node.outputs]
-    memory = [runtime.allocate(a.nbytes + shift * a.itemsize + 1, "test") for a in (*arrays, *results)]
-    args = [Array(m.address + shift * a.itemsize, a.nbytes) for m, a in zip(memory, (*arrays, *results))]
-    if in_place:
-        args[len(arrays)] = args[0]
-    for place, a in zip(args, arrays):
-        runtime.upload(place.address, np.ascontiguousarray(a))
-    fault = runtime.allocate(FAULT.itemsize, "fault")
-    runtime.upload(fault.address, np.zeros(1, FAULT))
-    launch: Launch | None = kernel.launch(node)
-    assert launch is not None
-    if launch.workspace:
-        memory.append(runtime.allocate(launch.workspace, "workspace"))
-        args.append(Array(memory[-1].address, launch.workspace))
-    with config(emulator_order=order, emulator_checks=True):
-        while launch is not None:
-            source = source_of(kernel, launch)
-            entry = launch.entry or kernel.entry
-            if launch.tiles:
-                work = Work(
-                    source, entry, launch.params, tuple(args), launch.tiles, kernel.tail, launch.shared
-                )  # fmt: skip
-                runtime.prepare([work], fault.address)()
-            launch = launch.then
-    for place, a in zip(args[len(arrays) :], results):
-        runtime.download(place.address, a)
-    for i, (place, a) in enumerate(zip(args, arrays)):
-        after = np.empty_like(np.ascontiguousarray(a))
-        runtime.download(place.address, after)
-        assert (in_place and i == 0) or after.tobytes() == a.tobytes(), f"{kernel.name} wrote to input {i}"
-    found = np.zeros(1, FAULT)
-    runtime.download(fault.address, found)
-    if found["found"][0]:
-        raise ExecutionError(f"{kernel.name}: {found[0]}")
-    return results
+    """The outputs of emulated_run; output 0 may lie over input 0. Inputs must come back as they were."""
+    pair = (0, 0) if in_place else None
+    run = emulated_run(node, kernel, arrays, order, pair, shift, trace=False)
+    for i, (before, after) in enumerate(zip(arrays, run.inputs)):
+        assert (in_place and i == 0) or after.tobytes() == before.tobytes(), (
+            f"{kernel.name} wrote to input {i}"
+        )
+    return run.outputs

@@ -1,108 +1,34 @@
-"""Kernels of the user's: from strings, files and libraries, for new ops and for those of the package."""
+"""Kernels of the user's: from strings, files and libraries, on every device and executor."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from user_kernels import (
+    CPU,
+    CUDA,
+    SCALE_CPU,
+    SCALE_CUDA,
+    TANH,
+    Scale,
+    compiled,
+    cpu_launch,
+    cuda_launch,
+    data,
+    kernels_used,
+)
 
 import symconv as sc
 from symconv.errors import ArgumentError, CompileError, ExecutionError
-from symconv.graph import registry
 from symconv.graph.params import kernel_dir
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.usefixtures("cxx")
-
-CUDA = """
-struct ScaleParams { ll count, inner; };
-DEVICE void scale_tile(const ScaleParams& p, const Args& args, int tile, Shared) {
-  auto x = args.get<const float>(0), s = args.get<const float>(1);
-  ll i = tile * 256LL + threadIdx.x;
-  if (i < p.count) args.get<float>(2)[i] = x[i] * s[i / p.inner];
-}
-KERNEL(scale_channels, ScaleParams, scale_tile)
-"""
-
-CPU = """
-struct ScaleParams { ll inner; };
-void scale(const ScaleParams& p, const Args& args, ll begin, ll end) {
-  auto x = args.get<const float>(0), s = args.get<const float>(1);
-  auto y = args.get<float>(2);
-  for (ll i = begin; i < end; i++)
-    for (ll j = i * p.inner; j < (i + 1) * p.inner; j++) y[j] = x[j] * s[i];
-}
-CPU_KERNEL(scale_channels, ScaleParams, scale)
-"""
-
-
-def inner(node):
-    return int(np.prod(node.out.type.dims[2:]))
-
-
-def float32_only(node):
-    return None if node.out.dtype == "float32" else f"dtype {node.out.dtype}, float32 only"
-
-
-def cuda_launch(node):
-    return sc.launch(sc.blocks(node.out.type.size), count=node.out.type.size, inner=inner(node))
-
-
-def cpu_launch(node):
-    return sc.launch(node.inputs[1].type.size, inner=inner(node))
-
-
-@dataclass(frozen=True)
-class Scale(sc.Op):
-    """x [N, C, ...] times s [N, C]."""
-
-    name = "scale"
-    operands = ("x", "s")
-
-    def infer(self, x, s):
-        return x.type
-
-    def reference(self, x, s):
-        return x * s.reshape(*s.shape, *(1,) * (x.ndim - 2))
-
-
-SCALE_CUDA = sc.cuda_kernel("scale_tile", CUDA, supports=float32_only, launch=cuda_launch)
-SCALE_CPU = sc.cpu_kernel("scale_planes", CPU, supports=float32_only, launch=cpu_launch)
-
-
-def data(dtype="float32"):
-    rng = np.random.default_rng(3)
-    return rng.standard_normal((2, 3, 5, 7)).astype(dtype), rng.standard_normal((2, 3)).astype(dtype)
-
-
-def compiled(device, dtype="float32", expression=None):
-    x, s = sc.tensor(dtype, (None,) * 4), sc.tensor(dtype, (None,) * 2)
-    return sc.function([x, s], (expression or Scale())(x, s), device=device)
-
-
-def kernels_used(f):
-    (executable,) = f.executables
-    return [s.kernel.name if s.kernel else "reference" for s in executable.plan.steps]
-
-
-TANH = """
-struct TanhParams { ll n; };
-void run(const TanhParams& p, const Args& args, ll begin, ll end) {
-  for (ll i = begin; i < end; i++) args.get<float>(1)[i] = tanhf(args.get<const float>(0)[i]);
-}
-CPU_KERNEL(my_tanh, TanhParams, run)
-"""
-
-
-def tanh_kernel(name="my_tanh", supports=float32_only):
-    return sc.cpu_kernel(
-        name, TANH, supports=supports, launch=lambda n: sc.launch(n.out.type.size, grain=1000, n=1)
-    )
 
 
 # ---- devices and executors
@@ -115,7 +41,7 @@ def test_a_kernel_is_chosen_and_right(device, core):
         f = compiled(device)
         assert np.array_equal(f(x, s), Scale().reference(x, s))
         assert kernels_used(f) == ["scale_planes" if device == "cpu" else "scale_tile"]
-        assert "kernel from test_user_kernels.py:" in f.explain()
+        assert "kernel from user_kernels.py:" in f.explain()
         assert f(x[:0], s[:0]).shape == (0, 3, 5, 7)
 
 
@@ -285,9 +211,7 @@ def test_an_exception_of_a_cpu_kernel_names_kernel_step_and_line(core):
     kernel = sc.cpu_kernel("thrower", "#include <stdexcept>\n" + code, launch=cpu_launch)
     with sc.use_kernel(Scale, kernel):
         f = compiled("cpu")
-        with pytest.raises(
-            ExecutionError, match=r"thrower: scale from test_user_kernels.py:\d+.*inner is 35"
-        ):
+        with pytest.raises(ExecutionError, match=r"thrower: scale from user_kernels.py:\d+.*inner is 35"):
             f(*data())
 
 
@@ -371,104 +295,6 @@ def test_the_core_trusts_no_number_from_python(core):
             _core.call_kernel("foreign", pack("ForeignParams", **{**good, **change}), [], [y])
 
 
-# ---- registration
-
-
-def test_a_kernel_for_an_op_of_the_package_is_a_boundary_of_fusion(core):
-    v = sc.vector("v")
-    x = np.linspace(-2, 2, 101, dtype="f4")
-    f = sc.function([v], sc.tanh(v * 2) + 1)
-    f(x)
-    assert kernels_used(f) == ["elementwise"]
-    with sc.use_kernel("tanh", tanh_kernel()):
-        np.testing.assert_allclose(f(x), np.tanh(2 * x) + 1, rtol=1e-6, atol=1e-6)
-        newest = f.executables[-1].plan
-        assert [s.kernel.name for s in newest.steps] == ["elementwise", "my_tanh", "elementwise"]
-        assert "kept for my_tanh" in f.explain(rewrites=True)
-    fused = sc.function([v], sc.tanh(v * 2) + 1)
-    fused(x)
-    assert kernels_used(fused) == ["elementwise"]
-
-
-def test_a_registered_convolution_is_not_fused_with_its_pooling(core):
-    code = """
-    struct P { ll n; };
-    void f(const P& p, const Args& args, ll begin, ll end) {
-      for (ll i = begin; i < end; i++) args.get<float>(2)[i] = 7;
-    }
-    CPU_KERNEL(sevens, P, f)
-    """
-    kernel = sc.cpu_kernel("sevens", code, launch=lambda n: sc.launch(n.out.type.size, n=1))
-    x, w = sc.tensor("float32", (2, 1, 8, 8)), sc.tensor("float32", (3, 1, 3, 3))
-    arrays = np.zeros((2, 1, 8, 8), "f4"), np.zeros((3, 1, 3, 3), "f4")
-    expression = sc.relu(sc.max_pool2d(sc.conv2d(x, w), (2, 2)) + 1)
-    with sc.use_kernel("conv2d", kernel):
-        f = sc.function([x, w], expression)
-        assert (f(*arrays) == 8).all() and "sevens" in kernels_used(f)
-    f = sc.function([x, w], expression)
-    assert (f(*arrays) == 1).all() and kernels_used(f)[0] == "direct_conv_pool"
-
-
-def test_plans_follow_registrations_and_are_not_made_twice(core):
-    x = np.ones(5, "f4")
-    v = sc.vector("v")
-    f = sc.function([v], sc.tanh(v))
-    f(x)
-    sc.register_kernel("tanh", tanh_kernel())
-    try:
-        f(x)
-        assert "my_tanh" in f.explain()
-    finally:
-        sc.unregister_kernel("tanh", "my_tanh")
-    f(x), f(x)
-    assert len(f._plans) == 2
-    with pytest.raises(
-        ArgumentError, match=r"no kernel 'my_tanh' is registered for tanh \(registered: none\)"
-    ):
-        sc.unregister_kernel("tanh", "my_tanh")
-
-
-def test_a_block_is_for_its_own_thread_and_nests():
-    seen = []
-    with sc.use_kernel("tanh", tanh_kernel("outer")):
-        with sc.use_kernel("tanh", tanh_kernel("inner")):
-            cls = registry.op_class("tanh")
-            assert [k.name for k in registry.registered_kernels(cls)] == ["inner", "outer"]
-            thread = threading.Thread(target=lambda: seen.append(registry.registered_kernels(cls)))
-            thread.start()
-            thread.join()
-        assert [k.name for k in registry.registered_kernels(cls)] == ["outer"]
-    assert seen == [[]] and registry.state() == ((), ())
-
-
-def test_last_comes_behind_the_ops_own_kernels(core):
-    with sc.use_kernel("tanh", tanh_kernel(), last=True):
-        v = sc.vector("v")
-        f = sc.function([v], sc.tanh(v))
-        f(np.ones(3, "f4"))
-        assert kernels_used(f) == ["elementwise"]
-
-
-def test_clashing_names_and_things_that_are_no_kernels_are_refused():
-    with sc.use_kernel(Scale, SCALE_CPU):
-        with pytest.raises(
-            ArgumentError, match=r"scale already has a cpu kernel 'scale_planes', from test_user_"
-        ):
-            sc.register_kernel(Scale, SCALE_CPU)
-        with pytest.raises(ArgumentError, match="already has"), sc.use_kernel(Scale, SCALE_CPU):
-            pass
-    with pytest.raises(ArgumentError, match="conv2d already has a cpu kernel .*, from csrc/kernels/"):
-        own = registry.op_class("conv2d").kernels[0]
-        sc.register_kernel("conv2d", tanh_kernel(own.name))
-    with pytest.raises(ArgumentError, match="is no kernel"):
-        sc.register_kernel(Scale, CUDA)
-    with pytest.raises(ArgumentError, match="no op has the name 'tanhh'"):
-        sc.register_kernel("tanhh", SCALE_CPU)
-    with pytest.raises(ArgumentError, match="an op is a class"):
-        sc.register_kernel(sc.tanh, SCALE_CPU)
-    assert registry.state() == ((), ())
-
-
 def test_processes_and_threads_that_compile_at_once_agree(tmp_path, core):
     program = tmp_path / "program.py"
     program.write_text(
@@ -495,76 +321,3 @@ def test_processes_and_threads_that_compile_at_once_agree(tmp_path, core):
         np.testing.assert_allclose(eval(out), want, rtol=1e-6, err_msg=err.decode())
     names = sorted(p.name for p in (tmp_path / "cache" / "kernels").iterdir())
     assert len(names) == 1 and names[0].endswith(".so")
-
-
-# ---- Python functions
-
-
-@sc.as_op
-def sorted_rows(x):
-    """Each row in order."""
-    return np.sort(x, axis=-1)
-
-
-def test_a_python_function_is_a_visible_step(core):
-    x = sc.matrix("x")
-    f = sc.function([x], sorted_rows(x) * 2)
-    assert np.array_equal(f(np.array([[3, 1, 2]], "f4")), [[2, 4, 6]])
-    text = f.explain()
-    assert "REFERENCE" in text and "sorted_rows" in text and "it is a Python function" in text
-    assert sorted_rows.__doc__ == "Each row in order." and sorted_rows(x) is sorted_rows(x)
-
-
-def test_a_python_function_with_types_and_a_gradient():
-    @sc.as_op(
-        infer=lambda x: (x, sc.TensorType("int64", x.shape)),
-        grad=lambda inputs, outputs, dys: [dys[0] * 2 * inputs[0]],
-    )
-    def square_and_sign(x):
-        return x * x, np.sign(x).astype("int64")
-
-    x = sc.vector("x")
-    square, sign = square_and_sign(x)
-    f = sc.function([x], [square, sign, sc.grad(square.sum(), x)])
-    a, b, c = f(np.array([-2, 3], "f4"))
-    assert a.tolist() == [4, 9] and b.tolist() == [-1, 1] and c.tolist() == [-4, 6]
-
-
-def test_mistakes_of_python_functions_name_them():
-    @sc.as_op
-    def wide(x):
-        return x.astype("float64")
-
-    @sc.as_op(infer=lambda x: "float32", name="untyped")
-    def untyped(x):
-        return x
-
-    x = sc.vector("x")
-    f = sc.function([x], wide(x), device="reference")
-    with pytest.raises(ExecutionError, match=r"wide.*result 0 is float64\[1\], infer says float32\[1\]"):
-        f(np.ones(1, "f4"))
-    with pytest.raises(
-        sc.errors.ShapeError, match="infer of untyped .test_user_kernels.py:.* gave 'float32'"
-    ):
-        untyped(x)
-    with pytest.raises(sc.errors.GradientError, match="wide .test_user_kernels.py:.*has no gradient"):
-        sc.grad(wide(x).sum(), x)
-    with pytest.raises(ArgumentError, match="takes a function of arrays"):
-        sc.as_op(3)
-
-
-def test_a_numba_function_is_an_op():
-    numba = pytest.importorskip("numba")
-
-    @sc.as_op
-    @numba.njit
-    def running_sum(x):
-        out, total = np.empty_like(x), 0.0
-        for i in range(x.size):
-            total += x[i]
-            out[i] = total
-        return out
-
-    x = sc.vector("x")
-    assert sc.function([x], running_sum(x))(np.arange(4, dtype="f4")).tolist() == [0, 1, 3, 6]
-    assert running_sum.__name__ == "running_sum"

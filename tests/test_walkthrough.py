@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from symconv.testing import check_grad, check_op
+from symconv.testing import check_grad, check_op, check_rule
 from symconv.workbench.check import examine
 from symconv.workbench.load import load_kernels
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 SCALE = ROOT / "examples" / "10_squeeze_excite_scale.py"
 CONV_GELU = ROOT / "examples" / "11_conv_gelu.py"
 PAGE = ROOT / "docs" / "adding_a_kernel.md"
@@ -40,6 +43,7 @@ def lines_of_code(text: str) -> int:
         (SCALE, "cpu kernel", 30),
         (SCALE, "op", 60),
         (CONV_GELU, "kernel", 30),
+        (CONV_GELU, "cpu kernel", 30),
         (CONV_GELU, "op", 60),
     ],
 )
@@ -69,13 +73,23 @@ def test_the_pages_show_the_code_of_the_example():
 
 
 def test_the_speed_table_is_that_of_the_results_file():
-    marker = "<!-- benchmarks/results/symconv/kernel_bench.txt -->\n"
-    shown = PAGE.read_text().split(marker)[1].split("\n\n## ")[0]
-    results = (ROOT / "benchmarks/results/symconv/kernel_bench.txt").read_text()
-    assert "GB/s" in results
-    assert [line.strip() for line in shown.strip().splitlines()] == [
-        line.strip() for line in results.splitlines()
-    ]
+    from benchmarks import kernels
+
+    assert kernels.main(["--check"]) == 0
+    results = kernels.read("kernel_bench")
+    assert results["commit"] and results["date"] and results["cpu"] and results["settings"]["peaks"]
+    assert {row["file"] for row in results["rows"]} == set(kernels.FILES)
+
+
+@pytest.mark.parametrize("path", [SCALE, CONV_GELU], ids=lambda p: p.name)
+def test_the_rules_of_the_examples_hold(path, core, cxx):
+    file = load_kernels(path)
+    (rule,) = file.rules
+    for device in ("reference", "cpu"):
+        check_rule(rule, file.cases, device)
+    check_rule(rule, file.cases[:1], "emulated")
+    for case in file.bench:
+        check_op(replace(case, build=case.instead), "reference")
 
 
 @pytest.mark.parametrize("path", [SCALE, CONV_GELU], ids=lambda p: p.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
@@ -54,7 +55,8 @@ class CpuExecutable:
         self._outputs = [(v.type.dims, np.dtype(v.dtype)) for v in graph.outputs]
         apply_threads()
         try:
-            self._core = _executor(self.plan, guard_bytes)
+            self._tree = _executor(self.plan, guard_bytes)
+            self._core = self._tree.core
         except MemoryError as error:
             hint = "\n  hint: use smaller batches, or raise config.memory_limit"
             raise MemoryLimitError(f"{error}{explain_largest(self.plan)}{hint}") from None
@@ -126,20 +128,14 @@ class CpuExecutable:
         return self._core.damage()
 
     def profile(self, on: bool, stamps: int = 0) -> None:
-        self._core.set_profile(on, stamps)
+        self._tree.profile(on, stamps // max(self._tree.size, 1))
 
     def profile_ns(self) -> list[int]:
         """Nanoseconds per step of the plan since profile(True)."""
         return self._core.profile()
 
     def timing(self) -> Timing:
-        items = tuple(
-            TimedItem(i, s.node, s.kernel.name if s.kernel is not None else s.kind)
-            for i, s in enumerate(self.plan.steps)
-        )
-        ns = np.asarray(self._core.profile() or [0] * len(items), np.float64)
-        how = "steady clock after every step, in the C++ executor"
-        return Timing(items, self._core.profile_runs, ns, self._core.profile_stamps(), how)
+        return self._tree.timing()
 
     def _states(self) -> list[np.ndarray]:
         arrays = []
@@ -191,12 +187,43 @@ def default_threads() -> int:
     return _core.num_threads()
 
 
-def _executor(plan: Plan, guard_bytes: int = 0) -> Any:
-    """The core's executor of a plan, and of the plans of the loops in it."""
+@dataclass
+class _Tree:
+    """The core's executor of a plan, and by step those of the plans of the loops in it."""
+
+    plan: Plan
+    core: Any
+    loops: dict[int, _Tree]
+
+    @property
+    def size(self) -> int:
+        return 1 + sum(t.size for t in self.loops.values())
+
+    def profile(self, on: bool, stamps: int) -> None:
+        self.core.set_profile(on, stamps)
+        for tree in self.loops.values():
+            tree.profile(on, stamps)
+
+    def timing(self) -> Timing:
+        items = tuple(
+            TimedItem(i, s.node, s.kernel.name if s.kernel is not None else s.kind)
+            for i, s in enumerate(self.plan.steps)
+        )
+        ns = np.asarray(self.core.profile() or [0] * len(items), np.float64)
+        inside = {i: tree.timing() for i, tree in self.loops.items()}
+        return Timing(items, self.core.profile_runs, ns, self.core.profile_stamps(), HOW, inside)
+
+
+HOW = "steady clock after every step, in the C++ executor"
+
+
+def _executor(plan: Plan, guard_bytes: int = 0) -> _Tree:
     compile_codes([s for s in plan.steps if is_foreign(s)])
+    loops = {i: _executor(s.loop.plan) for i, s in enumerate(plan.steps) if s.loop is not None}
     constants = [b.data for b in plan.buffers if b.kind == "constant"]
-    steps = [_step(plan, s) for s in plan.steps]
-    return _core.Executor([_buffer(b) for b in plan.buffers], steps, memory_limit(), constants, guard_bytes)
+    steps = [_step(plan, s, loops.get(i)) for i, s in enumerate(plan.steps)]
+    buffers = [_buffer(b) for b in plan.buffers]
+    return _Tree(plan, _core.Executor(buffers, steps, memory_limit(), constants, guard_bytes), loops)
 
 
 set_machine_detail("cpu", lambda: f"{_core.isa()}, {config.num_threads or default_threads()} threads")
@@ -215,15 +242,15 @@ def _buffer(b: Any) -> tuple[Any, ...]:
     return ("view", nbytes, b.base, b.offset, b.start, b.stride, b.label)
 
 
-def _step(plan: Plan, step: Step) -> tuple[Any, ...]:
+def _step(plan: Plan, step: Step, inner: _Tree | None) -> tuple[Any, ...]:
     if step.kind == "view":
         return ("resolve", step.label, step.outputs[0])
-    if step.loop is not None:
+    if step.loop is not None and inner is not None:
         loop = step.loop
         return (
             "loop",
             step.label,
-            _executor(loop.plan),
+            inner.core,
             loop.n,
             list(step.inputs),
             list(step.outputs),

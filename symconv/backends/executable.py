@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,7 +31,8 @@ class Timing:
 
     ns: float64 [items], summed over `runs`. stamps: int64 [runs, items + 1], the start and then the end of
     every item in nanoseconds of time.perf_counter_ns, of the first runs that there was room for. how: what
-    clock, and whether things ran otherwise than without a profile.
+    clock, and whether things ran otherwise than without a profile. inside: by item, what a loop did in all
+    its iterations, each of which counts as a run.
     """
 
     items: tuple[TimedItem, ...]
@@ -39,6 +40,7 @@ class Timing:
     ns: np.ndarray
     stamps: np.ndarray
     how: str
+    inside: Mapping[int, Timing] = field(default_factory=dict)
 
 
 class Executable(Protocol):

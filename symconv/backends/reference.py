@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from symconv.backends.executable import TimedItem, Timing
+from symconv.backends.loop_clock import HOW, loop_clocks
 from symconv.errors import ExecutionError, GraphError, SymconvError
 from symconv.graph import Apply, Constant, SharedVariable, Variable
 from symconv.graph.function_graph import FunctionGraph
@@ -109,15 +111,17 @@ class _Clock:
         self.ns = np.zeros(len(self.nodes))
         self.runs = 0
         self.stamps: list[list[int]] = []
+        self.loops = loop_clocks(self.nodes)
 
     def evaluate(
         self, outputs: Sequence[Variable], values: Mapping[Variable, np.ndarray]
     ) -> list[np.ndarray]:
         memo: dict[Variable, np.ndarray] = dict(values)
         stamps = [time.perf_counter_ns()]
-        for node in self.nodes:
+        for k, node in enumerate(self.nodes):
             arrays = [v.data if isinstance(v, Constant) else memo[v] for v in node.inputs]
-            memo.update(zip(node.outputs, run_reference(node, arrays)))
+            compute = partial(run_reference, node, arrays)
+            memo.update(zip(node.outputs, self.loops[k].call(compute) if k in self.loops else compute()))
             stamps.append(time.perf_counter_ns())
         self.ns += np.diff(stamps)
         self.runs += 1
@@ -128,4 +132,5 @@ class _Clock:
     def timing(self) -> Timing:
         items = tuple(TimedItem(i, node, "reference") for i, node in enumerate(self.nodes))
         stamps = np.asarray(self.stamps, np.int64).reshape(-1, len(items) + 1)
-        return Timing(items, self.runs, self.ns, stamps, "Python's clock after every node")
+        inside = {k: clock.timing() for k, clock in self.loops.items()}
+        return Timing(items, self.runs, self.ns, stamps, HOW, inside)

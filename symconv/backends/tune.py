@@ -1,10 +1,11 @@
-"""Autotuning: the kernels that accept a node, timed on it in turns; the fastest goes into the file."""
+"""Autotuning: the kernels that can run a node, timed on it in turns; the fastest goes into the file."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +17,11 @@ from symconv.graph import Apply, Constant, Kernel, SharedVariable, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.plan import tuning
 from symconv.plan.select import candidates, forcing, machine_detail
+from symconv.rewrite.pipeline import optimize
 
 ROUNDS = 5
 SECONDS = 0.004  # of one timing
+HOPELESS = 3.0
 MARGIN = 0.97  # a kernel replaces the one that would be taken anyway if it needs less than this share
 
 
@@ -38,47 +41,78 @@ class Timing:
         return statistics.median(self.us)
 
 
-def lone_graph(node: Apply) -> tuple[FunctionGraph, list[SharedVariable]]:
-    """The node by itself; its inputs are those of the graph, except constants.
+@dataclass
+class Runner:
+    """Something to time: one run is run_many(1, arrays). Results stay in shared variables.
 
-    Results go into shared variables: fresh memory for every run would be timed too.
+    (Fresh memory for every run would be timed too.)
     """
+
+    executable: Executable
+    arrays: Sequence[np.ndarray]
+
+    def seconds(self, n: int) -> float:
+        start = time.perf_counter()
+        self.executable.run_many(n, self.arrays, False)
+        return time.perf_counter() - start
+
+
+def expression_runner(
+    inputs: Sequence[Variable], outputs: Sequence[Variable], device: str, optimized: bool = True
+) -> Runner:
+    """An expression of concrete shapes on random data."""
+    shared = [SharedVariable(np.zeros(o.type.dims, o.dtype), o.type) for o in outputs]
+    states = tuple(Variable(o.type) for o in outputs)
+    graph = FunctionGraph(tuple(inputs), states, (), tuple(enumerate(outputs)))
+    if optimized:
+        graph, _ = optimize(graph, None, device)
+    rng = np.random.default_rng(0)
+    with config(autotune="off"):
+        executable = compile_graph(graph, shared, device, [])
+    return Runner(executable, [_data(rng, v) for v in inputs])
+
+
+def kernel_runner(node: Apply, kernel: Kernel | None, device: str) -> Runner:
+    """The node by itself on that kernel (None: the reference); its inputs that are constants remain so."""
     inputs = [v if isinstance(v, Constant) else Variable(v.type, name=v.name) for v in node.inputs]
-    alone = node.op.make(*inputs)
-    shared = [SharedVariable(np.zeros(o.type.dims, o.dtype), o.type) for o in alone.outputs]
-    states = tuple(Variable(o.type) for o in alone.outputs)
-    free = tuple(v for v in inputs if not isinstance(v, Constant))
-    return FunctionGraph(free, states, (), tuple(enumerate(alone.outputs))), shared
+    free = [v for v in inputs if not isinstance(v, Constant)]
+    with forcing(type(node.op), kernel):
+        return expression_runner(free, node.op.make(*inputs).outputs, device, False)
+
+
+def time_in_turns(
+    runners: Sequence[Runner], rounds: int, seconds: float, hopeless: float = float("inf")
+) -> list[tuple[float, ...]]:
+    """Microseconds of a run of each, once a round, for about `seconds` each time.
+
+    Those that need `hopeless` times as long as the quickest in a single run, unless it is the first, get no
+    times.
+    """
+    least = []
+    for r in runners:
+        r.seconds(1)
+        least.append(max(min(r.seconds(1) for _ in range(2)), 1e-7))
+    kept = [i for i, s in enumerate(least) if i == 0 or s < hopeless * min(least)]
+    times: list[list[float]] = [[] for _ in runners]
+    for _ in range(rounds):
+        for i in kept:
+            n = max(1, int(seconds / least[i]))
+            times[i].append(1e6 * runners[i].seconds(n) / n)
+    return [tuple(t) for t in times]
 
 
 def time_kernels(
     node: Apply, device: str, kernels: Sequence[Kernel | None], rounds: int = ROUNDS, seconds: float = SECONDS
 ) -> list[Timing]:
-    """Timings of each kernel, taken in turns; those that fail on random data are left out."""
-    graph, shared = lone_graph(node)
-    rng = np.random.default_rng(0)
-    arrays = [_data(rng, v) for v in graph.inputs]
-    running: list[tuple[Kernel | None, Executable, int]] = []
+    """Timings of each kernel, taken in turns; without those that fail on random data or are hopeless."""
+    able: list[tuple[Kernel | None, Runner]] = []
     for kernel in kernels:
-        try:
-            with forcing(type(node.op), kernel), config(autotune="off"):
-                executable = compile_graph(graph, shared, device, [])
-            executable.run_many(1, arrays, False)
-            least = min(_seconds(executable, arrays, 1) for _ in range(2))
-            running.append((kernel, executable, max(1, int(seconds / max(least, 1e-7)))))
-        except SymconvError:
-            continue
-    times: list[list[float]] = [[] for _ in running]
-    for _ in range(rounds):
-        for i, (_, executable, n) in enumerate(running):
-            times[i].append(1e6 * _seconds(executable, arrays, n) / n)
-    return [Timing(kernel, tuple(t)) for (kernel, _, _), t in zip(running, times)]
-
-
-def _seconds(executable: Executable, arrays: Sequence[np.ndarray], n: int) -> float:
-    start = time.perf_counter()
-    executable.run_many(n, arrays, False)
-    return time.perf_counter() - start
+        with suppress(SymconvError):
+            runner = kernel_runner(node, kernel, device)
+            runner.seconds(1)
+            able.append((kernel, runner))
+    times = time_in_turns([r for _, r in able], rounds, seconds, HOPELESS)
+    return [Timing(kernel, us) for (kernel, _), us in zip(able, times) if us]
 
 
 def _data(rng: np.random.Generator, v: Variable) -> np.ndarray:
@@ -90,7 +124,7 @@ def _data(rng: np.random.Generator, v: Variable) -> np.ndarray:
 def tune_graph(
     graph: FunctionGraph, device: str, available: frozenset[str] | None = None, again: bool = False
 ) -> dict[str, list[Timing]]:
-    """Measure every node of a rewritten graph that several kernels accept and that is not in the file.
+    """Measure every node of a rewritten graph that several kernels can run and that is not in the file.
 
     Returns the timings by node. Raises ArgumentError on the emulator, whose times mean nothing.
     """

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symconv.cli import kernels
 from symconv.cli.options import whole
 from symconv.errors import SymconvError
+from symconv.files import atomic_path
+
+if TYPE_CHECKING:
+    from symconv.rewrite.pattern import Rule
+    from symconv.workbench.load import KernelFile
 
 GOOD, FOUND = 0, 1
 
@@ -46,6 +52,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     bench.add_argument("file", type=Path, metavar="FILE", help="a Python file")
     bench.add_argument("--cases", type=Path, action="append", default=[], metavar="FILE", help="more CASES")
     bench.add_argument("--rounds", type=whole(1), default=9, help="timings of each (default: %(default)s)")
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON")
     bench.set_defaults(run=run_bench)
     new = actions.add_parser(
         "new",
@@ -72,11 +79,27 @@ def run_new(arguments: argparse.Namespace) -> int:
 
 
 def run_bench(arguments: argparse.Namespace) -> int:
-    from symconv.workbench.bench import bench_file
+    from symconv.plan import tuning
+    from symconv.plan.select import machine_detail
+    from symconv.workbench.bench import Measured, measure_file, text_of, to_json
     from symconv.workbench.load import load_kernels
 
-    for line in bench_file(load_kernels(arguments.file, arguments.cases), arguments.rounds):
-        print(line, flush=True)
+    file = load_kernels(arguments.file, arguments.cases)
+    rows, roofs, head = [], [], None
+    for found in measure_file(file, arguments.rounds):
+        if isinstance(found, Measured):
+            rows.append(found)
+            lines = list(text_of([found], ()))
+            print("\n".join(lines[found.head == head :]), flush=True)
+            head = found.head
+        else:
+            roofs.append(str(found))
+            print(f"measured now: {found}", flush=True)
+    if arguments.json is not None:
+        machine = tuning.machine("cpu", machine_detail("cpu"))
+        record = {"machine": machine, "peaks": roofs, "rows": to_json(rows)}
+        with atomic_path(arguments.json) as path:
+            path.write_text(json.dumps(record, indent=1) + "\n")
     return GOOD
 
 
@@ -127,13 +150,32 @@ def check_here(arguments: argparse.Namespace) -> int:
             )
             failed += 1
             continue
-        for each in (kernel, *kernel.variants):
+        for each in (kernel, *(kernel.variants if isinstance(kernel.variants, tuple) else ())):
             report = examine(each, cases, progress=lambda text: print(f"checking {text}", flush=True))
             print(report, flush=True)
             failed += not report.passed
+    if arguments.kernel is None:
+        failed += sum(not _rule_holds(rule, file) for rule in file.rules)
     if any(k.device == "cuda" for _, k in chosen) and not has_gpu():
         print("no GPU here: CUDA kernels ran in the emulator only")
     return FOUND if failed else GOOD
+
+
+def _rule_holds(rule: Rule, file: KernelFile) -> bool:
+    """check_rule on the rows whose inputs fit the pattern, on the device that the file's kernels are for."""
+    from symconv.testing import check_rule
+
+    ranks = [v.ndim for v in rule.placeholders]
+    cases = [c for c in file.cases if [len(s.shape) for s in c.inputs] == ranks]
+    device = "cpu" if any(k.device == "cpu" for _, k in file.kernels) else "emulated"
+    head = f"rule {rule.name} ({rule.place}): {len(cases)} cases"
+    try:
+        check_rule(rule, cases, device)
+    except (AssertionError, SymconvError) as error:
+        print(f"{head}, failed\n  {error}")
+        return False
+    print(f"{head}, passed" if cases else f"{head}: no row of CASES has its parameters' numbers of axes")
+    return bool(cases)
 
 
 def _concerns(case: Any, op: Any) -> bool:

@@ -67,7 +67,7 @@ def search(graph: FunctionGraph, wrong: Wrong, device: str) -> WrongRewrite | No
     An exception in a pass, or while the graph is computed, is wrong too. About log2(passes) +
     log2(applications) calls of `wrong`.
     """
-    passes = pipeline.passes()
+    passes = pipeline.passes_for(device)
     graphs, failure = _all_stages(seal(graph, device, []), passes)
     evaluations = 0
 

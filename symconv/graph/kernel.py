@@ -13,6 +13,13 @@ USER_NAMESPACE = "symconv_user_"  # begins the namespace that a user's kernel is
 InplacePairs = tuple[tuple[int, int], ...]
 
 
+class Slower(str):
+    """A refusal for speed alone: the kernel could run the node, but another is expected to need less time.
+
+    Selection takes it as any other reason; tuning measures such a kernel too.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """What one launch hands to the kernel: the packed parameter struct of kernels/params.h.
@@ -48,7 +55,8 @@ class Kernel:
     the like; `tail`: a CUDA kernel whose params have a tail (KERNEL_TAIL).
 
     `origin`: the user's file and line for a kernel that is not of this package; its code comes with its
-    launches. `variants`: the same kernel with other tile sizes and the like, for tuning.
+    launches. `variants`: the same kernel with other tile sizes and the like, for tuning, or a function that
+    gives them for a node.
     """
 
     name: str
@@ -61,12 +69,15 @@ class Kernel:
     defines: tuple[tuple[str, int], ...] = ()
     tail: bool = False
     origin: str = ""
-    variants: tuple[Kernel, ...] = ()
+    variants: tuple[Kernel, ...] | Callable[[Apply], tuple[Kernel, ...]] = ()
 
     @property
     def place(self) -> str:
         """Where it is written: the user's line, or the file of this package."""
         return self.origin or self.source
+
+    def variants_of(self, node: Apply) -> tuple[Kernel, ...]:
+        return self.variants(node) if callable(self.variants) else self.variants
 
     def inplace_pairs(self, node: Apply) -> InplacePairs:
         return self.inplace(node) if callable(self.inplace) else self.inplace

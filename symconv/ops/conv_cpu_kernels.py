@@ -11,6 +11,7 @@ from typing import Any
 
 from symconv.config import config
 from symconv.graph import Apply, Kernel, Launch
+from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
 from symconv.ops.conv_kernels import KINDS, geometry
 
@@ -86,7 +87,7 @@ def _supports_gather(node: Apply) -> str | None:
         return "no channels"
     kind = KINDS[node.op.name]
     if _gather_rate(kind, g) < _direct_rate(kind, g):
-        return "packing patches for few channels costs more than the faster products save"
+        return Slower("packing patches for few channels costs more than the faster products save")
     return None
 
 
@@ -97,7 +98,7 @@ def _supports_scatter(node: Apply) -> str | None:
     if g["r"] == g["s"] == g["stride_h"] == g["stride_w"] == 1:
         return "windows of 1x1 and no stride: there is nothing to add up"
     if _scatter_rate(g) < max(_direct_rate("dgrad", g), _gather_rate("dgrad", g)):
-        return "adding products into dx costs more than gathering them"
+        return Slower("adding products into dx costs more than gathering them")
     return None
 
 
@@ -113,7 +114,7 @@ def _supports_channels(node: Apply) -> str | None:
     if by_channels < by_rows:
         channels = (g["c"] if kind == "dgrad" else g["k"]) // g["groups"]
         row = -(-g["w"] // g["stride_w"]) if kind == "dgrad" else g["q"]
-        return f"rows of {row} outputs fill the lanes better than {channels} channels per group"
+        return Slower(f"rows of {row} outputs fill the lanes better than {channels} channels per group")
     return None
 
 
@@ -138,7 +139,7 @@ def _supports_winograd(node: Apply) -> str | None:
     kind = KINDS[node.op.name]
     dgrad = kind == "dgrad"
     if (channels := g["k"] if dgrad else g["c"]) < WINOGRAD_LEAST:
-        return f"{channels} input channels, needs {WINOGRAD_LEAST}"
+        return Slower(f"{channels} input channels, needs {WINOGRAD_LEAST}")
     rows, cols = (g["h"], g["w"]) if dgrad else (g["p"], g["q"])
     products = (WINOGRAD_OUTPUTS + g["r"] - 1) ** 2  # of a tile, for each pair of channels
     if kind == "wgrad" and products * g["c"] * g["k"] > WINOGRAD_SUMS:
@@ -148,7 +149,9 @@ def _supports_winograd(node: Apply) -> str | None:
     tiles = g["n"] * -(-rows // WINOGRAD_OUTPUTS) * -(-cols // WINOGRAD_OUTPUTS)
     transforms = WINOGRAD_TRANSFORM * (1 / g["c"] / _filled(g["k"]) + 1 / g["k"] / _filled(g["c"]))
     if products * (tiles * (1 + transforms) + WINOGRAD_WEIGHTS) > g["n"] * rows * cols * g["r"] * g["s"]:
-        return f"{g['c']} channels to {g['k']}, {g['n']} x {rows}x{cols} outputs: too few for the transforms"
+        return Slower(
+            f"{g['c']} channels to {g['k']}, {g['n']} x {rows}x{cols} outputs: too few for the transforms"
+        )
     return None
 
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from symconv.graph import Apply, Kernel, Launch, blocks
+from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
 from symconv.ops.float_kernels import SUFFIX
 
@@ -97,7 +98,7 @@ def _refusal(node: Apply, kind: str, dtype: str, name: str) -> str | None:
     if node.out.dtype != dtype:
         return f"the output is {node.out.dtype}, this kernel is for {dtype}"
     quickest = _quickest(kind, dtype, tuple(geometry(node).items()))
-    return None if quickest == name else f"{quickest} is estimated faster"
+    return None if quickest == name else Slower(f"{quickest} is estimated faster")
 
 
 def _params(node: Apply, parts: int = 1, threads: int = 1) -> bytes:

@@ -27,6 +27,7 @@ import numpy as np
 from symconv.config import config
 from symconv.errors import DTypeError
 from symconv.graph import Apply, Kernel, Launch, Op, TensorType, Variable, op_error
+from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
 from symconv.ops import conv_pool_kernels
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
@@ -179,14 +180,16 @@ def _supports_winograd(node: Apply) -> str | None:
         return f"dtype {x.dtype}, needs float32"
     if (r, s) != (5, 5):
         return f"windows of {r}x{s}, needs 5x5"
-    if (c or 0) < 8 or (k or 0) < 8:
-        return f"{c} channels to {k}, needs at least 8"
     if 4 % op.window[0] or 4 % op.window[1]:
         return f"pooling windows of {op.window} do not divide tiles of 4x4"
+    if refusal := _supports(node):
+        return refusal
+    if (c or 0) < 8 or (k or 0) < 8:
+        return Slower(f"{c} channels to {k}, pays from 8 on")
     rows, cols = ((d or 0) * e for d, e in zip(y.type.shape[2:], op.window))
     if TRANSFORMED * -(-rows // 4) * -(-cols // 4) > rows * cols * 25:
-        return f"{rows}x{cols} outputs fill tiles of 4x4 too little"
-    return _supports(node)
+        return Slower(f"{rows}x{cols} outputs fill tiles of 4x4 too little")
+    return None
 
 
 ConvPool.kernels = [

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from symconv.graph import Apply, Kernel, Launch, blocks
+from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
 from symconv.ops.epilogue import ACTIVATIONS
 from symconv.ops.float_kernels import SUFFIX
@@ -22,6 +23,7 @@ THREADS = 256
 MULTIPROCESSORS = 132  # of an H100; fewer make less of a difference than the wrong tile
 SHARED = 46 << 10  # bytes of a tile, so that two or more fit
 LATENCY = 800  # cycles until the first loads of a tile have arrived
+TUNED = 8  # tilings that tuning tries, those of least estimated cost
 COUNTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
 
 
@@ -124,6 +126,7 @@ def _tilings(s: Sizes, k: int) -> Tiling:
     """All tilings whose threads and shared memory fit, possibly none."""
     windows = [(rows, 1) for rows in sorted({min(r, s.rows) for r in COUNTS})]
     windows += [(s.rows, images) for images in COUNTS if images <= max(s.n, 1)]
+    windows = list(dict.fromkeys(windows))
     shares = [(g, split) for g in sorted({min(g, blocks(s.k, k)) for g in COUNTS}) for split in COUNTS]
     found = [
         (*w, *share)
@@ -140,15 +143,20 @@ def _tilings(s: Sizes, k: int) -> Tiling:
 
 
 @lru_cache(maxsize=1024)
+def best_tilings(s: Sizes, k: int) -> tuple[tuple[Tiling, float], ...]:
+    """The TUNED tilings of least cost, best first, with their costs."""
+    every = _tilings(s, k)
+    cost = every.cost()
+    fields = (every.rows, every.images, every.groups, every.splits, every.channels)
+    return tuple(
+        (Tiling(s, k, *(int(a[i]) for a in fields)), float(cost[i]))
+        for i in np.lexsort((every.threads, every.tiles, cost))[:TUNED]
+    )
+
+
 def best_tiling(s: Sizes, k: int) -> tuple[Tiling, float] | None:
     """The tiling of least cost, and its cost."""
-    every = _tilings(s, k)
-    if not every.rows.size:
-        return None
-    cost = every.cost()
-    best = np.lexsort((every.threads, every.tiles, cost))[0]
-    chosen = (int(a[best]) for a in (every.rows, every.images, every.groups, every.splits, every.channels))
-    return Tiling(s, k, *chosen), float(cost[best])
+    return next(iter(best_tilings(s, k)), None)
 
 
 def sizes_of(node: Apply) -> Sizes:
@@ -192,13 +200,11 @@ def _direct(window: int, k: int) -> Kernel:
             for other in CHANNELS:
                 rival = best_tiling(s, other)
                 if rival is not None and (rival[1], other) < (mine[1], k):
-                    return f"{other} channels a thread are estimated faster"
+                    return Slower(f"{other} channels a thread are estimated faster")
         return None
 
-    def launch(node: Apply) -> Launch:
-        best = best_tiling(sizes_of(node), k)
-        assert best is not None
-        t = best[0]
+    def launch(node: Apply, rank: int = 0) -> Launch:
+        t, _ = best_tilings(sizes_of(node), k)[rank]
         params = _tile_params(
             t.sizes, rows=t.rows, images=t.images, groups=t.groups, splits=t.splits, channels=t.channels,
             plane=t.plane, blocks=t.channel_blocks, bands=t.bands,
@@ -206,7 +212,17 @@ def _direct(window: int, k: int) -> Kernel:
         return Launch(params, t.tiles, int(t.shared))
 
     name = f"direct_conv_pool_2x2_k{k}" + (f"_{window}x{window}" if window else "")
-    return Kernel(name, "cuda", "kernels/conv_pool.cu", name, supports, launch)
+
+    def variants(node: Apply) -> tuple[Kernel, ...]:
+        found = []
+        for rank, (t, _) in enumerate(best_tilings(sizes_of(node), k)[1:], 1):
+            label = f"rows={t.rows},images={t.images},groups={t.groups},splits={t.splits}"
+            of_rank = partial(launch, rank=rank)
+            found.append(replace(kernel, name=f"{name}[{label}]", launch=of_rank, variants=()))
+        return tuple(found)
+
+    kernel = Kernel(name, "cuda", "kernels/conv_pool.cu", name, supports, launch, variants=variants)
+    return kernel
 
 
 def _naive(dtype: str) -> Kernel:

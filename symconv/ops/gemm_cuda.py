@@ -13,6 +13,7 @@ from typing import Literal
 
 from symconv.config import config
 from symconv.graph import Apply, Kernel, Launch, blocks
+from symconv.graph.kernel import Slower
 from symconv.ops.float_kernels import SUFFIX
 from symconv.ops.gemm_kernels import Problem, launch, problem
 
@@ -105,8 +106,6 @@ def _refuse_size(v: Variant, p: Problem) -> str | None:
         if p.k > FEW_TERMS:
             return f"{p.k} terms, more than {FEW_TERMS}: reads of the operands would be repeated"
         return f"{count} blocks do not fill a GPU" if v.rows > 1 and not fills else None
-    if v.form == "tf32" and not config.tf32:
-        return "rounds the operands to TF32: config.tf32 is off"
     if v.form in ("tile", "tf32"):
         return None if fills else f"{count} blocks do not fill a GPU"
     if v.rows == 1 and p.m > 1:
@@ -138,7 +137,12 @@ def _descriptor(v: Variant, in_place: bool) -> Kernel:
         if reason := _refuse(node, (v.dtype,)):
             return reason
         p = problem(node)
-        return "more than 2^31 blocks" if v.blocks(p) >= LIMIT else _refuse_size(v, p)
+        if v.blocks(p) >= LIMIT:
+            return "more than 2^31 blocks"
+        if v.form == "tf32" and not config.tf32:
+            return "rounds the operands to TF32: config.tf32 is off"
+        why = _refuse_size(v, p)
+        return None if why is None else Slower(why)
 
     entry, pairs = f"{v.name}_{SUFFIX[v.dtype]}", ((0, 0),) if in_place else ()
     return Kernel(v.name, "cuda", f"kernels/{v.source}.cu", entry, refuse, v.launch, pairs)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from symconv.graph import DTYPES, Apply, Kernel, Launch
+from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
 
 FORMS = {"dot": 0, "gemm": 1, "dense_act": 2, "dot_mul_act_grad": 3}
@@ -112,7 +113,7 @@ def _supports_rows(node: Apply) -> str | None:
     if p.trans_b:
         return "the second operand lies transposed"
     if p.m > FEW_ROWS and p.k > FEW_TERMS:
-        return f"more than {FEW_ROWS} rows and {FEW_TERMS} terms: packing pays"
+        return Slower(f"more than {FEW_ROWS} rows and {FEW_TERMS} terms: packing pays")
     return None
 
 
@@ -123,9 +124,9 @@ def _supports_dots(node: Apply) -> str | None:
     if p.trans_a or (not p.trans_b and p.n > 1):
         return "the operands do not lie as [M, K] and [N, K]"
     if p.m > FEW_ROWS:
-        return f"more than {FEW_ROWS} rows: packing pays"
+        return Slower(f"more than {FEW_ROWS} rows: packing pays")
     if p.k < DOT_TERMS and p.m > 1:
-        return f"fewer than {DOT_TERMS} terms: folding the lanes would cost more than the products"
+        return Slower(f"fewer than {DOT_TERMS} terms: folding the lanes would cost more than the products")
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from symconv.graph import Apply, Kernel, Launch, blocks
+from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
 
 FLOATS = ("float32", "float64")
@@ -84,7 +85,7 @@ def max_pool_grad() -> list[Kernel]:
             small = s["window_h"] * s["window_w"] <= 16
             apart = s["window_h"] <= s["stride_h"] and s["window_w"] <= s["stride_w"]
             if tiled and apart and small:
-                return "windows are small and do not overlap: max_pool_grad is estimated faster"
+                return Slower("windows are small and do not overlap: max_pool_grad is estimated faster")
             return None
 
         def launch(node: Apply) -> Launch:

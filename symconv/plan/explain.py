@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from symconv.plan.plan import Buffer, Plan, Step
+from symconv.rewrite.driver import Refused, applications
 
 
 def place(plan: Plan, number: int) -> str:
@@ -56,10 +57,12 @@ def explain_rewrites(plan: Plan) -> str:
     """What each pass applied: the rules with their counts, and every application with its line."""
     lines = []
     for name, trace in plan.passes:
-        counts = Counter(a.rule for a in trace)
+        counts = Counter(a.rule for a in applications(trace))
         summary = ", ".join(f"{rule} x{n}" if n > 1 else rule for rule, n in counts.items())
         lines.append(f"{name}: {summary or 'nothing'}")
-        lines += [f"    {a.rule}: {a.before}\n        -> {a.after}   {a.origin}" for a in trace]
+        for a in trace:
+            head, sign = (" left alone", "because") if isinstance(a, Refused) else ("", "->")
+            lines.append(f"    {a.rule}{head}: {a.before}\n        {sign} {a.after}   {a.origin}")
     return "\n".join(lines)
 
 

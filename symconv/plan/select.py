@@ -5,13 +5,14 @@ With config.autotune the kernel that was measured to be the fastest comes first,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from symconv.config import config
 from symconv.graph import Apply, Kernel
+from symconv.graph.kernel import Slower
 from symconv.graph.registry import kernels_of
 from symconv.plan import tuning
 
@@ -38,8 +39,10 @@ def forcing(op: type, kernel: Kernel | None) -> Iterator[None]:
         _forced.reset(token)
 
 
-def select(node: Apply, device: str, available: frozenset[str] | None = None) -> Choice:
-    """The kernel for `node` on `device`; `available` are the entries that the core was built with."""
+def select(
+    node: Apply, device: str, available: frozenset[str] | None = None, without: Sequence[Kernel] = ()
+) -> Choice:
+    """The kernel for `node` on `device`, none of `without`; `available`: the entries that the core has."""
     forced = _forced.get()
     if forced is not None and forced[0] is type(node.op):
         return Choice(forced[1], ())
@@ -47,7 +50,7 @@ def select(node: Apply, device: str, available: frozenset[str] | None = None) ->
     found: Kernel | None = None
     kernel_device = "cuda" if device == "emulated" else device  # the same kernels
     for kernel in kernels_of(type(node.op)):
-        if kernel.device != kernel_device:
+        if kernel.device != kernel_device or kernel in without:
             continue
         reason = _refusal(kernel, node, available)
         if reason is None:
@@ -64,14 +67,16 @@ def select(node: Apply, device: str, available: frozenset[str] | None = None) ->
 
 
 def candidates(node: Apply, device: str, available: frozenset[str] | None = None) -> list[Kernel]:
-    """Every kernel that accepts the node, variants among them, in the order in which they would be taken."""
+    """Every kernel that can run the node, with its variants: first those that accept it, as they would be
+    taken, then those that refuse for speed alone (`Slower`)."""
     device = "cuda" if device == "emulated" else device
-    return [
-        each
-        for kernel in kernels_of(type(node.op))
-        if kernel.device == device and _refusal(kernel, node, available) is None
-        for each in (kernel, *kernel.variants)
-    ]
+    kernels = [k for k in kernels_of(type(node.op)) if k.device == device]
+    reasons = [_refusal(k, node, available) for k in kernels]
+    groups = (
+        [k for k, why in zip(kernels, reasons) if why is None],
+        [k for k, why in zip(kernels, reasons) if isinstance(why, Slower)],
+    )
+    return [each for group in groups for k in group for each in (k, *k.variants_of(node))]
 
 
 def _refusal(kernel: Kernel, node: Apply, available: frozenset[str] | None) -> str | None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from symconv.errors import CompileError
 from symconv.graph import Apply, Op, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.simplify import apply_simplified
+from symconv.graph.traversal import rebuild
 from symconv.ops.operands import as_variable
 from symconv.ops.shape import broadcast_to, reshape
-from symconv.rewrite.limit import limited, permitted
+from symconv.rewrite.limit import Limit, limited, permitted
 from symconv.rewrite.pattern import LocalRule, Rule
 
 MAX_ROUNDS = 20  # sweeps over the graph; more means that two rules undo each other
@@ -28,7 +29,17 @@ class Applied:
     origin: str
 
 
+@dataclass(frozen=True, slots=True)
+class Refused(Applied):
+    """A match of a user's rule that was left alone: `after` says why."""
+
+
 Trace = list[Applied]
+
+
+def applications(trace: Iterable[Applied]) -> list[Applied]:
+    """The trace without what was left alone."""
+    return [a for a in trace if not isinstance(a, Refused)]
 
 
 class RuleSet:
@@ -41,6 +52,32 @@ class RuleSet:
             self.by_op.setdefault(rule.op, []).append(rule)
 
     def __call__(self, graph: FunctionGraph, trace: Trace) -> FunctionGraph:
+        make = self._maker(trace)
+        for _ in range(MAX_ROUNDS):
+            new = graph.rebuild({}, make)
+            if new.roots == graph.roots:
+                return graph
+            graph = new
+        raise self._endless(trace)
+
+    def normal(self, outputs: Sequence[Variable], leaves: Iterable[Variable]) -> list[Variable]:
+        """What the rules make of an expression of `leaves`, by itself; no bisection counts it."""
+        trace: Trace = []
+        make, stop = self._maker(trace), {v: v for v in leaves}
+        found = list(outputs)
+        with Limit():
+            for _ in range(MAX_ROUNDS):
+                new = rebuild(found, stop, make)
+                if new == found:
+                    return found
+                found = new
+        raise self._endless(trace)
+
+    def _endless(self, trace: Trace) -> CompileError:
+        last = ", ".join(sorted({a.rule for a in trace[-20:]}))
+        return CompileError(f"rewriting does not come to an end; the rules applied last: {last}")
+
+    def _maker(self, trace: Trace) -> Callable[[Apply, tuple[Variable, ...]], Sequence[Variable]]:
         settled: set[Apply] = set()  # nodes that the rules leave as they are
 
         def make(node: Apply, inputs: tuple[Variable, ...]) -> Sequence[Variable]:
@@ -51,13 +88,7 @@ class RuleSet:
                 settled.add(node)
             return outputs
 
-        for _ in range(MAX_ROUNDS):
-            new = graph.rebuild({}, make)
-            if new.roots == graph.roots:
-                return graph
-            graph = new
-        last = ", ".join(sorted({a.rule for a in trace[-20:]}))
-        raise CompileError(f"rewriting does not come to an end; the rules applied last: {last}")
+        return make
 
     def _make(self, node: Apply, inputs: tuple[Variable, ...], trace: Trace) -> Sequence[Variable]:
         outputs = apply_simplified(node, inputs)

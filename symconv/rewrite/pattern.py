@@ -10,44 +10,68 @@ elements all have its value. The operands of commutative ops match in either ord
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from symconv.errors import GraphError
+from symconv.errors import ArgumentError, GraphError, SymconvError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable
-from symconv.graph.origin import origin
+from symconv.graph.origin import origin, user_line
 from symconv.graph.traversal import lines_of
 from symconv.ops.operands import as_variable
 
+MATRIX = TensorType("float32", (None, None))
 COMMUTATIVE = frozenset({"add", "mul", "maximum", "minimum", "logical_and", "logical_or", "eq", "neq"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
     """pattern -> replacement, where `when` (given the matched variables) holds.
 
-    `dtypes` gives placeholders another dtype than float32 where the pattern's ops ask for it.
+    Each is a function of variables; their names are the pattern's parameters. types: for parameters that are
+    no float32 matrices, a TensorType or a variable of that type; in rules of the user's its number of axes
+    must be that of what is matched. place: the line that made the rule.
     """
 
     name: str
     pattern: Callable[..., Variable]
     replacement: Callable[..., Any]
-    when: Callable[..., bool] | None = None
-    dtypes: dict[str, str] = field(default_factory=dict)
+    when: Callable[..., Any] | None = None
+    types: Mapping[str, TensorType | Variable] = field(default_factory=dict)
     root: Variable = field(init=False)
     placeholders: dict[Variable, str] = field(init=False)
+    place: str = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "place", user_line())
         names = list(inspect.signature(self.pattern).parameters)
-        made = {n: Variable(TensorType(self.dtypes.get(n, "float32"), (None, None)), name=n) for n in names}
-        root = as_variable(self.pattern(**made))
+        if unknown := [n for n in self.types if n not in names]:
+            raise ArgumentError(f"rule {self.name}: types of {', '.join(unknown)}; the pattern has {names}")
+        made = {n: Variable(self._type(n), name=n) for n in names}
+        try:
+            root = as_variable(self.pattern(**made))
+        except SymconvError as error:
+            types = ", ".join(f"{n} {v.type}" for n, v in made.items())
+            raise type(error)(
+                f"rule {self.name}: its pattern cannot be built on {types}: {error.message}\n"
+                "  hint: types={name: sc.tensor4(), ...} for parameters that are no float32 matrices"
+            ) from error
         if root.owner is None:
             raise GraphError(f"rule {self.name}: the pattern is a bare variable")
         object.__setattr__(self, "root", root)
         object.__setattr__(self, "placeholders", {v: n for n, v in made.items()})
+
+    def _type(self, name: str) -> TensorType:
+        given = self.types.get(name, MATRIX)
+        given = given.type if isinstance(given, Variable) else given
+        if not isinstance(given, TensorType):
+            raise ArgumentError(
+                f"rule {self.name}: the type of {name} is {given!r}\n"
+                f"  hint: types={{{name!r}: sc.tensor4()}}, or a TensorType"
+            )
+        return given
 
     @property
     def op(self) -> type[Op]:
@@ -102,10 +126,14 @@ def is_filled_with(v: Variable, value: Any) -> bool:
     return found is not None and found == value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LocalRule:
-    """A rule as a function: for an op whose attributes matter. `rewrite(node)` gives new outputs or None."""
+    """A rule as a function: for an op whose attributes matter. `rewrite(node)` gives new outputs or None.
+
+    New outputs are a variable, or one for each of the node's; they take the node's place everywhere.
+    """
 
     name: str
     op: type[Op]
     rewrite: Callable[[Apply], Any]
+    place: str = field(default_factory=user_line)

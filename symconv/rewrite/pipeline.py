@@ -18,7 +18,9 @@ from symconv.rewrite.fuse import fuse_elementwise
 from symconv.rewrite.gemm import fuse_dense, fuse_gemm
 from symconv.rewrite.keep import seal, unseal
 from symconv.rewrite.loops import rewrite_loops
+from symconv.rewrite.registered import registered_rules
 from symconv.rewrite.stabilize import RULES as STABILITY_RULES
+from symconv.rewrite.users import UserRules
 
 Pass = Callable[[FunctionGraph, Trace], FunctionGraph]
 
@@ -49,6 +51,18 @@ def passes() -> tuple[tuple[str, Pass], ...]:
     )
 
 
+def passes_for(device: str) -> tuple[tuple[str, Pass], ...]:
+    """`passes`, with one for the rules that users have registered behind the canonical form."""
+    every, rules = passes(), registered_rules()
+    if not rules:
+        return every
+    (canonical,) = (run for name, run in every if name == "canonicalize")
+    assert isinstance(canonical, RuleSet)
+    users = ("users", UserRules(rules, device, canonical))
+    at = 1 + [name for name, _ in every].index("canonicalize")
+    return (*every[:at], users, *every[at:])
+
+
 def optimize(
     graph: FunctionGraph, stages: list[Stage] | None = None, device: str = "cpu"
 ) -> tuple[FunctionGraph, list[tuple[str, Trace]]]:
@@ -63,7 +77,7 @@ def optimize(
     if kept:
         history.append(("kept_for_kernels", trace))
         graph = sealed
-    for name, run in passes():
+    for name, run in passes_for(device):
         trace = []
         graph = run(graph, trace)
         history.append((name, trace))

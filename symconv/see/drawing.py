@@ -92,9 +92,14 @@ def drawing(what: Printable, fresh: Iterable[Apply] = ()) -> Drawing:
 
 def phase(node: Apply | None) -> str:
     """'forward', 'gradient' or 'update', by what the compiler wrote before the user's line."""
-    if node is None or node.origin.startswith("update of "):
+    return phase_of("" if node is None else node.origin)
+
+
+def phase_of(line: str) -> str:
+    """`phase` of a node from this line; '' is what no node asks for."""
+    if not line or line.startswith("update of "):
         return "update"
-    return "gradient" if node.origin.startswith("gradient of ") else "forward"
+    return "gradient" if line.startswith("gradient of ") else "forward"
 
 
 def _kind(node: Apply, new_values: set[Variable]) -> str:

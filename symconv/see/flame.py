@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from symconv.see.drawing import phase
+from symconv.see.drawing import phase_of
 from symconv.see.svg import CHARACTER, rect, svg, text
 
 if TYPE_CHECKING:
@@ -38,23 +38,24 @@ def spans(profile: Profile) -> Span:
     from symconv.see.profile import user_line
 
     root = Span(profile.name, "constant")
-    nodes = {(n, i.step): i.node for n, (_, t) in enumerate(profile.timings) for i in t.items}
+    around: dict[tuple[int, ...], list[Span]] = {}  # (plan, step, step within ...) -> the bars down to it
     for row in profile.rows:
-        node = nodes[row.plan, row.step]
-        kind = phase(node)
-        path = [root]
-        if len(profile.timings) > 1:
-            path.append(root.child(f"plan {row.plan}", "constant"))
-        path.append(path[-1].child(kind, kind))
+        kind = phase_of(row.line)
+        steps = (row.plan, *row.within)
+        path = list(around[steps]) if row.within else [root]
+        if not row.within:
+            if len(profile.timings) > 1:
+                path.append(root.child(f"plan {row.plan}", "constant"))
+            path.append(path[-1].child(kind, kind))
         path.append(path[-1].child(user_line(row.line) or row.op, kind))
-        path.append(path[-1].child(f"{row.step} {row.op}", kind))
-        path.append(path[-1].child(row.kernel, kind))
+        path.append(path[-1].child(f"{row.label} {row.op}", kind))
+        around[steps + (row.step,)] = path  # noqa: RUF005
+        path = [*path, path[-1].child(row.kernel, kind)]
         for span in path:
             span.us += row.us
         roof = "" if row.roofline is None else f"\n{100 * row.roofline:.0f} % of the roofline"
-        path[
-            -2
-        ].tip = f"{row.line}\n{row.kernel} gives {row.output}\n{row.flops:,} FLOPs, {row.bytes:,} bytes{roof}"
+        work = f"{row.flops:,} FLOPs, {row.bytes:,} bytes{roof}"
+        path[-2].tip = f"{row.line}\n{row.kernel} gives {row.output}\n{work}"
     return root
 
 

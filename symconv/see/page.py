@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from symconv.backends.executable import Executable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.printing import debugprint
+from symconv.rewrite.driver import applications
 from symconv.see import panes
 from symconv.see.drawing import fresh_nodes
 from symconv.see.html import count, escape, section
@@ -86,7 +87,7 @@ def _cards(f: Shown, plans: Sequence[Executable]) -> str:
     cards = [
         (count(len(f.written().nodes())), "nodes as written"),
         (count(len(executable.graph.nodes())), "nodes that run"),
-        (count(sum(len(s.trace) for s in executable.stages)), "rules applied"),
+        (count(sum(len(applications(s.trace)) for s in executable.stages)), "rules applied"),
     ]
     plan = executable.plan
     if plan is not None:
@@ -105,7 +106,7 @@ def _cards(f: Shown, plans: Sequence[Executable]) -> str:
 def _stages(mark: str, f: Shown, executable: Executable) -> tuple[str, str]:
     """The pane with a tab for every stage, and the CSS by which a tab shows its picture."""
     graphs: list[tuple[str, FunctionGraph, int]] = [("written", f.written(), 0)]
-    graphs += [(s.name, s.graph, len(s.trace)) for s in executable.stages]
+    graphs += [(s.name, s.graph, len(applications(s.trace))) for s in executable.stages]
     inputs, labels, pictures, css = [], [], [], []
     last = len(graphs) - 1
     for k, (name, graph, applied) in enumerate(graphs):

@@ -8,6 +8,7 @@ from symconv.backends.executable import Executable
 from symconv.plan.explain import place
 from symconv.plan.lifetime import lifetimes, live_bytes
 from symconv.plan.plan import Plan
+from symconv.rewrite.driver import Refused, applications
 from symconv.see.arena import amount, arena_svg
 from symconv.see.flame import flame_svg
 from symconv.see.html import count, escape, table
@@ -39,15 +40,18 @@ def of(executable: Executable) -> list[tuple[str, str, str]]:
 
 
 def rules_pane(executable: Executable) -> str:
-    rows = [
-        (escape(s.name), f"<b>{escape(a.rule)}</b>", escape(a.before), escape(a.after), escape(a.origin))
-        for s in executable.stages
-        for a in s.trace
-    ]
+    rows = []
+    for s in executable.stages:
+        for a in s.trace:
+            refused = isinstance(a, Refused)
+            rule = f"<b>{escape(a.rule)}</b>{' left alone' if refused else ''}"
+            after = f"because {a.after}" if refused else a.after
+            rows.append((escape(s.name), rule, escape(a.before), escape(after), escape(a.origin)))
     if not rows:
         return '<p class="faint">No rule matched, or config.optimize is off.</p>'
     idle = [s.name for s in executable.stages[1:] if not s.trace]
-    lead = f"{len(rows)} applications, in the order in which they were made."
+    applied = sum(len(applications(s.trace)) for s in executable.stages)
+    lead = f"{applied} applications, in the order in which they were made."
     lead += f" Nothing to do for: {escape(', '.join(idle))}." if idle else ""
     heads = ("pass", "rule", "before", "after", "line")
     return f'<p class="lead">{lead}</p>{table(heads, rows, "..wwm")}'
@@ -170,8 +174,8 @@ def profile_pane(profile: Profile) -> str:
         bar = f'<span class="bar" style="width:{70 * r.share / most:.0f}px"></span>'
         rows.append(
             (
-                str(r.step),
-                f"<b>{escape(r.op)}</b>",
+                r.label,
+                f"<b>{escape(r.op)}</b>{escape(r.what.removeprefix(r.op))}",
                 f"{r.us:,.2f}",
                 f"{bar}{100 * r.share:.1f} %",
                 "" if r.roofline is None else f"{100 * r.roofline:.0f} %",

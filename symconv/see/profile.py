@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +41,9 @@ class Row:
 
     flops and bytes are those of the plain algorithm; share is of all time in the profile; roofline is the
     least time that the step could take by its mean time, None where the device's peaks are not known.
+    A loop is followed by the steps inside it: `within` are the numbers of the steps around it, `runs` its
+    iterations in all, and times, flops and bytes are those of all iterations in a run of the function. The
+    loop's own row has what its inner steps leave, and `total_us` with them.
     """
 
     plan: int
@@ -56,6 +59,21 @@ class Row:
     flops: int
     bytes: int
     roofline: float | None
+    total_us: float
+    within: tuple[int, ...] = ()
+    times: float = 1.0
+
+    @property
+    def label(self) -> str:
+        """The step's number; '3.1' is step 1 of the loop that is step 3."""
+        return ".".join(map(str, (*self.within, self.step))) if self.step >= 0 else "-"
+
+    @property
+    def what(self) -> str:
+        """The op, and how often a run of the function does it."""
+        if self.total_us > self.us:
+            return f"{self.op}, {self.total_us:.2f} with its steps"
+        return f"{self.op} x{self.times:.4g}" if self.within else self.op
 
     @property
     def gflops(self) -> float:
@@ -139,37 +157,47 @@ class Profile:
         if self._running:
             raise GraphError("profile: still running\n  hint: read it after the with block, or call stop()")
         total = sum(float(t.ns.sum()) for _, t in self.timings)
-        found = []
-        for number, (_, timing) in enumerate(self.timings):
-            least = np.diff(timing.stamps, axis=1).min(axis=0) if len(timing.stamps) else None
-            for items in _by_step(timing.items):
-                ns = float(sum(timing.ns[k] for k in items))
-                fastest = float(least[items].sum()) if least is not None else ns / timing.runs
-                found.append(self._row(number, timing, items, ns, fastest, total))
-        return found
+        return [row for k, (_, t) in enumerate(self.timings) for row in self._rows(k, t, total, t.runs, ())]
 
-    def _row(
-        self, plan: int, timing: Timing, items: list[int], ns: float, fastest: float, total: float
-    ) -> Row:
-        first = timing.items[items[0]]
-        node, us = first.node, ns / timing.runs / 1e3
-        works = node is not None and first.kernel != "view"
-        limit = self.peaks.seconds(node) * 1e6 if works and self.peaks is not None else None  # type: ignore[arg-type]
-        return Row(
-            plan,
-            first.step,
-            UPKEEP if node is None else node.op.name,
-            first.kernel,
-            "" if node is None else ", ".join(str(o.type) for o in node.outputs),
-            "" if node is None else node.origin,
-            timing.runs,
-            us,
-            fastest / 1e3,
-            ns / total if total else 0.0,
-            node.op.flops(node) if works else 0,  # type: ignore[union-attr,arg-type]
-            node.op.bytes(node) if works else 0,  # type: ignore[union-attr,arg-type]
-            limit / us if limit is not None and us else None,
-        )
+    def _rows(
+        self, plan: int, timing: Timing, total: float, runs: int, within: tuple[int, ...]
+    ) -> Iterator[Row]:
+        """The steps of a plan, or, within others, of a loop's; `runs` are those of the function."""
+        times = timing.runs / runs  # of a run
+        least = np.diff(timing.stamps, axis=1).min(axis=0) if len(timing.stamps) else None
+        for items in _by_step(timing.items):
+            first = timing.items[items[0]]
+            ns = float(sum(timing.ns[k] for k in items))
+            inner = timing.inside.get(items[0])
+            inner = inner if inner is not None and inner.runs else None
+            own = ns if inner is None else max(ns - float(inner.ns.sum()), 0.0)
+            us = own / runs / 1e3
+            fastest = us if least is None or inner is not None else float(least[items].sum()) * times / 1e3
+            node = first.node
+            works = node is not None and first.kernel != "view" and inner is None
+            limit = None
+            if works and self.peaks is not None:
+                limit = times * self.peaks.seconds(node) * 1e6  # type: ignore[arg-type]
+            yield Row(
+                plan,
+                first.step,
+                UPKEEP if node is None else node.op.name,
+                first.kernel,
+                "" if node is None else ", ".join(str(o.type) for o in node.outputs),
+                "" if node is None else node.origin,
+                timing.runs,
+                us,
+                fastest,
+                own / total if total else 0.0,
+                round(times * node.op.flops(node)) if works else 0,  # type: ignore[union-attr,arg-type]
+                round(times * node.op.bytes(node)) if works else 0,  # type: ignore[union-attr,arg-type]
+                limit / us if limit is not None and us else None,
+                ns / runs / 1e3,
+                within,
+                times,
+            )
+            if inner is not None:
+                yield from self._rows(plan, inner, total, runs, (*within, first.step))
 
     def totals(self, by: str = "kernel") -> list[tuple[str, float, float, int]]:
         """(what, microseconds of a run, share, steps) by 'kernel', 'op' or 'line', the longest first."""
@@ -194,7 +222,7 @@ class Profile:
         for r in shown:
             cells.append(
                 [
-                    f"{r.plan}:{r.step}" if several else (str(r.step) if r.step >= 0 else "-"),
+                    f"{r.plan}:{r.label}" if several else r.label,
                     f"{r.us:.2f}",
                     f"{r.least_us:.2f}",
                     f"{100 * r.share:.1f} %",
@@ -202,7 +230,7 @@ class Profile:
                     f"{r.gflops:.2f}" if r.flops else "",
                     f"{r.gbytes:.2f}" if r.bytes else "",
                     r.kernel,
-                    r.op,
+                    r.what,
                     r.output,
                     r.line,
                 ]

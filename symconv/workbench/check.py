@@ -108,7 +108,7 @@ def nodes_of(case: OpCase) -> list[Apply]:
 def _node_of(kernel: Kernel, outputs: Sequence[Variable]) -> Apply | None:
     """The last node below `outputs` whose op has the kernel."""
     for node in reversed(toposort(outputs)):
-        if any(kernel is k or kernel in k.variants for k in kernels_of(type(node.op))):
+        if any(kernel is k or kernel in k.variants_of(node) for k in kernels_of(type(node.op))):
             return node
     return None
 
@@ -132,7 +132,9 @@ def _examine_case(kernel: Kernel, case: OpCase, report: KernelReport) -> None:
         choice = select(node, "cpu", available_kernels())
     else:
         choice = select(node, kernel.device)
-    if choice.kernel is not kernel and kernel not in (choice.kernel.variants if choice.kernel else ()):
+    if choice.kernel is not kernel and kernel not in (
+        choice.kernel.variants_of(node) if choice.kernel else ()
+    ):
         chosen = "the reference" if choice.kernel is None else choice.kernel.name
         report.add("not chosen", kernel.place, f"{chosen} comes before it and accepts too", case.name)
     report.ran.append(case.name)
@@ -159,7 +161,7 @@ def _examine_values(
     emulated = kernel.device != "cpu" or bool(kernel.launch(node).code)
     for order in ORDERS if emulated else ():
         try:
-            outputs, writes, after = emulated_run(node, kernel, arrays, order)
+            done = emulated_run(node, kernel, arrays, order)
         except KernelFault as fault:
             _report_fault(kernel, case, str(fault), report)
             return
@@ -168,7 +170,8 @@ def _examine_values(
                 raise
             report.add("fault", kernel.place, str(error), case.name)
             return
-        changed = [i for i, (a, b) in enumerate(zip(arrays, after)) if a.tobytes() != b.tobytes()]
+        outputs, writes = done.outputs, done.writes
+        changed = [i for i, (a, b) in enumerate(zip(arrays, done.inputs)) if a.tobytes() != b.tobytes()]
         for i in changed:
             report.add("input", kernel.place, f"it changed input {i}", case.name)
         if changed or _compare(kernel, node, case, outputs, desired, writes, integers, report):
@@ -183,8 +186,9 @@ def _examine_values(
                     case.name,
                 )
     for pair in kernel.inplace_pairs(node) if emulated else ():
-        outputs, writes, _ = emulated_run(node, kernel, arrays, 2, pair)
-        if _compare(kernel, node, case, outputs, desired, writes, integers, report, f"in place {pair}, "):
+        done = emulated_run(node, kernel, arrays, 2, pair)
+        how = f"in place {pair}, "
+        if _compare(kernel, node, case, done.outputs, desired, done.writes, integers, report, how):
             return
     if kernel.device == "cpu":
         outputs, besides = native_run(node, kernel, arrays)

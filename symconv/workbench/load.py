@@ -13,18 +13,23 @@ from types import ModuleType
 from symconv.errors import ArgumentError, SymconvError
 from symconv.graph import Kernel, Op
 from symconv.graph.registry import all_ops, state
+from symconv.rewrite.pattern import Rule
 from symconv.testing import OpCase
 from symconv.workbench.check import nodes_of
 
 
 @dataclass(frozen=True)
 class KernelFile:
-    """kernels: (op, kernel) pairs that the file made; `bench`: the rows to time, those of `cases` without."""
+    """kernels: (op, kernel) pairs that the file made; `bench`: the rows to time, those of `cases` without.
+
+    rules: the rewrite rules among the file's names.
+    """
 
     path: Path
     kernels: tuple[tuple[type[Op], Kernel], ...]
     cases: tuple[OpCase, ...]
     bench: tuple[OpCase, ...]
+    rules: tuple[Rule, ...] = ()
 
 
 def load_kernels(path: Path, extra_cases: Sequence[Path] = ()) -> KernelFile:
@@ -59,7 +64,8 @@ def load_kernels(path: Path, extra_cases: Sequence[Path] = ()) -> KernelFile:
             f"{path}: {'CASES is missing' if not cases else f'{wrong!r} in CASES is no OpCase'}\n"
             "  hint: CASES = [sc.testing.OpCase(...), ...], or --cases FILE"
         )
-    return KernelFile(path, tuple(kernels), tuple(cases), bench)
+    rules = {v: None for v in vars(module).values() if isinstance(v, Rule)}
+    return KernelFile(path, tuple(kernels), tuple(cases), bench, tuple(rules))
 
 
 def own_cases(op: type[Op]) -> list[OpCase]:

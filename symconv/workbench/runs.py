@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,27 +21,41 @@ MARGIN = 64  # bytes around an output of a native run
 SENTINEL = 0xA5
 
 
+@dataclass
+class EmulatedRun:
+    """outputs; writes: who wrote each of their elements; inputs: as they are afterwards."""
+
+    outputs: Arrays
+    writes: list[Writes]
+    inputs: Arrays
+
+
 def emulated_run(
     node: Apply,
     kernel: Kernel,
     arrays: Sequence[np.ndarray],
     order: int = 0,
     in_place: tuple[int, int] | None = None,
-) -> tuple[Arrays, list[Writes], Arrays]:
-    """(outputs, who wrote each of their elements, the inputs afterwards) of the checked kernel.
+    shift: int = 0,
+    trace: bool = True,
+) -> EmulatedRun:
+    """All stages of the checked kernel: none may touch what lies outside its arrays.
 
     The threads of a block, and the blocks, run in `order`. A CPU kernel runs item by item. What is not
-    written is NaN, or all ones. in_place: this (output, input) pair shares its memory. Raises KernelFault.
+    written is NaN, or all ones. in_place: this (output, input) pair shares its memory. shift: every array
+    begins that many elements beyond a multiple of 256 bytes. trace=False keeps no `writes`.
+    Raises KernelFault, and ExecutionError for a fault in the data.
     """
     runtime = EmulatedRuntime()
     outputs = [np.empty(v.type.dims, v.dtype) for v in node.outputs]
-    memory = [runtime.allocate(max(a.nbytes, 1), "test") for a in (*arrays, *outputs)]
+    every = [*map(np.ascontiguousarray, arrays), *outputs]
+    memory = [runtime.allocate(max(a.nbytes + shift * a.itemsize, 1), "test") for a in every]
+    args = [Array(m.address + shift * a.itemsize, a.nbytes) for m, a in zip(memory, every)]
     if in_place is not None:
-        memory[len(arrays) + in_place[0]] = memory[in_place[1]]
-    args = [Array(m.address, a.nbytes) for m, a in zip(memory, (*arrays, *outputs))]
-    for place, a in zip(args, arrays):
+        args[len(arrays) + in_place[0]] = args[in_place[1]]
+    for place, a in zip(args, every[: len(arrays)]):
         if a.nbytes:
-            runtime.upload(place.address, np.ascontiguousarray(a))
+            runtime.upload(place.address, a)
     fault = runtime.allocate(FAULT.itemsize, "fault")
     runtime.upload(fault.address, np.zeros(1, FAULT))
     launch: Launch | None = kernel.launch(node)
@@ -48,7 +63,8 @@ def emulated_run(
     if launch.workspace:
         memory.append(runtime.allocate(launch.workspace, "workspace"))
         args.append(Array(memory[-1].address, launch.workspace))
-    writes = [Writes(m.address, a.size, a.itemsize) for m, a in zip(memory[len(arrays) :], outputs)]
+    places = args[len(arrays) : len(every)]
+    writes = [Writes(at.address, a.size, a.itemsize) for at, a in zip(places, outputs)] if trace else []
     threads = 1 if kernel.device == "cpu" else THREADS
     with config(emulator_order=order, emulator_checks=True), tracing(writes):
         while launch is not None:
@@ -60,7 +76,7 @@ def emulated_run(
                 )  # fmt: skip
                 runtime.prepare([work], fault.address)()
             launch = launch.then
-    after = [np.array(a) for a in arrays]
+    after = [np.array(a, order="C") for a in arrays]
     for place, a in zip(args, (*after, *outputs)):
         if a.nbytes:
             runtime.download(place.address, a)
@@ -68,7 +84,7 @@ def emulated_run(
     runtime.download(fault.address, found)
     if found["found"][0]:
         raise ExecutionError(f"{kernel.name}: the kernel reported {found[0]}")
-    return outputs, writes, after
+    return EmulatedRun(outputs, writes, after)
 
 
 def native_run(node: Apply, kernel: Kernel, arrays: Sequence[np.ndarray]) -> tuple[Arrays, list[str]]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from symconv.backends.executable import TimedItem, Timing
 from symconv.backends.gpu.runtime import Runtime, Stopwatch, Work
+from symconv.backends.loop_clock import loop_clocks
 from symconv.plan.gpu import GpuLaunch, HostStep, Program
 
 
@@ -29,6 +30,8 @@ class LaunchClock:
         self.ns = np.zeros(len(self.items))
         self.runs = 0
         self.stamps: list[np.ndarray] = []
+        hosts = [i.node if isinstance(x, HostStep) else None for i, x in zip(self.items, self.launches)]
+        self.loops = loop_clocks(hosts)
 
     def launcher(
         self,
@@ -46,12 +49,13 @@ class LaunchClock:
                 units.append(partial(_watched, runtime.stopwatch(tuple(works), fault)))
                 works.clear()
 
-        for launch in self.launches:
+        for k, launch in enumerate(self.launches):
             if isinstance(launch, GpuLaunch):
                 works.append(work(launch))
-            else:
-                close()
-                units.append(partial(_timed, host_call(launch)))
+                continue
+            close()
+            call = host_call(launch)
+            units.append(partial(_timed, partial(self.loops[k].call, call) if k in self.loops else call))
         close()
 
         def run(n: int) -> None:
@@ -72,7 +76,8 @@ class LaunchClock:
         if self.executor != "kernels":
             how += f", kernel by kernel; without a profile they run as one {self.executor}"
         stamps = np.asarray(self.stamps, np.int64).reshape(-1, len(self.items) + 1)
-        return Timing(self.items, self.runs, self.ns, stamps, how)
+        inside = {k: clock.timing() for k, clock in self.loops.items()}
+        return Timing(self.items, self.runs, self.ns, stamps, how, inside)
 
 
 def _item(program: Program, launch: GpuLaunch | HostStep) -> TimedItem:
