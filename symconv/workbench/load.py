@@ -42,11 +42,10 @@ def load_kernels(path: Path, extra_cases: Sequence[Path] = ()) -> KernelFile:
             f"{path}: a kernel is checked through its op\n  hint: give the Python file that calls "
             f"sc.cuda_kernel or sc.cpu_kernel with file={path.name!r}"
         )
-    before = {(r.op, r.kernel) for part in state() for r in part}
+    before, known = {(r.op, r.kernel) for part in state() for r in part}, set(all_ops())
     module = _run(path)
-    kernels = [
-        (op, k) for op in all_ops() if op.__module__ == module.__name__ for k in op.kernels if k.origin
-    ]
+    made = [op for op in all_ops() if op not in known and op.__module__ == module.__name__]
+    kernels = [(op, k) for op in made for k in op.kernels if k.origin]
     kernels += [(r.op, r.kernel) for part in state() for r in part if (r.op, r.kernel) not in before]
     if not kernels:
         raise ArgumentError(
