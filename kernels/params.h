@@ -115,6 +115,28 @@ struct RandomDrawParams {
   int unused;
 };
 
+// random_warp of n images (symconv/ops/warp_field.py). turns: of 2^24; crop: the window's size; step: crop / size; bend:
+// what a whole number of the elastic field stands for, in pixels.
+struct WarpParams {
+  long long n;
+  long long seed;
+  int channels;
+  int height;
+  int width;
+  int crop_height;
+  int crop_width;
+  int turns;
+  int elastic;
+  int edge;
+  float scale;
+  float shear;
+  float shift_y;
+  float shift_x;
+  float step_y;
+  float step_x;
+  float bend;
+};
+
 // random_permutation on CUDA: RandomDrawParams, and in the merging stages the runs of `width` that are sorted before
 // stage `stage`, which writes the result if it is the last.
 struct PermutationParams {

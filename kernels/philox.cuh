@@ -113,6 +113,23 @@ DEVICE T rounded_series(T x) {
     return rounded_add(rounded_mul(rounded_series<Term, k + 1, terms>(x), x), c);
 }
 
+// Sine and cosine of 2 pi turns / 2^bits: philox.py's sin_cos.
+template <class T>
+DEVICE void sin_cos(typename NormalTerms<T>::Int turns, T& sin, T& cos) {
+  using N = NormalTerms<T>;
+  typedef typename N::Int Int;
+  constexpr Int quarter = Int{1} << (N::bits - 2);
+  constexpr T turn = static_cast<T>(1.57079632679489661923 / static_cast<double>(quarter));
+  Int q = (turns + (quarter >> 1)) >> (N::bits - 2);
+  T angle = rounded_mul(static_cast<T>(turns - (q << (N::bits - 2))), turn);
+  T square = rounded_mul(angle, angle);
+  T sine = rounded_mul(angle, rounded_series<SinTerm, 0, N::sin_terms>(square));
+  T cosine = rounded_series<CosTerm, 0, N::cos_terms>(square);
+  T s = q & 1 ? cosine : sine, c = q & 1 ? sine : cosine;
+  sin = q & 2 ? -s : s;
+  cos = (q + 1) & 2 ? -c : c;
+}
+
 // r cos(2 pi v) and r sin(2 pi v), r = sqrt(-2 log u), from the upper bits a and b of two words.
 template <class T>
 DEVICE void normal_pair(typename NormalTerms<T>::Int a, typename NormalTerms<T>::Int b, T& x, T& y) {
@@ -131,16 +148,10 @@ DEVICE void normal_pair(typename NormalTerms<T>::Int a, typename NormalTerms<T>:
                       rounded_mul(s, rounded_series<LogTerm, 0, N::log_terms>(rounded_mul(s, s))));
   T radius = rounded_sqrt(rounded_mul(-log, T(2)));
 
-  constexpr Int quarter = Int{1} << (N::bits - 2);
-  constexpr T turn = static_cast<T>(1.57079632679489661923 / static_cast<double>(quarter));
-  Int q = (b + (quarter >> 1)) >> (N::bits - 2);
-  T angle = rounded_mul(static_cast<T>(b - (q << (N::bits - 2))), turn);
-  T square = rounded_mul(angle, angle);
-  T sine = rounded_mul(angle, rounded_series<SinTerm, 0, N::sin_terms>(square));
-  T cosine = rounded_series<CosTerm, 0, N::cos_terms>(square);
-  T sin = q & 1 ? cosine : sine, cos = q & 1 ? sine : cosine;
-  x = rounded_mul(radius, (q + 1) & 2 ? -cos : cos);
-  y = rounded_mul(radius, q & 2 ? -sin : sin);
+  T sin, cos;
+  sin_cos<T>(b, sin, cos);
+  x = rounded_mul(radius, cos);
+  y = rounded_mul(radius, sin);
 }
 
 // ---- the elements of one block: 4 floats or 2 doubles

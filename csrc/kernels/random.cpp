@@ -10,6 +10,7 @@
 #include "parallel.h"
 #include "params.h"
 #include "philox.h"
+#include "turns.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
@@ -52,7 +53,7 @@ inline void to_uniform(const uint32_t* words, double* out) {
     out[i] = static_cast<double>(static_cast<int64_t>(word64(words, i) >> 11)) * 0x1p-53;
 }
 
-// ---- normal: philox.py's _minus_log and _sin_cos, term by term
+// ---- normal: philox.py's _minus_log and sin_cos, term by term
 template <class T>
 struct Normal;
 template <>
@@ -72,23 +73,11 @@ struct Normal<double> {
   static constexpr int64_t mantissa_mask = 0xfffffffffffff, half = 0x3fe0000000000000;
 };
 
-constexpr double factorial(int n) { return n <= 1 ? 1.0 : n * factorial(n - 1); }
-
 template <class V, int terms>
 inline V log_series(V x) {
   typedef __typeof__(x[0] + x[0]) T;
   V y = set1(static_cast<T>(2.0 / (2 * terms - 1)));
   for (int k = terms - 2; k >= 0; k--) y = y * x + static_cast<T>(2.0 / (2 * k + 1));
-  return y;
-}
-
-// Terms of sin(a) / a (odd = 1) or cos(a) (odd = 0) in a^2.
-template <class V, int terms, int odd>
-inline V trig_series(V x) {
-  typedef __typeof__(x[0] + x[0]) T;
-  V y = set1(static_cast<T>((terms % 2 ? 1.0 : -1.0) / factorial(2 * terms - 2 + odd)));
-  for (int k = terms - 2; k >= 0; k--)
-    y = y * x + static_cast<T>((k % 2 ? -1.0 : 1.0) / factorial(2 * k + odd));
   return y;
 }
 
@@ -112,17 +101,8 @@ inline void box_muller(typename Normal<T>::I a, typename Normal<T>::I b, typenam
           s * log_series<V, N::log_terms>(s * s);
   V radius = sqrt(-log * static_cast<T>(2));
 
-  constexpr Int quarter = Int{1} << (N::bits - 2);
-  I q = (b + (quarter >> 1)) >> (N::bits - 2);
-  V angle = __builtin_convertvector(b - (q << (N::bits - 2)), V) *
-            static_cast<T>(1.57079632679489661923 / static_cast<double>(quarter));
-  V square = angle * angle;
-  V sine = angle * trig_series<V, N::sin_terms, 1>(square);
-  V cosine = trig_series<V, N::cos_terms, 0>(square);
-  I odd = -(q & 1);
-  V sin = select(odd, cosine, sine), cos = select(odd, sine, cosine);
-  sin = select(static_cast<I>((q & 2) != 0), -sin, sin);
-  cos = select(static_cast<I>(((q + 1) & 2) != 0), -cos, cos);
+  V sin, cos;
+  sin_cos<T, N::bits, N::sin_terms, N::cos_terms>(b, &sin, &cos);
   *x = radius * cos;
   *y = radius * sin;
 }

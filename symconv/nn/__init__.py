@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from symconv.nn import schedules
 from symconv.nn.activations import layer_outputs
+from symconv.nn.augment import Augmentation
 from symconv.nn.book import ConvPoolLayer, FullyConnectedLayer, Network, SoftmaxLayer
 from symconv.nn.committee import Committee
 from symconv.nn.history import History
@@ -23,6 +24,7 @@ __all__ = [
     "SGD",
     "Activate",
     "Adam",
+    "Augmentation",
     "BatchNorm",
     "Committee",
     "Conv",

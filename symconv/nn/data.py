@@ -10,7 +10,9 @@ import numpy as np
 
 from symconv.config import config
 from symconv.errors import DataError, DTypeError, NonFiniteError, ShapeError
-from symconv.graph import SharedVariable
+from symconv.graph import SharedVariable, Variable
+from symconv.ops.elementwise import add, mul
+from symconv.ops.leaf import shared
 
 
 class Sized(Protocol):
@@ -87,3 +89,22 @@ def check_split(data: Any, model: Sized, who: str) -> tuple[np.ndarray, np.ndarr
             f"{model.n_classes} classes, 0 to {model.n_classes - 1} ({len(bad)} such labels)"
         )
     return rows, np.ascontiguousarray(column, np.int32)
+
+
+class MiniBatch:
+    """Images i * size to (i + 1) * size - 1 of data that stay in place, and their labels.
+
+    `order`, int64 [n], visits them in another order. numbers: int64, which images they are.
+    """
+
+    def __init__(
+        self, data: tuple[np.ndarray, np.ndarray], i: Variable, size: int, order: SharedVariable | None = None
+    ) -> None:
+        rows: Any = slice(mul(i, size), mul(add(i, 1), size))
+        self.numbers: Variable = (shared(np.arange(len(data[1])), "numbers") if order is None else order)[
+            rows
+        ]
+        if order is not None:
+            rows = self.numbers
+        self.images: Variable = shared(data[0], "images", borrow=True)[rows]  # type: ignore[index]
+        self.labels: Variable = shared(data[1], "labels", borrow=True)[rows]  # type: ignore[index]

@@ -15,14 +15,14 @@ import numpy as np
 from symconv.device import resolve_device
 from symconv.errors import ArgumentError, NonFiniteError
 from symconv.function import Function, function
-from symconv.nn.data import check_split
+from symconv.nn.augment import Augmentation
+from symconv.nn.data import MiniBatch, check_split
 from symconv.nn.history import History
 from symconv.nn.metrics import accuracy
 from symconv.nn.model import Model
 from symconv.nn.optimizers import Optimizer
 from symconv.nn.trainer import CHUNK_SECONDS, Trainer, cost_and_updates, finite, restore, snapshot
-from symconv.ops.elementwise import add, mul
-from symconv.ops.leaf import shared, tensor
+from symconv.ops.leaf import tensor
 
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -37,14 +37,16 @@ def fit_replicas(
     *,
     mini_batch_size: int = 10,
     lmbda: float | Sequence[float] = 0.0,
+    augment: Augmentation | None = None,
     together: bool | None = None,
     device: str | None = None,
 ) -> list[History]:
     """Train each model with its optimizer (and its lmbda, where there are several); their histories.
 
     together: in one compiled step; None leaves it to the device: together on GPUs, in turn elsewhere, where
-    one model's weights then stay in the cache. Images come in their order, unshuffled. Every model is left
-    with the weights of its best epoch. Ctrl-C ends the training with `interrupted` set in the histories.
+    one model's weights then stay in the cache. Images come in their order, unshuffled. augment: as of
+    Trainer; with a seed of its own all models see the same images. Every model is left with the weights of
+    its best epoch. Ctrl-C ends the training with `interrupted` set in the histories.
     Raises ArgumentError where the lists do not fit, NonFiniteError as Trainer does; together, the models then
     hold the weights from before the steps that it names.
     """
@@ -62,7 +64,9 @@ def fit_replicas(
     if len({(m.input_shape, m.n_classes, m.dtype) for m in models}) > 1:
         raise ArgumentError("fit_replicas: the models differ in the images or classes that they take")
     trainers = [
-        Trainer(m, o, mini_batch_size=mini_batch_size, lmbda=s, progress=False, device=device)
+        Trainer(
+            m, o, mini_batch_size=mini_batch_size, lmbda=s, augment=augment, progress=False, device=device
+        )
         for m, o, s in zip(models, optimizers, strengths)
     ]
     if together is None:
@@ -93,6 +97,7 @@ class _Together:
         }
         self.n = len(data[1])
         self.steps = -(-self.n // self.batch)
+        self.augmented = any(t.augment is not None for t in trainers)
         self.step = self.compile(data)
         self.changing = [s for s, _ in self.step.updates]
         self.histories = [History() for _ in self.models]
@@ -100,22 +105,30 @@ class _Together:
 
     def compile(self, data: Split) -> Function:
         """Of the mini-batch's number, and the rate of every scheduled optimizer: the costs."""
-        images, labels = shared(data[0], "images", borrow=True), shared(data[1], "labels", borrow=True)
         i = tensor("int64", (), "i")
-        rows: Any = slice(mul(i, self.batch), mul(add(i, 1), self.batch))
-        batch = images[rows], labels[rows]  # type: ignore[index]
+        batch = MiniBatch(data, i, self.batch)
         inputs, costs, updates = [i], [], []
+        epoch = tensor("int64", (), "epoch")
         givens: dict[Any, Any] = {}
         for t in self.trainers:
             cost, changes = cost_and_updates(t.model, t.optimizer, self.steps, t.lmbda)
             costs.append(cost)
             updates += changes
-            givens |= {t.model.x: batch[0], t.model.y: batch[1]}
+            givens |= {t.model.x: batch.images, t.model.y: batch.labels}
+            if t.augment is not None:
+                givens[t.model.x] = t.augment.rows(
+                    batch.images, t.model.input_shape, batch.numbers, epoch, t.model.seed
+                )
             if t.optimizer.scheduled:
                 eta = tensor(t.optimizer.rate.dtype, (), "eta")
                 givens[t.optimizer.rate] = eta
                 inputs.append(eta)
-        return function(inputs, costs, updates, givens, "training step of replicas", device=self.device)
+        if self.augmented:
+            inputs.append(epoch)
+        return function(
+            inputs, costs, updates, givens, "training step of replicas", device=self.device,
+            on_unused_input="ignore",
+        )  # fmt: skip
 
     def arguments(self, epoch: int, first: int, last: int) -> list[np.ndarray]:
         found: list[np.ndarray] = [np.arange(first, last)]
@@ -123,6 +136,8 @@ class _Together:
             if t.optimizer.scheduled:
                 at = [epoch - 1 + k / self.steps for k in range(first, last)]
                 found.append(np.asarray([t.optimizer.schedule(x) for x in at], t.optimizer.rate.dtype))
+        if self.augmented:
+            found.append(np.full(last - first, epoch))
         return found
 
     def fit(self, epochs: int) -> list[History]:

@@ -15,7 +15,8 @@ from symconv.files import Pathlike
 from symconv.function import Function, function
 from symconv.graph import SharedVariable, Variable
 from symconv.nn import resume
-from symconv.nn.data import check_split
+from symconv.nn.augment import Augmentation
+from symconv.nn.data import MiniBatch, check_split
 from symconv.nn.draws import order_draws
 from symconv.nn.history import History
 from symconv.nn.metrics import accuracy
@@ -36,7 +37,8 @@ class Trainer:
 
     mini_batch_size: images a step; the last mini-batch of an epoch may be smaller. shuffle: visit the
     images in a new order every epoch, fixed by `seed` (default: the model's). patience: end after so many
-    epochs without a better validation accuracy. keep_best: leave the weights of the best epoch in the
+    epochs without a better validation accuracy. augment: how training images are bent, anew in every epoch
+    (without a seed of its own, by `seed`). keep_best: leave the weights of the best epoch in the
     model, not the last; of equal epochs the later is the best, as in network3.py. callbacks: called as
     f(trainer, row) after every epoch; True ends the training. progress: True or None for a
     report, False for none, or a Progress. device: as of `function`.
@@ -49,6 +51,7 @@ class Trainer:
     shuffle: bool = False
     seed: int | None = None
     patience: int | None = None
+    augment: Augmentation | None = None
     keep_best: bool = True
     callbacks: Sequence[Callback] = ()
     progress: bool | Progress | None = None
@@ -141,6 +144,8 @@ class _Run:
             self.batch,
             trainer.lmbda,
             order=self.order,
+            augment=trainer.augment,
+            seed=seed,
             device=trainer.device,
         )
         self.changing = [s for s, _ in self.step.updates]
@@ -163,6 +168,7 @@ class _Run:
             "lmbda": trainer.lmbda,
             "shuffle": trainer.shuffle,
             "patience": trainer.patience,
+            **({} if trainer.augment is None else {"augment": repr(trainer.augment)}),
             "seeds": [int(self.model.seed), None if trainer.seed is None else int(trainer.seed)],
             "dtype": self.model.dtype,
             "train": resume.fingerprint(data),
@@ -236,11 +242,13 @@ class _Run:
 
     def arguments(self, number: int, first: int, last: int) -> list[np.ndarray]:
         """What the steps first to last - 1 of an epoch are called with."""
-        indices = np.arange(first, last)
-        if not self.trainer.optimizer.scheduled:
-            return [indices]
-        rates = [self.rate(number, k) for k in range(first, last)]
-        return [indices, np.asarray(rates, self.trainer.optimizer.rate.dtype)]
+        found = [np.arange(first, last)]
+        if self.trainer.optimizer.scheduled:
+            rates = [self.rate(number, k) for k in range(first, last)]
+            found.append(np.asarray(rates, self.trainer.optimizer.rate.dtype))
+        if self.trainer.augment is not None:
+            found.append(np.full(last - first, number))
+        return found
 
     def train(self, number: int) -> np.ndarray:
         """The costs of an epoch's steps, run in chunks of a fraction of a second."""
@@ -328,27 +336,30 @@ def training_step(
     lmbda: float = 0.0,
     *,
     order: SharedVariable | None = None,
+    augment: Augmentation | None = None,
+    seed: int = 0,
     device: str | None = None,
 ) -> Function:
     """The compiled step of mini-batch i: gives its cost, and updates weights, statistics, masks.
 
-    Inputs: i, an int64 scalar, and, where the optimizer's learning rate is a schedule, the rate. `data`
-    is used in place; `order` int64 [n], visits its images in another order.
+    Inputs: i, an int64 scalar; where the optimizer's learning rate is a schedule, the rate; with `augment`,
+    the epoch, int64. `data` is used in place; `order` int64 [n], visits its images in another order. seed: of
+    an `augment` that has none.
     """
-    images = shared(data[0], "images", borrow=True)
-    labels = shared(data[1], "labels", borrow=True)
-    i, b = tensor("int64", (), "i"), mini_batch_size
-    rows: Any = slice(mul(i, b), mul(add(i, 1), b))
-    if order is not None:
-        rows = order[rows]  # type: ignore[index]
-    cost, updates = cost_and_updates(model, optimizer, -(-len(data[1]) // b), lmbda)
-    givens: dict[Any, Any] = {model.x: images[rows], model.y: labels[rows]}  # type: ignore[index]
+    i = tensor("int64", (), "i")
+    batch = MiniBatch(data, i, mini_batch_size, order)
+    cost, updates = cost_and_updates(model, optimizer, -(-len(data[1]) // mini_batch_size), lmbda)
+    givens: dict[Any, Any] = {model.x: batch.images, model.y: batch.labels}
     inputs = [i]
     if optimizer.scheduled:
         eta = tensor(optimizer.rate.dtype, (), "eta")
         givens[optimizer.rate] = eta
         inputs.append(eta)
-    return function(inputs, cost, updates, givens, "training step", device=device)
+    if augment is not None:
+        epoch = tensor("int64", (), "epoch")
+        givens[model.x] = augment.rows(batch.images, model.input_shape, batch.numbers, epoch, seed)
+        inputs.append(epoch)
+    return function(inputs, cost, updates, givens, "training step", device=device, on_unused_input="ignore")
 
 
 def cost_and_updates(

@@ -49,6 +49,7 @@ from symconv.ops.reverse import flip
 from symconv.ops.shape import broadcast_to, flatten, reshape, transpose
 from symconv.ops.softmax import log_softmax, softmax
 from symconv.ops.sort import argsort, sort
+from symconv.ops.warp import random_warp
 
 all, any, max, min, sum = (  # NumPy's names; inside the package they stay Python's
     reduce.reduce_all,
@@ -108,6 +109,7 @@ __all__ = [
     "ones_like",
     "outer",
     "pad",
+    "random_warp",
     "repeat",
     "reshape",
     "roll",

@@ -123,7 +123,7 @@ def _minus_log(u: np.ndarray) -> np.ndarray:
     return -(e * real(math.log(2)) + s * series)
 
 
-def _sin_cos(turns: np.ndarray, bits: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+def sin_cos(turns: np.ndarray, bits: int, dtype: str) -> tuple[np.ndarray, np.ndarray]:
     """Sine and cosine of 2 pi turns / 2^bits: the nearest quarter q, and an angle within pi / 4 of it."""
     quarter = np.int64(1) << np.int64(bits - 2)
     q = (turns + (quarter >> np.int64(1))) >> np.int64(bits - 2)
@@ -154,5 +154,5 @@ def normal_pairs(seed: int, stream: int, draw: int, n: int, dtype: str) -> np.nd
     real = np.dtype(dtype).type
     u = (a + 1).astype(dtype) * real(2.0**-bits)
     radius = np.sqrt(real(2) * _minus_log(u))
-    sin, cos = _sin_cos(b, bits, dtype)
+    sin, cos = sin_cos(b, bits, dtype)
     return np.stack([radius * cos, radius * sin], axis=1).reshape(-1)[:n]
