@@ -7,7 +7,7 @@ import math
 import pytest
 
 from symconv.errors import ConfigError
-from symconv.nn.schedules import Constant, Cosine, Exponential, OneCycle, Step, Warmup, as_schedule
+from symconv.nn.schedules import Constant, Cosine, Exponential, OneCycle, Step, Then, Warmup, as_schedule
 
 NAN, INF = float("nan"), float("inf")
 
@@ -25,6 +25,8 @@ NAN, INF = float("nan"), float("inf")
         (OneCycle(2.0, 10, rise=0.5, start_div=2, end_div=4), {0: 1.0, 5: 2.0, 10: 0.5}),
         (Warmup(4, 0.8), {0: 0.0, 1: 0.2, 4: 0.8, 9: 0.8}),
         (Warmup(2, Cosine(1.0, 10), start=0.5), {0: 0.5, 1: 0.75, 2: 1.0, 7: 0.5, 12: 0.0}),
+        (Then(Cosine(1.0, 4, 0.5), 4, Cosine(0.5, 2)), {0: 1.0, 2: 0.75, 4: 0.5, 5: 0.25, 6: 0.0, 9: 0.0}),
+        (Then(0.3, 2, 0.1), {0: 0.3, 1.99: 0.3, 2: 0.1}),
         (Warmup(2, lambda t: 3.0 + t), {1: 1.5, 2: 3.0, 4: 5.0}),
     ],
 )
@@ -58,6 +60,7 @@ def test_schedules_compare_and_print():
         (lambda: Exponential(0.1, 1.1), "decay"),
         (lambda: Exponential(0.1, 0), "decay"),
         (lambda: Cosine(0.1, 0), "length"),
+        (lambda: Then(0.1, 0, 0.2), "length"),
         (lambda: Cosine(0.1, 5, last=-1), "last"),
         (lambda: OneCycle(0.1, 5, rise=1.0), "rise"),
         (lambda: OneCycle(0.1, 5, end_div=0), "end_div"),

@@ -1,7 +1,8 @@
 """The rows of the chapter's table: each a network with the book's hyper-parameters, and the book's figure.
 
-Protocol of all: mini-batches of 10 in the order of the file, plain SGD, w ~ N(0, 1/n_out), b ~ N(0, 1),
-softmax layer at zero; test accuracy at the best validation epoch; the best of three runs.
+Protocol of the book: mini-batches of 10 in the order of the file, plain SGD, w ~ N(0, 1/n_out), b ~ N(0, 1),
+softmax layer at zero; test accuracy at the best validation epoch; the best of three runs. Below them stand
+those beyond the book (record.py), with a recipe of their own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from symconv.book.record import RATE, RECIPE, Recipe, deep
 from symconv.errors import ConfigError
 from symconv.nn.book import FullyConnectedLayer, SoftmaxLayer
 from symconv.nn.layer import Activation, Layer
@@ -26,7 +28,7 @@ class Experiment:
 
     expanded: train on the images and their copies moved by a pixel, 250,000 in all. sweep: the values of
     lambda to train with, each `runs` times. members: the experiment whose runs form a committee; the
-    ensemble has none of its own.
+    ensemble has none of its own. recipe: how it is trained where that is not the book's way.
     """
 
     net: Net
@@ -35,6 +37,7 @@ class Experiment:
     expanded: bool = False
     sweep: tuple[float, ...] = ()
     members: str | None = None
+    recipe: Recipe | None = None
 
     @property
     def name(self) -> str:
@@ -94,6 +97,18 @@ def rows() -> list[Experiment]:
     found.append(Experiment(dropout, 99.60, expanded=True))
     voters = replace(dropout, name="ensemble", about="five nets of the row dropout, plurality vote")
     found.append(Experiment(voters, 99.67, runs=5, expanded=True, members="dropout"))
+    return found + record_rows()
+
+
+def record_rows() -> list[Experiment]:
+    """The deeper net in full size, for a GPU, and with a quarter of its maps; and committees of ten."""
+    found = []
+    for name, size, widths in (("record", "", (128, 256, 512)), ("record_small", "small ", (32, 64, 128))):
+        about = f"{size}residual net of {widths[0]} to {widths[2]} maps, batch norm, augmentation"
+        net = Net(name, about, partial(deep, widths), 11, RATE, mini_batch_size=100)
+        one = Experiment(net, None, runs=10, recipe=RECIPE)
+        ten = replace(net, name=f"{name}_committee", about=f"ten nets of the row {name}, plurality vote")
+        found += [one, replace(one, net=ten, members=name)]
     return found
 
 

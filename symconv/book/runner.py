@@ -24,7 +24,7 @@ from symconv.datasets.augment import shift_expand
 from symconv.device import resolve_device
 from symconv.errors import DataError, NonFiniteError, OutputError
 from symconv.files import Pathlike, atomic_path, output_hint, reason
-from symconv.nn import SGD, History, Net, Network, Trainer
+from symconv.nn import SGD, History, Model, Net, Optimizer, Trainer
 from symconv.nn.progress import Progress
 
 RESULT, STATE, WEIGHTS = "run-{}.json", "run-{}.state.safetensors", "run-{}.weights.safetensors"
@@ -98,6 +98,10 @@ class Run:
 
     def settings(self) -> dict[str, Any]:
         """What tells the run apart from one that would give other numbers."""
+        recipe = self.experiment.recipe
+        beyond = (
+            {} if recipe is None else {"optimizer": repr(self.optimizer()), "augment": repr(recipe.augment)}
+        )
         return {
             "experiment": self.experiment.members or self.experiment.name,
             "seed": self.seed,
@@ -107,6 +111,7 @@ class Run:
             "expanded": self.experiment.expanded,
             "limit": self.plan.limit,
             "data": None if self.plan.data is None else str(self.plan.data),
+            **beyond,
         }
 
     def done(self) -> bool:
@@ -120,15 +125,21 @@ class Run:
             and self.file(WEIGHTS).exists()
         )
 
+    def optimizer(self) -> Optimizer:
+        recipe = self.experiment.recipe
+        return SGD(self.net.eta) if recipe is None else recipe.optimizer(self.epochs)
+
     def train(self, progress: Progress | bool | None) -> History:
         """Train, or go on training, and write the results. Ctrl-C ends it with `interrupted` set."""
-        plan, data = self.plan, self.plan.dataset
+        plan, data, recipe = self.plan, self.plan.dataset, self.experiment.recipe
         model = self.build()
         trainer = Trainer(
             model,
-            SGD(self.net.eta),
+            self.optimizer(),
             mini_batch_size=self.net.mini_batch_size,
             lmbda=self.net.lmbda,
+            shuffle=recipe is not None and recipe.shuffle,
+            augment=None if recipe is None else recipe.augment,
             progress=progress,
             device=plan.device,
             callbacks=[lambda t, row: self.write(t.history)],
@@ -149,8 +160,10 @@ class Run:
             self.write(history)
         return history
 
-    def build(self) -> Network:
-        data = self.plan.dataset
+    def build(self) -> Model:
+        data, recipe = self.plan.dataset, self.experiment.recipe
+        if recipe is not None:
+            return recipe.build(self.net, data.image_shape, data.n_classes, self.seed)
         return self.net.build(data.image_shape, data.n_classes, self.seed)
 
     def write(self, history: History) -> None:
@@ -199,7 +212,8 @@ def run(
         if r.done():
             say(f"{r.title}: done before, in {r.file(RESULT)}")
             continue
-        say(f"{r.title}: {r.epochs} epochs, eta {r.net.eta:g}, lambda {r.net.lmbda:g}")
+        recipe = f"{r.optimizer()}" if e.recipe else f"eta {r.net.eta:g}, lambda {r.net.lmbda:g}"
+        say(f"{r.title}: {r.epochs} epochs, {recipe}")
         history = r.train(progress)
         if history.interrupted:
             return False

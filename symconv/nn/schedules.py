@@ -146,6 +146,25 @@ class Warmup:
         return self.start + (after(0) - self.start) * t / self.length
 
 
+@dataclass(frozen=True)
+class Then:
+    """eta(t) = first(t) for t < length, then(t - length) from there on: one schedule after another."""
+
+    first: Schedule | float
+    length: float
+    then: Schedule | float
+
+    def __post_init__(self) -> None:
+        require(self, positive(self.length), "length is a finite number > 0")
+        object.__setattr__(self, "first", as_schedule(self.first))
+        object.__setattr__(self, "then", as_schedule(self.then))
+
+    def __call__(self, t: float) -> float:
+        if t < self.length:
+            return as_schedule(self.first)(t)
+        return as_schedule(self.then)(t - self.length)
+
+
 def cosine(start: float, end: float, fraction: float) -> float:
     """From start (fraction 0) to end (fraction 1) along half a cosine, and on at end."""
     if fraction >= 1:
