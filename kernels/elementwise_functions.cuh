@@ -190,6 +190,11 @@ EW_LIBRARY(sin, sinf, sin)
 EW_LIBRARY(cos, cosf, cos)
 EW_LIBRARY(tan, tanf, tan)
 EW_LIBRARY(erf, erff, erf)
+EW_LIBRARY(arcsin, asinf, asin)
+EW_LIBRARY(arccos, acosf, acos)
+EW_LIBRARY(arctan, atanf, atan)
+DEVICE float ew_arctan2(float y, float x) { return atan2f(y, x); }
+DEVICE double ew_arctan2(double y, double x) { return atan2(y, x); }
 
 template <class T>
 DEVICE unsigned char ew_isnan(T a) {

@@ -590,3 +590,50 @@ struct ForeignParams {
   int n_out;
   long long bytes[40];
 };
+
+// Running sums (op 0) and products (op 1) on [outer, n, inner] along n, from the end where reverse.
+struct CumulativeParams {
+  int op;
+  int dtype;
+  int reverse;
+  int unused;
+  long long outer;
+  long long n;
+  long long inner;
+};
+
+// The same on CUDA: 2^lane_bits threads a row, rows in `groups` groups of per_group elements. Stage 0: one group;
+// 1: the groups' totals; 2: the running results.
+struct CumulativeTileParams {
+  int reverse;
+  int lane_bits;
+  int stage;
+  int unused;
+  long long outer;
+  long long n;
+  long long inner;
+  long long groups;
+  long long per_group;
+};
+
+// Sorting [outer, n, inner] along n.
+struct SortParams {
+  int dtype;
+  int unused;
+  long long outer;
+  long long n;
+  long long inner;
+};
+
+// The same on CUDA. A tile has 2^width_bits places for a row, or for a run of one. Merges: sorted runs of `run`
+// elements, two by two. source, target: the halves 0 and 1 of the workspace, or 2, the output.
+struct SortTileParams {
+  int dtype;
+  int width_bits;
+  int source;
+  int target;
+  long long outer;
+  long long n;
+  long long inner;
+  long long run;
+};

@@ -47,7 +47,8 @@ def run_kernel(op: Op, *arrays: np.ndarray, inplace: Sequence[tuple[int, int]] =
         wholes.append(whole)
     _core.call_kernel(kernel.entry, kernel.launch(node).params, buffers, views)
     for whole in wholes:
-        assert whole[0] == whole[-1] == _SENTINEL, f"{kernel.name} wrote beside its output"
+        sentinel = whole.dtype.type(_SENTINEL)  # of a bool True
+        assert whole[0] == whole[-1] == sentinel, f"{kernel.name} wrote beside its output"
     shared = {source for _, source in inplace}
     for i, (before, after) in enumerate(zip(arrays, buffers)):
         assert i in shared or np.array_equal(before, after, equal_nan=after.dtype.kind == "f")

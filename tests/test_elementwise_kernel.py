@@ -12,7 +12,15 @@ import symconv as sc
 from symconv.graph import TensorType, Variable
 from symconv.graph.params import pack
 from symconv.graph.types import DTYPES
-from symconv.ops import activations, arithmetic, elementwise_kernel, logic, rounding, transcendental
+from symconv.ops import (
+    activations,
+    arithmetic,
+    elementwise_kernel,
+    inverse_trig,
+    logic,
+    rounding,
+    transcendental,
+)
 from symconv.ops.activations import Sigmoid
 from symconv.ops.arithmetic import Add, Cast, Mul
 from symconv.ops.elementwise_base import Elementwise
@@ -73,7 +81,7 @@ def float64(name: str, x: np.ndarray) -> np.ndarray:
 FUNCTIONS = {
     "exp": 2, "expm1": 3, "log": 2, "log1p": 3, "tanh": 4, "sigmoid": 4, "softplus": 4, "sin": 2, "cos": 2,
     "tan": 4, "erf": 3, "sqrt": 0.5, "reciprocal": 0.5, "elu": 3, "floor": 0, "ceil": 0, "trunc": 0,
-    "round": 0,
+    "round": 0, "arcsin": 3, "arccos": 3, "arctan": 3,
 }  # fmt: skip
 
 
@@ -89,7 +97,22 @@ def test_float32_function_accuracy(name: str, isa: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["exp", "log", "tanh", "sigmoid", "softplus", "sin", "erf", "expm1", "log1p", "tan"]
+    "name",
+    [
+        "exp",
+        "log",
+        "tanh",
+        "sigmoid",
+        "softplus",
+        "sin",
+        "erf",
+        "expm1",
+        "log1p",
+        "tan",
+        "arcsin",
+        "arccos",
+        "arctan",
+    ],
 )
 def test_float64_function_accuracy(name: str, isa: str) -> None:
     x = np.concatenate(
@@ -115,6 +138,28 @@ def test_float32_power_accuracy(isa: str) -> None:
     assert error[worst] <= 1.01, f"{a[worst]!r} ** {b[worst]!r} = {y[worst]!r}: {error[worst]:.2f} ulp"
     parts = [run(arithmetic.Power(), a[i : i + 7], b[i : i + 7])[0] for i in range(0, 7000, 7)]
     np.testing.assert_array_equal(np.concatenate(parts), y[:7000])  # no value depends on its neighbours
+
+
+def test_float32_angle_accuracy(isa: str) -> None:
+    rng = np.random.default_rng(6)
+    odd = np.float32([0, -0.0, 1, -1, 0.5, -3, math.inf, -math.inf, math.nan, 1e-45, -1e-45, 3.4e38, -3.4e38])
+    y = np.concatenate(
+        [rng.standard_normal(100_000), np.exp(rng.uniform(-90, 88, 20_000)), np.repeat(odd, 13)]
+    )
+    x = np.concatenate(
+        [rng.standard_normal(100_000), -np.exp(rng.uniform(-90, 88, 20_000)), np.tile(odd, 13)]
+    )
+    y, x = y.astype("float32"), x.astype("float32")
+    (angle,) = run(inverse_trig.ArcTan2(), y, x)
+    error = ulps(angle, np.arctan2(y.astype("float64"), x.astype("float64")))
+    worst = int(np.argmax(error))
+    assert error[worst] <= 3.01, (
+        f"arctan2({y[worst]!r}, {x[worst]!r}) = {angle[worst]!r}: {error[worst]:.2f} ulp"
+    )
+    same = np.signbit(angle) == np.signbit(np.arctan2(y, x))
+    assert (same | np.isnan(angle)).all()  # also of zeros
+    parts = [run(inverse_trig.ArcTan2(), y[i : i + 7], x[i : i + 7])[0] for i in range(0, 7000, 7)]
+    np.testing.assert_array_equal(np.concatenate(parts), angle[:7000])
 
 
 def test_float32_integer_powers_are_exact(isa: str) -> None:
@@ -235,7 +280,7 @@ def subclasses(cls: type) -> list[type]:
 def test_every_op_has_its_instruction() -> None:
     """Opcodes exist, none is unused, and every dtype that an op takes has a loop."""
     codes = table("elementwise_ops.h", "ELEMENTWISE_OP")
-    modules = (activations, arithmetic, logic, rounding, transcendental)
+    modules = (activations, arithmetic, inverse_trig, logic, rounding, transcendental)
     classes = [
         c for c in subclasses(Elementwise) if c.__module__ in {m.__name__ for m in modules} and c.opcode
     ]

@@ -11,24 +11,16 @@ from test_ops import ALL, TABLE, WITH_GRAD
 from symconv import testing
 from symconv.backends.gpu import executable
 
-# Ops that run as the NumPy reference on a GPU, with the reason.
-ON_THE_HOST: dict[str, str] = {
-    **dict.fromkeys(["arcsin", "arccos", "arctan", "arctan2"], "no kernel on any device yet"),
-    **dict.fromkeys(["sort", "argsort"], "no kernel on any device yet"),
-    **dict.fromkeys(["cumsum", "cumprod"], "no kernel on any device yet"),
-}
-
 
 @pytest.fixture(autouse=True)
 def only_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fails the test if a node falls back to the reference, unless ON_THE_HOST says why."""
+    """Fails the test if a node falls back to the reference."""
     missing: list[str] = []
     original = executable.GpuExecutable._host_call
 
     def watched(self: Any, host: Any) -> Any:
         step = self.plan.steps[host.step]
-        if step.node.op.name not in ON_THE_HOST:
-            missing.append(f"{step.node.op.label()}: {step.refusals}")
+        missing.append(f"{step.node.op.label()}: {step.refusals}")
         return original(self, host)
 
     monkeypatch.setattr(executable.GpuExecutable, "_host_call", watched)

@@ -1,6 +1,7 @@
-// Element-wise functions of float32: the vectors of vmath.h, the rest of a block through masked loads.
+// Element-wise functions of float32: the vectors of vmath.h and vmath_arc.h, the rest of a block through masked loads.
 #include "elementwise_loops.h"
 #include "vmath.h"
+#include "vmath_arc.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
@@ -36,13 +37,14 @@ struct Div {
   static float apply(float a, float b) { return a / b; }
 };
 
-void pow_loop(const void* const* in, void* out, long long n, double) {
+template <vf (*F)(vf, vf)>
+void binary_vector_loop(const void* const* in, void* out, long long n, double) {
   const float *a = static_cast<const float*>(in[0]), *b = static_cast<const float*>(in[1]);
   float* y = static_cast<float*>(out);
   long long i = 0;
-  for (; i + VF_WIDTH <= n; i += VF_WIDTH) store(y + i, pow(load(a + i), load(b + i)));
+  for (; i + VF_WIDTH <= n; i += VF_WIDTH) store(y + i, F(load(a + i), load(b + i)));
   int rest = static_cast<int>(n - i);
-  if (rest) store_n(y + i, pow(load_n(a + i, rest), load_n(b + i, rest)), rest);
+  if (rest) store_n(y + i, F(load_n(a + i, rest), load_n(b + i, rest)), rest);
 }
 
 }  // namespace
@@ -52,7 +54,7 @@ Loop float32_loop(int op) {
     case op_div:
       return binary_loop<Div, float>;
     case op_pow:
-      return pow_loop;
+      return binary_vector_loop<pow>;
     case op_sqrt:
       return vector_loop<sqrt>;
     case op_reciprocal:
@@ -91,6 +93,14 @@ Loop float32_loop(int op) {
       return vector_loop<tan>;
     case op_erf:
       return vector_loop<erf>;
+    case op_arcsin:
+      return vector_loop<arcsin>;
+    case op_arccos:
+      return vector_loop<arccos>;
+    case op_arctan:
+      return vector_loop<arctan>;
+    case op_arctan2:
+      return binary_vector_loop<arctan2>;
   }
   return nullptr;
 }

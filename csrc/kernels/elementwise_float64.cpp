@@ -36,6 +36,9 @@ struct Div {
 struct Pow {
   static double apply(double a, double b) { return ::pow(a, b); }
 };
+struct ArcTan2 {
+  static double apply(double y, double x) { return ::atan2(y, x); }
+};
 struct Sqrt {
   static double apply(double a) { return __builtin_sqrt(a); }
 };
@@ -86,6 +89,14 @@ Loop float64_loop(int op) {
       return library_loop<::tan>;
     case op_erf:
       return library_loop<::erf>;
+    case op_arcsin:
+      return library_loop<::asin>;
+    case op_arccos:
+      return library_loop<::acos>;
+    case op_arctan:
+      return library_loop<::atan>;
+    case op_arctan2:
+      return binary_loop<ArcTan2, double>;
   }
   return nullptr;
 }

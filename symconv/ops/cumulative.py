@@ -11,6 +11,7 @@ import numpy as np
 from symconv.graph import Apply, Op, TensorType, Variable
 from symconv.graph.types import FLOATS
 from symconv.ops.arithmetic import mul, true_div
+from symconv.ops.cumulative_kernels import CUMULATIVE
 from symconv.ops.operands import as_variable, normalize_axis
 from symconv.ops.shape import flatten
 
@@ -38,6 +39,7 @@ class CumSum(_Cumulative):
     """y[i] = x[0] + ... + x[i] along `axis`; from the end where `reverse`."""
 
     name = "cumsum"
+    kernels = list(CUMULATIVE)
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (dy,) = dys
@@ -58,6 +60,7 @@ class CumProd(_Cumulative):
     """y[i] = x[0] * ... * x[i] along `axis`. The gradient divides by x, as Theano's: NaN where x is 0."""
 
     name = "cumprod"
+    kernels = list(CUMULATIVE)
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (dy,) = dys

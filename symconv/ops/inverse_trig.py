@@ -1,4 +1,4 @@
-"""Inverse trigonometric functions, element by element. They have no kernels: NumPy computes them."""
+"""Inverse trigonometric functions, element by element. NaN outside of where they are defined."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def arcsin(x: Any) -> Variable:
 @dataclass(frozen=True)
 class ArcSin(_OfFloats):
     name = "arcsin"
+    opcode = "arcsin"
 
     def compute(self, x: Array) -> Array:
         return np.arcsin(x)
@@ -42,6 +43,7 @@ def arccos(x: Any) -> Variable:
 @dataclass(frozen=True)
 class ArcCos(_OfFloats):
     name = "arccos"
+    opcode = "arccos"
 
     def compute(self, x: Array) -> Array:
         return np.arccos(x)
@@ -58,6 +60,7 @@ def arctan(x: Any) -> Variable:
 @dataclass(frozen=True)
 class ArcTan(_OfFloats):
     name = "arctan"
+    opcode = "arctan"
 
     def compute(self, x: Array) -> Array:
         return np.arctan(x)
@@ -74,6 +77,7 @@ def arctan2(y: Any, x: Any) -> Variable:
 @dataclass(frozen=True)
 class ArcTan2(_OfFloats):
     name = "arctan2"
+    opcode = "arctan2"
     operands = ("y", "x")
 
     def compute(self, y: Array, x: Array) -> Array:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from symconv.graph import Apply, Kernel, Launch, blocks
 from symconv.graph.kernel import InplacePairs
 from symconv.graph.params import pack
+from symconv.ops.extents import extents
 from symconv.ops.float_kernels import both_dtypes
 
 ROWS = 8  # rows of a tile in which every warp does one
@@ -16,11 +16,6 @@ ROWS = 8  # rows of a tile in which every warp does one
 
 def along_axis(name: str, operands: int = 1) -> list[Kernel]:
     """Kernels for an op with an `axis`, whose operands and output have one shape."""
-
-    def extents(node: Apply) -> tuple[int, int, int]:
-        op: Any = node.op
-        shape: Any = node.out.type.shape
-        return math.prod(shape[: op.axis]), shape[op.axis], math.prod(shape[op.axis + 1 :])
 
     def launch(node: Apply) -> Launch:
         outer, k, inner = extents(node)

@@ -13,6 +13,7 @@ from symconv.ops.create import arange, zeros_like
 from symconv.ops.gather import Scatter, take_along_axis
 from symconv.ops.operands import as_variable, normalize_axis
 from symconv.ops.shape import dims_of, flatten, reshape
+from symconv.ops.sort_kernels import sort_kernels
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class ArgSort(Op):
     axis: int
     name = "argsort"
     operands = ("x",)
+    kernels = sort_kernels("argsort")
 
     def infer(self, x: Variable) -> TensorType:
         return TensorType("int64", x.type.shape)
@@ -40,6 +42,7 @@ class Sort(Op):
     axis: int
     name = "sort"
     operands = ("x",)
+    kernels = sort_kernels("sort", ((0, 0),))
 
     def infer(self, x: Variable) -> TensorType:
         return x.type

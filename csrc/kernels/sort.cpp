@@ -1,0 +1,250 @@
+// sort, argsort: the elements of x [outer, n, inner] along n in ascending order, or where they lie; stable, NaN last.
+//
+// A merge sort: the row's numbers come to the front and its NaNs behind them; runs of kRun by insertion; merges two by
+// two between two buffers, without branches, and by a copy where the runs are in order already. Threads take rows;
+// where there are fewer rows than threads, they share the runs and the merges of one: a merge is cut into pieces, whose
+// sources a binary search finds.
+#include <string.h>
+
+#include "elementwise_loops.h"
+#include "parallel.h"
+#include "params.h"
+
+namespace symconv {
+namespace SYMCONV_ISA {
+namespace {
+
+constexpr int kRun = 16;
+constexpr long long kPiece = 16 << 10;  // elements that one thread sorts, or merges, of a shared row
+constexpr long long kShare = 16 << 10;  // elements from which threads share the work
+
+// A row of keys, with their places where kPlaces.
+template <class T, bool kPlaces>
+struct Keys {
+  T* key;
+  int* place;
+
+  Keys at(long long i) const { return {key + i, kPlaces ? place + i : place}; }
+  void put(long long to, const Keys& from, long long i) const {
+    key[to] = from.key[i];
+    if (kPlaces) place[to] = from.place[i];
+  }
+  void copy(const Keys& from, long long n) const {
+    memcpy(key, from.key, n * sizeof(T));
+    if (kPlaces) memcpy(place, from.place, n * sizeof(int));
+  }
+};
+
+template <class T, bool kPlaces>
+void insertion(const Keys<T, kPlaces>& a, long long n) {
+  for (long long i = 1; i < n; i++) {
+    T key = a.key[i];
+    int place = kPlaces ? a.place[i] : 0;
+    long long j = i;
+    for (; j > 0 && key < a.key[j - 1]; j--) a.put(j, a, j - 1);
+    a.key[j] = key;
+    if (kPlaces) a.place[j] = place;
+  }
+}
+
+// The first n_a of a and the first n_b of b, in order; of equal ones those of a first.
+template <class T, bool kPlaces>
+void merge(Keys<T, kPlaces> a, long long n_a, Keys<T, kPlaces> b, long long n_b, Keys<T, kPlaces> out) {
+  long long i = 0, j = 0;
+  if (n_a && n_b && b.key[0] < a.key[n_a - 1]) {
+    while (i < n_a && j < n_b) {
+      bool second = b.key[j] < a.key[i];
+      out.key[i + j] = second ? b.key[j] : a.key[i];
+      if (kPlaces) out.place[i + j] = second ? b.place[j] : a.place[i];
+      j += second;
+      i += !second;
+    }
+  } else {
+    out.copy(a, n_a);
+    i = n_a;
+  }
+  if (i < n_a) out.at(i + j).copy(a.at(i), n_a - i);
+  if (j < n_b) out.at(i + j).copy(b.at(j), n_b - j);
+}
+
+// How many of the first `count` elements of the merge come from a.
+template <class T>
+long long split_of(long long count, const T* a, long long n_a, const T* b, long long n_b) {
+  long long low = count > n_b ? count - n_b : 0, high = count < n_a ? count : n_a;
+  while (low < high) {
+    long long middle = (low + high) / 2;
+    if (b[count - 1 - middle] < a[middle])
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return low;
+}
+
+// Sorts n keys that lie in a; b is as long. Returns the one that holds the result.
+template <class T, bool kPlaces>
+Keys<T, kPlaces> sorted(Keys<T, kPlaces> a, Keys<T, kPlaces> b, long long n) {
+  for (long long i = 0; i < n; i += kRun) insertion(a.at(i), n - i < kRun ? n - i : kRun);
+  for (long long run = kRun; run < n; run *= 2) {
+    for (long long i = 0; i < n; i += 2 * run) {
+      long long n_a = n - i < run ? n - i : run, rest = n - i - n_a;
+      merge(a.at(i), n_a, a.at(i + n_a), rest < run ? rest : run, b.at(i));
+    }
+    Keys<T, kPlaces> other = a;
+    a = b, b = other;
+  }
+  return a;
+}
+
+// The same by all threads.
+template <class T, bool kPlaces>
+Keys<T, kPlaces> sorted_together(ThreadPool* pool, Keys<T, kPlaces> a, Keys<T, kPlaces> b, long long n) {
+  int pieces = static_cast<int>((n + kPiece - 1) / kPiece);
+  parallel_for(pool, pieces, [&](int piece, int) {
+    long long begin = piece * kPiece, length = n - begin < kPiece ? n - begin : kPiece;
+    Keys<T, kPlaces> mine = a.at(begin), result = sorted(mine, b.at(begin), length);
+    if (result.key != mine.key) mine.copy(result, length);
+  });
+  for (long long run = kPiece; run < n; run *= 2) {
+    parallel_for(pool, pieces, [&](int piece, int) {
+      long long at = piece * kPiece, begin = at / (2 * run) * (2 * run), rest = n - begin;
+      long long n_a = rest < run ? rest : run, n_b = rest - n_a < run ? rest - n_a : run;
+      long long from = at - begin, to = from + kPiece < n_a + n_b ? from + kPiece : n_a + n_b;
+      Keys<T, kPlaces> first = a.at(begin), second = a.at(begin + n_a);
+      long long i = split_of(from, first.key, n_a, second.key, n_b);
+      long long end = split_of(to, first.key, n_a, second.key, n_b);
+      merge(first.at(i), end - i, second.at(from - i), to - end - (from - i), b.at(at));
+    });
+    Keys<T, kPlaces> other = a;
+    a = b, b = other;
+  }
+  return a;
+}
+
+struct Plan {
+  long long rows, row_bytes;  // bytes of the buffers that a row takes
+  bool together;
+};
+
+Plan plan_of(const SortParams& p, bool places, int threads) {
+  Plan plan;
+  plan.rows = p.outer * p.inner;
+  long long keys = (p.n * kItemSize[p.dtype] + 63) / 64 * 64;
+  plan.row_bytes = 2 * (keys + (places ? (p.n * 4 + 63) / 64 * 64 : 0));
+  plan.together = plan.rows < threads && p.n >= 2 * kPiece;
+  return plan;
+}
+
+template <class T, bool kPlaces>
+void sort_row(const Launch& l, const SortParams& p, const Plan& plan, long long row, char* buffer) {
+  long long keys = (p.n * sizeof(T) + 63) / 64 * 64, places = kPlaces ? (p.n * 4 + 63) / 64 * 64 : 0;
+  Keys<T, kPlaces> a{reinterpret_cast<T*>(buffer), reinterpret_cast<int*>(buffer + 2 * keys)};
+  Keys<T, kPlaces> b{reinterpret_cast<T*>(buffer + keys), reinterpret_cast<int*>(buffer + 2 * keys + places)};
+  long long base = row / p.inner * p.n * p.inner + row % p.inner;
+  const T* x = static_cast<const T*>(l.in[0]) + base;
+  long long numbers = 0, strange = 0;  // NaNs, from the front of b
+  for (long long i = 0; i < p.n; i++) {
+    T key = x[i * p.inner];
+    bool number = key == key;
+    Keys<T, kPlaces> to = number ? a : b;
+    long long at = number ? numbers : strange;
+    to.key[at] = key;
+    if (kPlaces) to.place[at] = static_cast<int>(i);
+    numbers += number;
+    strange += !number;
+  }
+  a.at(numbers).copy(b, strange);
+  Keys<T, kPlaces> result = plan.together ? sorted_together(l.pool, a, b, numbers) : sorted(a, b, numbers);
+  if (result.key != a.key) result.at(numbers).copy(a.at(numbers), strange);
+  if (kPlaces) {
+    long long* y = static_cast<long long*>(l.out[0]) + base;
+    for (long long i = 0; i < p.n; i++) y[i * p.inner] = result.place[i];
+  } else {
+    T* y = static_cast<T*>(l.out[0]) + base;
+    for (long long i = 0; i < p.n; i++) y[i * p.inner] = result.key[i];
+  }
+}
+
+template <class T, bool kPlaces>
+void sort_rows(const Launch& l) {
+  const SortParams& p = params_as<SortParams>(l);
+  if (p.outer * p.n * p.inner == 0) return;
+  int threads = l.pool ? l.pool->size() : 1;
+  Plan plan = plan_of(p, kPlaces, threads);
+  char* buffer = static_cast<char*>(l.workspace);
+  if (plan.together) {
+    for (long long row = 0; row < plan.rows; row++) sort_row<T, kPlaces>(l, p, plan, row, buffer);
+    return;
+  }
+  bool share = plan.rows * p.n >= kShare;
+  parallel_range(
+      l.pool, plan.rows, share ? kShare / 2 / p.n + 1 : plan.rows,
+      [&](long long begin, long long end, int part) {
+        for (long long row = begin; row < end; row++)
+          sort_row<T, kPlaces>(l, p, plan, row, buffer + part * plan.row_bytes);
+      },
+      1);
+}
+
+typedef void (*Routine)(const Launch&);
+
+template <bool kPlaces>
+Routine find_routine(int dtype) {
+  switch (dtype) {
+    case dtype_bool:
+    case dtype_uint8:
+      return sort_rows<unsigned char, kPlaces>;
+    case dtype_int8:
+      return sort_rows<signed char, kPlaces>;
+    case dtype_int16:
+      return sort_rows<short, kPlaces>;
+    case dtype_int32:
+      return sort_rows<int, kPlaces>;
+    case dtype_int64:
+      return sort_rows<long long, kPlaces>;
+    case dtype_float32:
+      return sort_rows<float, kPlaces>;
+    case dtype_float64:
+      return sort_rows<double, kPlaces>;
+  }
+  return nullptr;
+}
+
+template <bool kPlaces>
+void run(const Launch& l) {
+  find_routine<kPlaces>(params_as<SortParams>(l).dtype)(l);
+}
+
+template <bool kPlaces>
+void check(const Sizes& s) {
+  const char* name = kPlaces ? "argsort" : "sort";
+  const SortParams& p = params_as<SortParams>(s, name);
+  require_counts(s, name, 1, 1);
+  if (!find_routine<kPlaces>(p.dtype)) fail("%s: dtype %d", name, p.dtype);
+  if (p.outer < 0 || p.n < 0 || p.inner < 0 || p.n >> 31)
+    fail("%s: extents %lld, %lld, %lld", name, p.outer, p.n, p.inner);
+  size_t rows, count;
+  if (__builtin_mul_overflow(static_cast<size_t>(p.outer), static_cast<size_t>(p.n), &rows) ||
+      __builtin_mul_overflow(rows, static_cast<size_t>(p.inner), &count) || count >> 59)
+    fail("%s: extents %lld, %lld, %lld overflow", name, p.outer, p.n, p.inner);
+  require_bytes(name, "the input", s.in_bytes[0], count * kItemSize[p.dtype]);
+  require_bytes(name, "the output", s.out_bytes[0], count * (kPlaces ? 8 : kItemSize[p.dtype]));
+}
+
+template <bool kPlaces>
+size_t workspace(const Sizes& s) {
+  Plan plan = plan_of(params_as<SortParams>(s, "sort"), kPlaces, s.threads);
+  long long buffers = plan.together ? 1 : plan.rows < s.threads ? plan.rows : s.threads;
+  return static_cast<size_t>(buffers * plan.row_bytes);
+}
+
+}  // namespace
+
+void register_sort(Registrar& r);
+void register_sort(Registrar& r) {
+  r.add({"sort", run<false>, check<false>, workspace<false>});
+  r.add({"argsort", run<true>, check<true>, workspace<true>});
+}
+
+}  // namespace SYMCONV_ISA
+}  // namespace symconv
