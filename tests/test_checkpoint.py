@@ -12,7 +12,7 @@ import pytest
 
 import symconv
 from symconv.errors import MissingExtraError, OutputError, WeightsError
-from symconv.nn import checkpoint
+from symconv.nn import checkpoint, safetensors
 
 st = pytest.importorskip("safetensors.numpy")
 KINDS = [".safetensors", ".npz"]
@@ -205,13 +205,92 @@ def test_checkpoint_unwritable_path(tmp_path, kind):
     assert os.listdir(tmp_path) == []
 
 
-def test_checkpoint_without_safetensors_names_the_extra(tmp_path, monkeypatch):
+def test_checkpoint_without_safetensors_loads_and_names_the_extra_for_saving(tmp_path, monkeypatch):
+    checkpoint.save(tmp_path / "here.safetensors", tensors(), spec=SPEC)
     for name in [m for m in sys.modules if m.split(".")[0] == "safetensors"]:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingExtraError, match=r"saving weights needs .* safetensors.*symconv\[train\]"):
         checkpoint.save(tmp_path / "w.safetensors", tensors())
     checkpoint.save(tmp_path / "w.npz", tensors())
     assert checkpoint.load(tmp_path / "w.npz").tensors["step"] == 7
-    (tmp_path / "w").write_bytes(b"12345678")
-    with pytest.raises(MissingExtraError, match="loading weights"):
-        checkpoint.load(tmp_path / "w")
+    found = checkpoint.load(tmp_path / "here.safetensors", expected=tensors())
+    assert found.spec == SPEC and all(np.array_equal(found.tensors[k], v) for k, v in tensors().items())
+
+
+# -- the reader of safetensors, beside the package's ------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_reader_gives_what_the_package_gives(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    dtypes = ["bool", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8"]
+    wanted = {
+        f"{seed}.é.{dtype}": rng.integers(0, 2, rng.integers(0, 4, rng.integers(0, 4))).astype(dtype)
+        for dtype in rng.permutation(dtypes)
+    }
+    metadata = {"a": "b", "": "\u2202"}
+    st.save_file(wanted, tmp_path / "w", metadata)
+    found, words = safetensors.read(tmp_path / "w")
+    assert words == metadata and found.keys() == wanted.keys()
+    for name, tensor in st.load_file(tmp_path / "w").items():
+        assert found[name].dtype == tensor.dtype and found[name].shape == tensor.shape
+        assert found[name].tobytes() == tensor.tobytes() and found[name].flags.writeable
+
+
+def entry(dtype="F32", shape=(1,), begin=0, end=4):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
+
+
+@pytest.mark.parametrize(
+    "header, data, words",
+    [
+        ({"w": entry(end=4)}, b"abc", "should lie at"),
+        ({"w": entry(end=4)}, b"abcde", "the file holds 5"),
+        ({"w": entry(begin=1, end=5)}, b"abcde", "should lie at"),
+        ({"v": entry(), "w": entry()}, b"abcd", "should lie at"),
+        ({"v": entry(), "w": entry(begin=2, end=6)}, b"abcdef", "should lie at"),
+        ({"v": entry(), "w": entry(begin=6, end=10)}, b"0123456789", "should lie at"),
+        ({"w": entry(shape=(2**40, 2**40), end=4)}, b"abcd", "should lie at"),
+        ({"w": entry(shape=(-1,))}, b"abcd", "needs dtype, shape"),
+        ({"w": entry(shape=(True,))}, b"abcd", "needs dtype, shape"),
+        ({"w": entry(end="4")}, b"abcd", "needs dtype, shape"),
+        ({"w": [1]}, b"abcd", "needs dtype, shape"),
+        ({"w": entry(dtype="BF16", end=2)}, b"ab", "dtype BF16 is not one of BOOL, U8"),
+        ({"w": entry(dtype=["F32"])}, b"abcd", "is not one of"),
+        ({"w": entry(dtype="BOOL", end=1)}, b"\2", "neither 0 nor 1"),
+        ({"__metadata__": {"a": 1}}, b"", "does not hold strings"),
+        ({"__metadata__": ["a"]}, b"", "does not hold strings"),
+    ],
+)
+def test_reader_and_package_refuse_unsound_files(tmp_path, header, data, words):
+    path = tmp_path / "w"
+    path.write_bytes(raw_safetensors(header, data))
+    with pytest.raises(ValueError, match=words):
+        safetensors.read(path)
+    if "BF16" not in words and "neither" not in words:  # the package takes any byte for a bool
+        with pytest.raises(Exception):  # noqa: B017  # whatever the package raises
+            st.load_file(path)
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"", "not the length"),
+        (b"\xff" * 8, "not the length"),
+        (struct.pack("<Q", 90) + b"{}", "ends after 2"),
+        (struct.pack("<Q", 2) + b"[]", "not a JSON object"),
+        (struct.pack("<Q", 2) + b"{\xff", "utf-8"),
+        (struct.pack("<Q", 50_000) + b"[" * 50_000, "nested"),
+        (struct.pack("<Q", 21) + b'{"a":1,"a":{"b":"c"}}', "twice"),
+    ],
+)
+def test_reader_refuses_headers_that_are_none(tmp_path, content, words):
+    (tmp_path / "w").write_bytes(content)
+    with pytest.raises(ValueError, match=words):
+        safetensors.read(tmp_path / "w")
+
+
+def test_reader_takes_no_memory_for_a_header_that_claims_much(tmp_path):
+    (tmp_path / "w").write_bytes(struct.pack("<Q", 99_999_999) + b"{")
+    with pytest.raises(ValueError, match="ends after 1"):
+        safetensors.read(tmp_path / "w")

@@ -292,20 +292,6 @@ def test_predict_reads_pictures_light_on_dark_and_dark_on_light(weights, data, t
     np.testing.assert_allclose(p, np.repeat(want, 4, 0), atol=1e-5)
 
 
-def test_pictures_of_other_sizes_are_cut_scaled_and_centred():
-    pytest.importorskip("PIL.Image")
-    from symconv.cli.images import centred
-
-    big = np.zeros((200, 120), np.float32)
-    big[20:120, 60:110] = 0.7  # 100 high, 50 wide, off centre
-    small = centred(big, (28, 28))
-    rows, columns = np.flatnonzero(small.any(1)), np.flatnonzero(small.any(0))
-    assert len(rows) == 20 and len(columns) == 10
-    assert (rows[0], columns[0]) == (4, 9)
-    assert small.max() == pytest.approx(255 / 256)
-    assert not centred(np.full((40, 40), 0.3, np.float32), (28, 28)).any()
-
-
 @pytest.mark.parametrize(
     "make, words",
     [

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from symconv.datasets.drawing import centred, ink
 from symconv.errors import DataError
 from symconv.files import NPZ_FAULTS, import_extra, reason
-
-BOX = 20 / 28  # of the side of an MNIST image is taken by the digit's longer side
 
 
 def read_images(path: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -64,35 +63,3 @@ def read_picture(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     if pixels.shape != tuple(size):
         pixels = centred(pixels, (size[0], size[1]))
     return pixels.reshape(1, -1)
-
-
-def ink(pixels: np.ndarray) -> np.ndarray:
-    """Light ink on a dark ground: turned over where the border, which shows the ground, is the lighter."""
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    ground = float(np.median(border))
-    return np.clip(255 / 256 - pixels, 0, 1) if ground > 0.5 else pixels
-
-
-def centred(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The ink alone, scaled so that its longer side takes 20/28, with its centre of mass in the middle."""
-    pillow = import_extra("PIL.Image", "viz", "reading pictures")
-    marked = pixels > pixels.min() + 0.25 * np.ptp(pixels)
-    if not marked.any():
-        return np.zeros(size, np.float32)
-    rows, columns = np.flatnonzero(marked.any(1)), np.flatnonzero(marked.any(0))
-    cut = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] - pixels.min()
-    scale = min(BOX * size[0] / cut.shape[0], BOX * size[1] / cut.shape[1])
-    height, width = (max(1, round(d * scale)) for d in cut.shape)
-    small = pillow.fromarray(cut.astype(np.float32)).resize(
-        (width, height), pillow.Resampling.BOX if scale < 1 else pillow.Resampling.BILINEAR
-    )
-    shrunk = np.asarray(small, np.float32)
-    shrunk = shrunk * ((255 / 256) / max(float(shrunk.max()), 1e-6))
-    mass = shrunk.sum()
-    middle = [
-        float((shrunk.sum(1 - axis) * (np.arange(shrunk.shape[axis]) + 0.5)).sum() / mass) for axis in (0, 1)
-    ]
-    picture = np.zeros(size, np.float32)
-    top, left = (min(max(round(s / 2 - m), 0), s - d) for s, m, d in zip(size, middle, shrunk.shape))
-    picture[top : top + height, left : left + width] = shrunk
-    return picture

@@ -15,6 +15,7 @@ import numpy as np
 
 from symconv.errors import OutputError, WeightsError
 from symconv.files import NPZ_FAULTS, Pathlike, atomic_path, import_extra, reason
+from symconv.nn import safetensors
 
 FORMAT = 1
 # The one metadata entry, a JSON object. With several, safetensors writes them in a random order, and equal
@@ -74,8 +75,8 @@ def save(
         return path
     if path.suffix != ".safetensors":
         raise OutputError(f"cannot write {path}: a weights file's name ends in .safetensors or .npz")
-    safetensors = import_extra("safetensors.numpy", "train", "saving weights")
-    data = safetensors.save(arrays, {KEY: text})
+    writer = import_extra("safetensors.numpy", "train", "saving weights")
+    data = writer.save(arrays, {KEY: text})
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
     return path
@@ -154,16 +155,13 @@ def plain(path: Path, name: object, tensor: object) -> np.ndarray:
 
 
 def read_safetensors(path: Path, size: int) -> tuple[dict[str, np.ndarray], str | None]:
-    safetensors = import_extra("safetensors", "train", "loading weights")
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get(KEY)
-            return {name: file.get_tensor(name) for name in file.keys()}, text  # noqa: SIM118
+        tensors, metadata = safetensors.read(path)
     except OSError as why:
         raise WeightsError(f"{path}: cannot be read: {reason(why)}") from why
-    # A dtype that NumPy lacks (bfloat16, float8) is a TypeError or AttributeError, by version.
-    except (safetensors.SafetensorError, TypeError, AttributeError, ValueError, KeyError) as why:
+    except (ValueError, MemoryError) as why:
         raise corrupt(path, f"not a readable safetensors file of {size} bytes: {why}") from why
+    return tensors, metadata.get(KEY)
 
 
 def read_npz(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
