@@ -7,6 +7,7 @@ from symconv.nn.activations import layer_outputs
 from symconv.nn.augment import Augmentation
 from symconv.nn.book import ConvPoolLayer, FullyConnectedLayer, Network, SoftmaxLayer
 from symconv.nn.committee import Committee
+from symconv.nn.counts import count_parameters
 from symconv.nn.history import History
 from symconv.nn.layer import Layer, ReLU, linear, sigmoid, tanh
 from symconv.nn.metrics import accuracy, confusion_matrix
@@ -50,6 +51,7 @@ __all__ = [
     "Trainer",
     "accuracy",
     "confusion_matrix",
+    "count_parameters",
     "fit_replicas",
     "layer_outputs",
     "linear",
