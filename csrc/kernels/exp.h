@@ -1,4 +1,5 @@
-// exp of vectors of float and double, to 2 units in the last place over the whole range, subnormal results included.
+// exp of vectors of double, to 2 units in the last place over the whole range, subnormal results included; that of
+// floats is in vmath.h.
 //
 //   exp(x) = 2^n exp(r),  n = round(x / ln 2),  r = x - n ln 2 in two steps,  |r| <= 0.3466, exp(r) by its Taylor
 //   series, whose remainder is below half a unit. 2^n is applied as two factors, since n may lie below -126.
@@ -8,23 +9,6 @@
 
 namespace symconv {
 namespace SYMCONV_ISA {
-
-static inline vf exp(vf x) {
-  x = min(set1(89.0f), max(set1(-104.0f), x));  // 0 and inf beyond; with a NaN in the second place, NaN
-  vf n = round_even(x * 1.44269504088896341f);
-  vf r = fma(n, set1(-0.693359375f), x);  // 9 bits: n times it is exact
-  r = fma(n, set1(2.12194440e-4f), r);
-  vf y = set1(1.0f / 5040);
-  y = fma(y, r, set1(1.0f / 720));
-  y = fma(y, r, set1(1.0f / 120));
-  y = fma(y, r, set1(1.0f / 24));
-  y = fma(y, r, set1(1.0f / 6));
-  y = fma(y, r, set1(0.5f));
-  y = fma(y, r, set1(1.0f));
-  y = fma(y, r, set1(1.0f));
-  vi k = to_int(n), half = k >> 1;
-  return y * as_float((half + 127) << 23) * as_float((k - half + 127) << 23);
-}
 
 static inline vd exp(vd x) {
   x = min(set1(710.0), max(set1(-746.0), x));

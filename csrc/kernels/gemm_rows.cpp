@@ -19,7 +19,7 @@ constexpr int kMaxVectors = 13;  // accumulators of one row; 13 vectors of 8 hol
 constexpr int kBlock = 64;       // rows of b visited per pass: one bit each
 constexpr int kChunk = 32;       // rows whose bits are found at a time
 constexpr int kOuter = 128;      // rows of out visited before the next, while b streams by
-constexpr double kShareFlops = 4e5;
+constexpr double kShareFlops = 2.5e5;
 
 // How the accumulators of a pass start.
 enum Start { kZero, kAdd, kScale };
@@ -90,12 +90,22 @@ void tile(const Pass<T>& pass, ll r, ll tiles) {
   typedef typename Vec<T>::type V;
   const Pass<T> p = pass;
   const Panel<T, NV, kNarrow> panel{p.columns, p.last};
+  const bool scaled = p.alpha != T(1), from_c = p.start != kZero;
   for (; tiles > 0; tiles--, r += RR) {
-    if (p.start != kZero)
-      for (int i = 0; i < RR; i++) __builtin_prefetch(p.c + (r + i) * p.ld, 1);
+    const T* c = p.c + r * p.ld;
     V acc[RR][NV];
-    for (int i = 0; i < RR; i++)
-      for (int v = 0; v < NV; v++) acc[i][v] = V{};
+    if (from_c && !scaled) {
+      for (int i = 0; i < RR; i++)
+        for (int v = 0; v < NV; v++) acc[i][v] = panel.get(c + i * p.ld, v);
+      if (p.start == kScale)
+        for (int i = 0; i < RR; i++)
+          for (int v = 0; v < NV; v++) acc[i][v] *= p.beta;
+    } else {
+      if (from_c)
+        for (int i = 0; i < RR; i++) __builtin_prefetch(c + i * p.ld, 1);
+      for (int i = 0; i < RR; i++)
+        for (int v = 0; v < NV; v++) acc[i][v] = V{};
+    }
     const T* a = p.a + r * p.row;
     const T* b = p.b;
     for (int j = 0; j < p.count; j++, a += p.col, b += p.ldb) {
@@ -115,15 +125,16 @@ void tile(const Pass<T>& pass, ll r, ll tiles) {
         }
       }
     }
-    for (int i = 0; i < RR; i++) {
-      const T* c = p.c + (r + i) * p.ld;
-      for (int v = 0; v < NV; v++) acc[i][v] *= p.alpha;
-      if (p.start == kAdd)
-        for (int v = 0; v < NV; v++) acc[i][v] += panel.get(c, v);
-      if (p.start == kScale)
-        for (int v = 0; v < NV; v++) acc[i][v] = fma(set1(p.beta), panel.get(c, v), acc[i][v]);
-      for (int v = 0; v < NV; v++) panel.put(p.out + (r + i) * p.ld, v, acc[i][v]);
+    if (scaled) {
+      const T beta = p.start == kScale ? p.beta : T(1);
+      for (int i = 0; i < RR; i++) {
+        for (int v = 0; v < NV; v++) acc[i][v] *= p.alpha;
+        if (from_c)
+          for (int v = 0; v < NV; v++) acc[i][v] = fma(set1(beta), panel.get(c + i * p.ld, v), acc[i][v]);
+      }
     }
+    for (int i = 0; i < RR; i++)
+      for (int v = 0; v < NV; v++) panel.put(p.out + (r + i) * p.ld, v, acc[i][v]);
   }
 }
 
@@ -216,7 +227,7 @@ void find_bits(const T* a, ll row, ll col, ll r0, int rows, int count, uint64_t*
   }
 }
 
-// A small b that many rows visit is copied into rows of whole vectors, which cross no cache line.
+// A small b that many rows visit is copied, times alpha, into rows of whole vectors, which cross no cache line.
 bool copies_b(ll rows, ll terms, ll vectors) {
   return rows >= 4 * kChunk && terms * vectors <= kBlock * kMaxVectors;
 }
@@ -258,7 +269,7 @@ void rows_range(const Product<T>& g, ll r0, ll r1, ll j0, ll j1, bool walking, T
   const ll vectors = (g.n + W - 1) / W;
   const ll widest = walking ? kMaxVectors : tile_vectors(r1 - r0);
   const ll panels = (vectors + widest - 1) / widest;
-  const bool copy = walking && copies_b(r1 - r0, j1 - j0, vectors);
+  const bool copy = copies_b(r1 - r0, j1 - j0, vectors);
   if (copy)
     for (ll j = j0; j < j1; j++)
       for (ll i = 0; i < g.n; i++) scratch[(j - j0) * vectors * W + i] = g.alpha * g.b[j * g.ldb + i];

@@ -9,6 +9,7 @@
 #include "exp.h"
 #include "parallel.h"
 #include "params.h"
+#include "vmath.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
@@ -77,14 +78,17 @@ struct Row {
     if (i < k) f(i, static_cast<int>(k - i));
   }
   T max(const T* x) const {
-    V m = set1(Of<T>::lowest);
+    V m[4];  // a maximum takes some cycles, of which another starts in each
+    for (V& each : m) each = set1(Of<T>::lowest);
     long long i = 0;
-    for (; i + width <= k; i += width) m = SYMCONV_ISA::max(load(x + i), m);
+    for (; i + 4 * width <= k; i += 4 * width)
+      for (int u = 0; u < 4; u++) m[u] = SYMCONV_ISA::max(load(x + i + u * width), m[u]);
+    for (; i + width <= k; i += width) m[0] = SYMCONV_ISA::max(load(x + i), m[0]);
     if (i < k) {
       int n = static_cast<int>(k - i);
-      m = SYMCONV_ISA::max(select(first_lanes<T>(n), load_n(x + i, n), m), m);
+      m[0] = SYMCONV_ISA::max(select(first_lanes<T>(n), load_n(x + i, n), m[0]), m[0]);
     }
-    return hmax(m);
+    return hmax(SYMCONV_ISA::max(SYMCONV_ISA::max(m[0], m[1]), SYMCONV_ISA::max(m[2], m[3])));
   }
   static V get(const T* p, int n) { return n == width ? load(p) : load_n(p, n); }
   static void put(T* p, V v, int n) { n == width ? store(p, v) : store_n(p, v, n); }
