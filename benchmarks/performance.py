@@ -27,9 +27,11 @@ PAGE, PLOT = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance_scal
 
 def source(results: Mapping[str, Any], name: str) -> str:
     versions = ", ".join(f"{k} {v}" for own in results["versions"].values() for k, v in own.items())
+    versions = f"{versions}; " if versions else ""
+    others = results["settings"].get("other runs")
     return (
-        f"{results['cpu']}, {results['cores']} cores; {versions}; commit {results['commit']}, "
-        f"{results['date'][:10]} (`{name}`)."
+        f"{results['cpu']}, {results['cores']} cores; {versions}commit {results['commit']}, "
+        f"{results['date'][:10]} (`{name}`).{f' Other runs: {others}.' if others else ''}"
     )
 
 
