@@ -314,7 +314,7 @@ def test_the_table_says_what_was_done(tmp_path):
 
 def test_the_page_has_the_table_of_the_results():
     page = (ROOT / "docs" / "book.md").read_text()
-    assert page == report_module().replaced(page, table(RESULTS), "book.md"), (
+    assert page == report_module().with_tables(page, "book.md", RESULTS), (
         "python -m symconv book --report docs/book.md --out benchmarks/results/book"
     )
 

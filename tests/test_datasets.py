@@ -441,3 +441,9 @@ def test_download_into_an_unwritable_cache(nowhere):
     (nowhere / "file").touch()
     with config(cache_dir=nowhere / "file/cache"), pytest.raises(OutputError, match="SYMCONV_CACHE_DIR"):
         datasets.mnist()
+
+
+def test_nothing_held_out_leaves_an_empty_validation_split():
+    data = datasets.mnist(validation=0, limit=70)
+    assert data.train.images.shape == (70, 784) and data.validation.images.shape == (0, 784)
+    assert len(data.validation) == 0 and len(data.test) == 70

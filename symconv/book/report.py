@@ -10,10 +10,12 @@ from typing import Any
 from symconv.book.ensemble import COMMITTEE
 from symconv.book.experiments import EXPERIMENTS, Experiment
 from symconv.book.runner import read_json
+from symconv.book.speedrun import read_speedruns, speedrun_table
 from symconv.errors import DataError, OutputError
 from symconv.files import Pathlike, atomic_path, reason
 
 BEGIN, END = "<!-- book:begin -->", "<!-- book:end -->"
+SPEED_BEGIN, SPEED_END = "<!-- speedrun:begin -->", "<!-- speedrun:end -->"
 NOT_RUN = "not run"
 HEAD = ("experiment", "network", "book", "best", "mean", "spread", "runs", "epochs", "images")
 Result = dict[str, Any]
@@ -137,9 +139,17 @@ def report(page: Pathlike, out: Pathlike) -> None:
         text = Path(page).read_text(encoding="utf-8")
     except OSError as why:
         raise OutputError(f"cannot read {page}: {reason(why)}") from why
-    new = replaced(text, table(out), page)
+    new = with_tables(text, page, out)
     with atomic_path(page) as temporary:
         temporary.write_text(new, encoding="utf-8")
+
+
+def with_tables(text: str, page: Pathlike, out: Pathlike) -> str:
+    """The page with the table of experiments, and that of speed runs where it has a place for it."""
+    text = replaced(text, table(out), page)
+    if SPEED_BEGIN in text:
+        text = replaced(text, speedrun_table(read_speedruns(out)), page, SPEED_BEGIN, SPEED_END)
+    return text
 
 
 def replaced(text: str, new: str, page: Pathlike, begin: str = BEGIN, end: str = END) -> str:

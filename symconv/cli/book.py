@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from symconv.book import EXPERIMENTS, Plan, experiment, read_results, report, ru
 from symconv.book.ensemble import COMMITTEE, judge
 from symconv.book.pictures import draw, draw_comparison
 from symconv.book.report import Summary
-from symconv.cli.options import add_data, add_device, whole
+from symconv.book.speedrun import COURSES, MARK, SEEDS, SPEEDRUN, run_one, speedrun, speedrun_table
+from symconv.cli.options import add_data, add_device, number, whole
 from symconv.config import config
 from symconv.device import resolve_device
 from symconv.errors import ConfigError, MissingExtraError
@@ -26,7 +28,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "the best validation epoch, of several runs. What is cut off, by Ctrl-C or otherwise, goes on after "
         "its last whole epoch when the command is given again. Writes one JSON a run, weights and pictures.",
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help=", ".join(EXPERIMENTS))
+    parser.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help=f"{', '.join(EXPERIMENTS)}; or {SPEEDRUN}: the least time to a test accuracy, from the start of "
+        "a process",
+    )
     parser.add_argument("--list", action="store_true", help="print all experiments with the book's figures")
     parser.add_argument("--epochs", type=whole(1), metavar="N", help="instead of the book's")
     parser.add_argument("--runs", type=whole(1), metavar="N", help="instead of three")
@@ -48,6 +56,15 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         metavar="PAGE",
         help="write the table of the results in --out between the markers of a Markdown page",
     )
+    parser.add_argument(
+        "--target",
+        type=number,
+        action="append",
+        metavar="T",
+        help=f"of {SPEEDRUN}, in percent: {', '.join(f'{t:g}' for t in COURSES)} (default: all)",
+    )
+    # A run of speedrun's, in this process: its result is one line.
+    parser.add_argument("--one", type=whole(0), metavar="SEED", help=argparse.SUPPRESS)
     parser.set_defaults(run=main)
     return parser
 
@@ -64,6 +81,10 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.list:
         print(listing())
         return 0
+    if arguments.name == SPEEDRUN:
+        return run_speedrun(arguments, plan)
+    if arguments.target or arguments.one is not None:
+        raise ConfigError(f"--target belongs to `symconv book {SPEEDRUN}`")
     if arguments.name is None and arguments.report is None:
         raise ConfigError(f"give the name of an experiment, or --list\n  allowed: {', '.join(EXPERIMENTS)}")
     if arguments.name is not None:
@@ -75,6 +96,26 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.report is not None:
         report(arguments.report, plan.directory)
         print(f"Table written into {arguments.report}")
+    return 0
+
+
+def run_speedrun(arguments: argparse.Namespace, plan: Plan) -> int:
+    """All runs, or with --one one of them in this process."""
+    if arguments.data is not None:
+        raise ConfigError(f"{SPEEDRUN} runs on MNIST alone")
+    targets = arguments.target or list(COURSES)
+    with config(device=arguments.device or config.device):
+        if arguments.one is not None:
+            found = run_one(targets[0], arguments.one, epochs=plan.epochs, limit=plan.limit)
+            print(MARK + json.dumps(found), flush=True)
+            return 0
+        seeds = range(plan.seed, plan.seed + (plan.runs or SEEDS))
+        result = speedrun(
+            targets, seeds, plan.directory / SPEEDRUN, epochs=plan.epochs, limit=plan.limit,
+            say=lambda text: print(text, flush=True),
+        )  # fmt: skip
+        print(speedrun_table([result]), end="")
+        print(f"Results in {plan.directory / SPEEDRUN}")
     return 0
 
 

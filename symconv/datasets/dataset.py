@@ -205,7 +205,7 @@ def to_float(part: Part, start: int, stop: int, check_finite: bool) -> np.ndarra
         pixels = images.astype(np.float32)
     else:
         raise data_error(source, "not images", "integers or floats", f"{images.dtype}")
-    pixels = np.ascontiguousarray(pixels).reshape(len(images), -1)
+    pixels = np.ascontiguousarray(pixels).reshape(len(images), math.prod(images.shape[1:]))
     if check_finite and not np.isfinite(pixels).all():
         row, column = np.argwhere(~np.isfinite(pixels))[0]
         raise NonFiniteError(

@@ -9,6 +9,7 @@ from symconv.nn.book import ConvPoolLayer, FullyConnectedLayer, Network, Softmax
 from symconv.nn.committee import Committee
 from symconv.nn.counts import count_parameters
 from symconv.nn.history import History
+from symconv.nn.hyper import LogUniform, Trial, Uniform, grid, sample, search
 from symconv.nn.layer import Layer, ReLU, linear, sigmoid, tanh
 from symconv.nn.metrics import accuracy, confusion_matrix
 from symconv.nn.model import Model, Sequential
@@ -37,6 +38,7 @@ __all__ = [
     "GlobalPool",
     "History",
     "Layer",
+    "LogUniform",
     "Model",
     "Net",
     "Network",
@@ -49,15 +51,20 @@ __all__ = [
     "Sequential",
     "SoftmaxLayer",
     "Trainer",
+    "Trial",
+    "Uniform",
     "accuracy",
     "confusion_matrix",
     "count_parameters",
     "fit_replicas",
+    "grid",
     "layer_outputs",
     "linear",
     "load",
     "net",
+    "sample",
     "schedules",
+    "search",
     "sigmoid",
     "tanh",
 ]

@@ -70,7 +70,7 @@ def fit_replicas(
         for m, o, s in zip(models, optimizers, strengths)
     ]
     if together is None:
-        together = resolve_device(device) in ("cuda", "emulated")
+        together = takes_together(device)
     if together:
         return _Together(trainers, train, validation, test).fit(epochs)
     histories = []
@@ -79,6 +79,11 @@ def fit_replicas(
         if histories[-1].interrupted:
             break
     return histories
+
+
+def takes_together(device: str | None) -> bool:
+    """Whether replicas run in one step there by default: a GPU does at once what is independent."""
+    return resolve_device(device) in ("cuda", "emulated")
 
 
 class _Together:
