@@ -79,11 +79,31 @@ DEVICE T ew_sign(T a) {
   return a != a ? a : static_cast<T>((a > T(0)) - (a < T(0)));
 }
 
-// ---- bools
-DEVICE unsigned char ew_and(unsigned char a, unsigned char b) { return a & b; }
-DEVICE unsigned char ew_or(unsigned char a, unsigned char b) { return a | b; }
-DEVICE unsigned char ew_xor(unsigned char a, unsigned char b) { return a ^ b; }
+// ---- bools and the bits of integers
+template <class T>
+DEVICE T ew_and(T a, T b) {
+  return T(a & b);
+}
+template <class T>
+DEVICE T ew_or(T a, T b) {
+  return T(a | b);
+}
+template <class T>
+DEVICE T ew_xor(T a, T b) {
+  return T(a ^ b);
+}
 DEVICE unsigned char ew_not(unsigned char a) { return a ^ 1; }
+// By a negative number, or by all bits and more: 0, or -1 of a negative number shifted right.
+template <class T>
+DEVICE T ew_shift_left(T a, T b) {
+  constexpr long long bits = 8 * sizeof(T);
+  return (unsigned long long)b < bits ? T((unsigned long long)a << b) : T(0);
+}
+template <class T>
+DEVICE T ew_shift_right(T a, T b) {
+  constexpr long long bits = 8 * sizeof(T);
+  return (unsigned long long)b < bits ? T(a >> b) : T(a < T(0) ? -1 : 0);
+}
 
 // ---- division
 DEVICE float fmod_of(float a, float b) { return fmodf(a, b); }

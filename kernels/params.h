@@ -84,11 +84,13 @@ struct RandomParams {
   long long stream;
 };
 
-// n draws of a Mersenne twister (csrc/kernels/mt19937.cpp); step 1: a parameter for each draw, 0: one for all.
+// n draws of a Mersenne twister (csrc/kernels/mt19937.cpp); step 1: a parameter for each draw, 0: one for all. dtype:
+// that of the values.
 struct MersenneParams {
   long long n;
   long long first_step;
   long long second_step;
+  int dtype;
 };
 
 // n uniform values from `streams` streams of MRG31k3p, in turn.

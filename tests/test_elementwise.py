@@ -168,8 +168,9 @@ def test_errors_name_operands_and_hint() -> None:
     for build, message in [
         (lambda: -(a > 0), "neg: does not take bool"),
         (lambda: (a > 0) - (a > 1), "sub: does not take bool"),
-        (lambda: a & (a > 0), r"& takes bools, got float32\[2, 3\]"),
-        (lambda: ~a, "~ takes bools"),
+        (lambda: a & (a > 0), r"bitwise_and: takes bools or integers, got float32\[2, 3\]"),
+        (lambda: ~a, "bitwise_not: takes bools or integers"),
+        (lambda: (a > 0) << (a > 1), "left_shift: takes integers, got bools"),
         (lambda: sc.tensor("int32", (2,)) ** -1, "to the power -1 is no integer"),
         (lambda: sc.cast(a, "float16"), "unknown dtype 'float16'"),
         (lambda: sc.clip(a), "give low, high or both"),

@@ -189,7 +189,7 @@ BAD = [
     (lambda: X[[1.5]], DTypeError, "must hold integers"),
     (lambda: X[sc.scalar()], DTypeError, "hint: sc.cast"),
     (lambda: X[[0, 1], [0, 1, 2]], ShapeError, "index arrays"),
-    (lambda: X[sc.tensor("bool", (4,))], DTypeError, "hint: sc.where"),
+    (lambda: X[sc.tensor("bool", (3,))], ShapeError, "a mask of shape [3]"),
     (lambda: X[np.array([True, False])], ShapeError, "a mask of shape [2]"),
     (lambda: X[True], ShapeError, "a mask of shape []"),
     (lambda: sc.set_subtensor(X, 1), ShapeError, "must be an expression x[...]"),

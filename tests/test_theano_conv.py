@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import symconv as sc
 import symconv.theano as theano
 import symconv.theano.tensor as T
 from symconv import errors
@@ -176,7 +177,91 @@ def test_pool_gradients_where_every_tie_counts():
         x = T.tensor4()
         (dx,) = T.grad(T.sum(pool.pool_2d(x, (2, 2), True) ** 3), [x])
         second = T.grad(T.sum(dx * np.arange(42.0).reshape(7, 6)), x)  # by the adjoint of the gradient
+        f = theano.function([x], [dx, second])
+        f(X)
+        assert "every_tie_grad" in f.explain() and "every_tie_pick" in f.explain()
+        assert "REFERENCE" not in f.explain()
         y = pooled(X, (2, 2), (2, 2), True, "max")
         hit = X[:, :, :6, :6] == y.repeat(2, 2).repeat(2, 3)
         want = hit * 6 * X[:, :, :6, :6] * np.arange(42.0).reshape(7, 6)[:6, :6]
         np.testing.assert_allclose(second.eval({x: X})[:, :, :6, :6], want, atol=1e-9)
+
+
+@pytest.mark.parametrize("ties", ["first", "all"])
+@pytest.mark.parametrize(
+    "window, partial, step, pad",
+    [((2, 2), False, (2, 2), (0, 0)), ((2, 2), True, (2, 2), (0, 0)), ((3, 2), False, (2, 1), (1, 0))],
+)
+def test_kernels_of_pool_gradients_agree_with_the_reference(ties, window, partial, step, pad):
+    x = T.tensor4()
+    data = np.random.RandomState(2).randint(0, 3, (2, 3, 7, 5)).astype("float64")
+    with theano.config.change_flags(pool_ties=ties):
+        y = pool.pool_2d(x, window, not partial, step, pad)
+    (dx,) = T.grad(T.sum(y**2), [x])
+    second = T.grad(T.sum(dx * np.arange(35.0).reshape(7, 5)), x)
+    got = theano.function([x], [y, dx, second])(data)
+    with sc.config(device="reference"):
+        want = theano.function([x], [y, dx, second])(data)
+    for a, b in zip(got, want):
+        np.testing.assert_allclose(a, b)
+
+
+def convolved_3d(x, w, pads, step, dilation):
+    """By the definition, with filters that are flipped here."""
+    x = np.pad(x, [(0, 0), (0, 0), *((p, p) for p in pads)])
+    w = w[:, :, ::-1, ::-1, ::-1]
+    sizes = [(n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(x.shape[2:], w.shape[2:], step, dilation)]
+    y = np.zeros((len(x), len(w), *sizes))
+    for at in np.ndindex(*sizes):
+        where = tuple(
+            slice(i * s, i * s + d * (k - 1) + 1, d) for i, s, d, k in zip(at, step, dilation, w.shape[2:])
+        )
+        y[(slice(None), slice(None), *at)] = np.einsum("nctij,kctij->nk", x[(..., *where)], w)
+    return y
+
+
+@pytest.mark.parametrize(
+    "mode, step, dilation",
+    [("valid", (1, 1, 1), (1, 1, 1)), ("full", (2, 1, 1), (1, 1, 1)), ("half", 1, (2, 1, 2)), (1, 2, 1)],
+)
+def test_conv3d(mode, step, dilation):
+    rng = np.random.RandomState(4)
+    x, w = rng.normal(size=(2, 3, 6, 7, 5)), rng.normal(size=(4, 3, 2, 3, 2))
+    steps, gaps = ((v,) * 3 if isinstance(v, int) else v for v in (step, dilation))
+    extent = [d * (k - 1) + 1 for d, k in zip(gaps, w.shape[2:])]
+    pads = {"valid": [0] * 3, "full": [e - 1 for e in extent], "half": [e // 2 for e in extent]}.get(
+        mode, [1] * 3
+    )
+    v = T.tensor5()
+    y = T.nnet.conv3d(v, theano.shared(w), border_mode=mode, subsample=step, filter_dilation=dilation)
+    np.testing.assert_allclose(y.eval({v: x}), convolved_3d(x, w, pads, steps, gaps), atol=1e-10)
+
+
+def test_conv3d_gradient_and_the_older_order_of_axes():
+    rng = np.random.RandomState(4)
+    x, w = rng.normal(size=(1, 2, 3, 4, 3)), rng.normal(size=(2, 2, 2, 2, 2))
+    T.verify_grad(lambda a, b: T.nnet.conv3d(a, b, filter_shape=w.shape), [x, w], n_tests=1)
+    signals = T.tensor5()
+    y = T.nnet.conv3d2d.conv3d(signals, theano.shared(w.transpose(0, 2, 1, 3, 4).copy()))
+    want = convolved_3d(x, w, (0,) * 3, (1,) * 3, (1,) * 3)
+    np.testing.assert_allclose(
+        y.eval({signals: x.transpose(0, 2, 1, 3, 4)}), want.transpose(0, 2, 1, 3, 4), atol=1e-10
+    )
+    with pytest.raises(errors.ShapeError, match="filter_shape="):
+        T.nnet.conv3d(signals, T.tensor5())
+
+
+@pytest.mark.parametrize("mode", pool.MODES)
+@pytest.mark.parametrize("ignore_border", [True, False])
+def test_pool_3d(mode, ignore_border):
+    x = np.random.RandomState(1).normal(size=(2, 3, 5, 7, 5))
+    v = T.tensor5()
+    y = pool.pool_3d(v, (2, 3, 2), ignore_border, mode=mode).eval({v: x})
+    want = np.zeros_like(y)
+    for at in np.ndindex(*y.shape[2:]):
+        where = tuple(slice(i * k, (i + 1) * k) for i, k in zip(at, (2, 3, 2)))
+        part = x[(..., *where)]
+        done = {"max": part.max, "sum": part.sum}.get(mode, part.mean)
+        want[(..., *at)] = done((2, 3, 4))
+    assert y.shape[2:] == ((2, 2, 2) if ignore_border else (3, 3, 3))
+    np.testing.assert_allclose(y, want, atol=1e-12)

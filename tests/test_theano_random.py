@@ -5,7 +5,7 @@ import pytest
 
 import symconv.theano as theano
 import symconv.theano.tensor as T
-from symconv.errors import ArgumentError, DTypeError, UnsupportedError
+from symconv.errors import ArgumentError, DTypeError, ExecutionError, UnsupportedError
 from symconv.ops.mrg31k3p import M1, M2, skip, substreams
 from symconv.ops.mrg31k3p import draw as mrg_draw
 from symconv.theano.sandbox.rng_mrg import MRG_RandomStreams
@@ -84,6 +84,61 @@ def test_single_parameters_run_compiled(name):
     f()
     text = f.explain()
     assert "mt19937_" in text and "REFERENCE" not in text
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "int32", "float32", "float64"])
+@pytest.mark.parametrize("p", [0.0, 0.3, 0.5, 0.9, 1.0])
+def test_masks_are_drawn_in_the_dtype_of_their_readers(p, dtype):
+    mask = RandomStreams(17).binomial((1700,), 1, p)
+    f = theano.function([], [T.cast(mask, dtype), T.cast(mask, dtype) * np.ones((), dtype)])
+    (twin,) = states(17, 1)
+    for _ in range(3):
+        want = twin.binomial(1, p, 1700).astype(dtype)
+        got, product = f()
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got, want)
+        np.testing.assert_array_equal(product, want)
+    text = f.explain(rewrites=True)
+    assert "narrow_mask" in text and "mt19937_bernoulli" in text and "cast " not in text.split("rewrites:")[0]
+
+
+def test_a_mask_that_is_read_as_it_is_stays_int64():
+    mask = RandomStreams(17).binomial((9,), 1, 0.5)
+    f = theano.function([], [mask, T.cast(mask, "float32")])
+    a, b = f()
+    assert a.dtype == np.int64 and b.dtype == np.float32
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_probability_for_each_value(seed):
+    """Also where the draw lies so close to its bound that exp(log(1 - p)) decides."""
+    p = np.random.default_rng(seed).uniform(size=4000)
+    (twin,) = states(23 + seed, 1)
+    state = twin.get_state()
+    draws = twin.uniform(size=4000)
+    p[::3] = np.clip(1 - draws[::3] * (1 + 1e-16 * (np.arange(p[::3].size) % 5 - 2)), 0, 1)
+    p[:4] = [0, 1, 0.5, 1e-300]
+    twin.set_state(state)
+    v = T.dvector("p")
+    f = theano.function([v], RandomStreams(23 + seed).binomial(v.shape, 1, v, dtype="float32"))
+    np.testing.assert_array_equal(f(p), twin.binomial(1, p))
+    np.testing.assert_array_equal(f(p[:7]), twin.binomial(1, p[:7]))
+    assert "mt19937_bernoulli" in f.explain()
+    with pytest.raises(ExecutionError, match="binomial: p must lie"):
+        f(np.array([0.2, np.nan]))
+
+
+@pytest.mark.parametrize("before", [0, 1, 623, 624, 1000])
+def test_draws_go_on_from_any_position(before):
+    stream = RandomStreams(4)
+    draw = stream.uniform((700,), -1.0, 3.0)
+    f = theano.function([], [draw, T.sum(draw)])
+    twin = np.random.RandomState(9)
+    twin.randint(0, 2**32, before, "uint32")
+    draw.rng.set_value(twin)
+    for _ in range(2):
+        np.testing.assert_array_equal(f()[0], twin.uniform(-1.0, 3.0, 700))
 
 
 def test_dtypes():

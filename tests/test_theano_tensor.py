@@ -365,18 +365,15 @@ def test_print_and_assert(capsys):
 @pytest.mark.parametrize(
     "build, match",
     [
-        (lambda x: x[x > 0], "switch"),
-        (lambda x: (x > 0).nonzero(), "switch"),
         (lambda x: T.switch(True, x, x), "T.eq"),
         (lambda x: len(x), "shape"),
         (lambda x: list(x), "scan"),
         (lambda x: np.asarray(x), "eval"),
         (lambda x: T.zmatrix(), "complex"),
-        (lambda x: T.nlinalg.det, "custom Op"),
+        (lambda x: T.nlinalg.lstsq, "custom Op"),
         (lambda x: T.arctna, "T.arctan"),
         (lambda x: T.set_subtensor(x, 1), "x\\[index\\]"),
         (lambda x: theano.shared([1, 2]), "asarray"),
-        (lambda x: pickle.dumps(x), "get_value"),
     ],
 )
 def test_refusals_say_what_to_do(build, match):

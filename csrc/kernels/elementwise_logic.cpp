@@ -46,13 +46,39 @@ struct Ge {
   }
 };
 struct And {
-  static u8 apply(u8 a, u8 b) { return a & b; }
+  template <class T>
+  static T apply(T a, T b) {
+    return static_cast<T>(a & b);
+  }
 };
 struct Or {
-  static u8 apply(u8 a, u8 b) { return a | b; }
+  template <class T>
+  static T apply(T a, T b) {
+    return static_cast<T>(a | b);
+  }
 };
 struct Xor {
-  static u8 apply(u8 a, u8 b) { return a ^ b; }
+  template <class T>
+  static T apply(T a, T b) {
+    return static_cast<T>(a ^ b);
+  }
+};
+// Shifts by a negative number or by all bits and more leave 0, or -1 of a negative number shifted right.
+struct ShiftLeft {
+  template <class T>
+  static T apply(T a, T b) {
+    constexpr long long bits = 8 * sizeof(T);
+    return static_cast<unsigned long long>(b) < bits ? static_cast<T>(static_cast<unsigned long long>(a) << b)
+                                                     : T(0);
+  }
+};
+struct ShiftRight {
+  template <class T>
+  static T apply(T a, T b) {
+    constexpr long long bits = 8 * sizeof(T);
+    if (static_cast<unsigned long long>(b) < bits) return static_cast<T>(a >> b);
+    return static_cast<T>(a < T(0) ? -1 : 0);
+  }
 };
 struct Not {
   static u8 apply(u8 a) { return a ^ 1; }
@@ -152,6 +178,23 @@ Loop floats(int op) {
   return compare<T>(op);
 }
 
+template <class T>
+Loop integers(int op) {
+  switch (op) {
+    case op_and:
+      return binary_loop<And, T>;
+    case op_or:
+      return binary_loop<Or, T>;
+    case op_xor:
+      return binary_loop<Xor, T>;
+    case op_shift_left:
+      return binary_loop<ShiftLeft, T>;
+    case op_shift_right:
+      return binary_loop<ShiftRight, T>;
+  }
+  return compare<T>(op);
+}
+
 Loop bools(int op) {
   switch (op) {
     case op_and:
@@ -223,15 +266,15 @@ Loop logic_loop(int op, int dtype) {
     case dtype_bool:
       return bools(op);
     case dtype_int8:
-      return compare<signed char>(op);
+      return integers<signed char>(op);
     case dtype_uint8:
-      return compare<u8>(op);
+      return integers<u8>(op);
     case dtype_int16:
-      return compare<short>(op);
+      return integers<short>(op);
     case dtype_int32:
-      return compare<int>(op);
+      return integers<int>(op);
     case dtype_int64:
-      return compare<long long>(op);
+      return integers<long long>(op);
     case dtype_float32:
       return floats<float>(op);
     case dtype_float64:

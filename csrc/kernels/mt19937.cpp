@@ -4,11 +4,14 @@
 //   state   int32[628]: 624 words, the position among them, whether a normal value is kept, its two halves
 //   double  (a * 2^26 + b) / 2^53 of the upper 27 and 26 bits of two words
 //
-// The sequence of words has no parts that could be computed apart: one thread. Products and sums round one by one:
+// The sequence of words has no parts that could be computed apart: one thread. But of the 624 words of a state 227
+// do not depend on each other, so that new states, tempering and conversion go in vectors. Products and sums round
+// one by one:
 // symconv: no-contract
 #include <math.h>
 #include <string.h>
 
+#include "dtypes.h"
 #include "parallel.h"
 #include "params.h"
 
@@ -19,10 +22,24 @@ namespace {
 constexpr int kWords = 624, kShift = 397;
 constexpr int kPosition = kWords, kHasGauss = kWords + 1, kGauss = kWords + 2;
 constexpr size_t kStateBytes = 628 * sizeof(int32_t);
+constexpr int kChunk = 512;  // values drawn at a time
 
 inline uint32_t twisted(uint32_t far, uint32_t upper, uint32_t lower) {
   uint32_t y = (upper & 0x80000000u) | (lower & 0x7fffffffu);
   return far ^ (y >> 1) ^ (-(lower & 1u) & 0x9908b0dfu);
+}
+inline uint32_t tempered(uint32_t y) {
+  y ^= y >> 11;
+  y ^= (y << 7) & 0x9d2c5680u;
+  y ^= (y << 15) & 0xefc60000u;
+  return y ^ (y >> 18);
+}
+// An integer below 2^52 as a double, by way of the bits of 2^52 + x.
+inline double exactly(uint64_t x) {
+  uint64_t bits = x | 0x4330000000000000u;
+  double value;
+  memcpy(&value, &bits, sizeof value);
+  return value - 0x1p52;
 }
 
 class Words {
@@ -38,11 +55,26 @@ class Words {
 
   uint32_t next() {
     if (position_ == kWords) refill();
-    uint32_t y = state_[position_++];
-    y ^= y >> 11;
-    y ^= (y << 7) & 0x9d2c5680u;
-    y ^= (y << 15) & 0xefc60000u;
-    return y ^ (y >> 18);
+    return tempered(state_[position_++]);
+  }
+  void take(uint32_t* out, int count) {
+    while (count > 0) {
+      if (position_ == kWords) refill();
+      int n = count < kWords - position_ ? count : kWords - position_;
+      const uint32_t* s = state_ + position_;
+      for (int i = 0; i < n; i++) out[i] = tempered(s[i]);
+      out += n, count -= n, position_ += n;
+    }
+  }
+  // The next n <= kChunk doubles.
+  void take_doubles(double* out, int n) {
+    uint32_t words[2 * kChunk];
+    take(words, 2 * n);
+    for (int i = 0; i < n; i++) {
+      uint64_t pair;
+      memcpy(&pair, words + 2 * i, sizeof pair);
+      out[i] = (exactly((pair & 0xffffffffu) >> 5) * 67108864.0 + exactly(pair >> 38)) * 0x1p-53;
+    }
   }
   double next_double() {
     int32_t a = static_cast<int32_t>(next() >> 5), b = static_cast<int32_t>(next() >> 6);
@@ -110,10 +142,16 @@ void run_uniform(const Launch& l) {
   Parameter<double> lows = first_of<double>(l), highs = second_of<double>(l);
   double* y = static_cast<double*>(l.out[1]);
   long long n = params_as<MersenneParams>(l).n;
-  for (long long i = 0; i < n; i++) {
-    double low = lows[i], range = highs[i] - low;
-    if (!isfinite(range)) fail("uniform: the range from %g to %g is too large", low, highs[i]);
-    y[i] = low + range * words.next_double();
+  double u[kChunk];
+  for (long long first = 0; first < n; first += kChunk) {
+    int count = static_cast<int>(n - first < kChunk ? n - first : kChunk);
+    words.take_doubles(u, count);
+    for (int k = 0; k < count; k++) {
+      double low = lows[first + k], high = highs[first + k];
+      if (!(fabs(high - low) <= 1.7976931348623157e308))
+        fail("uniform: the range from %g to %g is too large", low, high);
+      y[first + k] = low + (high - low) * u[k];
+    }
   }
   words.save();
 }
@@ -173,25 +211,108 @@ void run_binomial(const Launch& l) {
   if (n == 0) return;
   if (trials.step == 0 && chances.step == 0) {
     Binomial law(trials[0], chances[0]);
-    if (law.trials == 1) {  // the same without a branch that depends on the draw
-      double one = (law.p * law.none) / law.q;
-      for (long long i = 0; i < n; i++) {
-        double u = words.next_double();
-        int64_t x = u > law.none;
-        while (u - law.none > one) {  // by rounding only: draw again
-          u = words.next_double();
-          x = u > law.none;
-        }
-        y[i] = law.flip ? 1 - x : x;
-      }
-    } else {
-      for (long long i = 0; i < n; i++) y[i] = law.draw(words);
-    }
-    words.save();
-    return;
+    for (long long i = 0; i < n; i++) y[i] = law.draw(words);
+  } else {
+    for (long long i = 0; i < n; i++) y[i] = Binomial(trials[i], chances[i]).draw(words);
   }
-  for (long long i = 0; i < n; i++) y[i] = Binomial(trials[i], chances[i]).draw(words);
   words.save();
+}
+
+// One trial: each value comes of one double u, as u > (1 - p)^1, unless rounding has left u beyond the sum of both
+// probabilities. Such a u is dropped, and the next one takes its place.
+struct Trial {
+  double none, one;
+  bool flip;
+
+  explicit Trial(double chance) {
+    Binomial law(1, chance);
+    none = law.none, one = (law.p * law.none) / law.q, flip = law.flip;
+  }
+  bool drops(double u) const { return u - none > one; }
+  bool value(double u) const { return (u > none) != flip; }
+};
+
+template <class T>
+void run_trials(const Launch& l, double chance) {
+  Words words(take_state(l));
+  T* y = static_cast<T*>(l.out[1]);
+  long long n = params_as<MersenneParams>(l).n;
+  Trial trial(chance);
+  const double none = trial.none, one = trial.one;
+  const T above = static_cast<T>(trial.flip ? 0 : 1), below = static_cast<T>(trial.flip ? 1 : 0);
+  double u[kChunk];
+  for (long long i = 0; i < n;) {
+    int count = static_cast<int>(n - i < kChunk ? n - i : kChunk);
+    words.take_doubles(u, count);
+    int64_t dropped = 0;
+    for (int k = 0; k < count; k++) {
+      y[i + k] = u[k] > none ? above : below;
+      dropped += u[k] - none > one;
+    }
+    if (!dropped) {
+      i += count;
+      continue;
+    }
+    for (int k = 0; k < count; k++)
+      if (!trial.drops(u[k])) y[i++] = static_cast<T>(trial.value(u[k]));
+  }
+  words.save();
+}
+
+// A probability for each value. exp(log(1 - p)), with which NumPy compares u, lies within a few roundings of 1 - p,
+// so that only a u close to it, or close to 1, needs those functions.
+template <class T>
+void run_trials(const Launch& l, const double* chances) {
+  constexpr double kClose = 1e-9;
+  Words words(take_state(l));
+  T* y = static_cast<T*>(l.out[1]);
+  long long n = params_as<MersenneParams>(l).n;
+  double u[kChunk];
+  for (long long i = 0; i < n;) {
+    int count = static_cast<int>(n - i < kChunk ? n - i : kChunk);
+    words.take_doubles(u, count);
+    int64_t unclear = 0;
+    for (int k = 0; k < count; k++) {
+      double chance = chances[i + k];
+      bool flip = chance > 0.5;
+      double none = flip ? 1.0 - (1.0 - chance) : 1.0 - chance, away = u[k] - none;
+      y[i + k] = static_cast<T>((away > 0.0) != flip);
+      // false for a NaN, so that Trial refuses it
+      bool clear =
+          (away < 0.0 ? -away : away) > kClose && u[k] < 1.0 - kClose && chance >= 0.0 && chance <= 1.0;
+      unclear += !clear;
+    }
+    if (!unclear) {
+      i += count;
+      continue;
+    }
+    for (int k = 0; k < count; k++) {
+      Trial trial(chances[i]);
+      if (!trial.drops(u[k])) y[i++] = static_cast<T>(trial.value(u[k]));
+    }
+  }
+  words.save();
+}
+
+// f(T{}) for a type in which the 0 and 1 of a dtype are stored.
+template <class F>
+void with_number_type(int dtype, const F& f) {
+  if (dtype == kFloat32) return f(float{});
+  if (dtype == kFloat64) return f(double{});
+  with_bits(dtype_size(dtype), f);
+}
+
+// A binomial draw with n = 1 whose values go out in any dtype.
+void run_bernoulli(const Launch& l) {
+  const MersenneParams& p = params_as<MersenneParams>(l);
+  const double* chances = static_cast<const double*>(l.in[2]);
+  with_number_type(p.dtype, [&](auto zero) {
+    typedef decltype(zero) T;
+    if (p.second_step)
+      run_trials<T>(l, chances);
+    else
+      run_trials<T>(l, *chances);
+  });
 }
 
 // low <= y <= high, by rejection of masked words.
@@ -233,16 +354,26 @@ void check_draw(const Sizes& s) {
   require_bytes("mt19937", "second parameter", s.in_bytes[2],
                 p.second_step ? static_cast<size_t>(p.n) * 8 : 8);
   require_bytes("mt19937", "new state", s.out_bytes[0], kStateBytes);
-  require_bytes("mt19937", "y", s.out_bytes[1], static_cast<size_t>(p.n) * 8);
+  require_dtype("mt19937", p.dtype);
+  require_bytes("mt19937", "y", s.out_bytes[1],
+                static_cast<size_t>(p.n) * static_cast<size_t>(dtype_size(p.dtype)));
+}
+
+// All others write 8 bytes for a value, whatever the params say.
+void check_wide_draw(const Sizes& s) {
+  check_draw(s);
+  int dtype = params_as<MersenneParams>(s, "mt19937").dtype;
+  if (dtype_size(dtype) != 8) fail("mt19937: values of dtype %d, expected int64 or float64", dtype);
 }
 
 }  // namespace
 
 void register_mt19937(Registrar& r) {
-  r.add({"mt19937_uniform", run_uniform, check_draw, nullptr});
-  r.add({"mt19937_normal", run_normal, check_draw, nullptr});
-  r.add({"mt19937_binomial", run_binomial, check_draw, nullptr});
-  r.add({"mt19937_integers", run_integers, check_draw, nullptr});
+  r.add({"mt19937_uniform", run_uniform, check_wide_draw, nullptr});
+  r.add({"mt19937_normal", run_normal, check_wide_draw, nullptr});
+  r.add({"mt19937_bernoulli", run_bernoulli, check_draw, nullptr});
+  r.add({"mt19937_binomial", run_binomial, check_wide_draw, nullptr});
+  r.add({"mt19937_integers", run_integers, check_wide_draw, nullptr});
 }
 
 }  // namespace SYMCONV_ISA

@@ -1,8 +1,8 @@
 // The core of strided copies: out[o + i . s_out] = in[a + i . s_in] for i in shape.
 //
 // The dimensions are ordered by output stride, those that are contiguous in both are merged, and the two
-// innermost ("rows" and "cols") go to one of four cores: runs of memcpy, repeated values, a tiled transpose,
-// or a tiled loop with any strides. The dimensions outside, cut into blocks of rows and cols, are the units
+// innermost ("rows" and "cols") go to one of five cores: runs of memcpy, runs backwards, repeated values, a tiled
+// transpose, or a tiled loop with any strides. The dimensions outside, cut into blocks of rows and cols, are the units
 // of sharing. walk_nest() does the same for another core, such as one that adds.
 #pragma once
 #include <string.h>
@@ -78,10 +78,10 @@ inline Nest make_nest(const StridedCopyParams& p) {
         rows = d;
     }
   move_dim(nest, rows, nest.ndim - 2);
-  bool contiguous_or_same = cols.out == 1 && (cols.in == 1 || cols.in == 0);
-  long long longest = contiguous_or_same ? 16384 : 4 * kTile;
+  bool whole_rows = cols.out == 1 && cols.in >= -1 && cols.in <= 1;
+  long long longest = whole_rows ? 16384 : 4 * kTile;
   nest.col_block = cols.n < longest ? cols.n : longest;
-  nest.row_block = contiguous_or_same ? (16384 + nest.col_block - 1) / nest.col_block : 4 * kTile;
+  nest.row_block = whole_rows ? (16384 + nest.col_block - 1) / nest.col_block : 4 * kTile;
   return nest;
 }
 
@@ -161,11 +161,40 @@ void transpose_tiles(const uint32_t* in, uint32_t* out, Dim rows, Dim cols) {
   copy_tiles(in + i_end * rows.in, out + i_end * rows.out, below, Dim{j_end, cols.in, cols.out});
 }
 
+// cols.in == -1 and cols.out == 1: every row backwards.
+template <class T>
+void reverse_runs(const T* in, T* out, Dim rows, Dim cols) {
+  for (long long i = 0; i < rows.n; i++) {
+    const T* a = in + i * rows.in;
+    T* b = out + i * rows.out;
+    for (long long j = 0; j < cols.n; j++) b[j] = a[-j];
+  }
+}
+
+template <>
+void reverse_runs(const uint32_t* in, uint32_t* out, Dim rows, Dim cols) {
+  auto reverse_8 = [](const uint32_t* last, uint32_t* to) {
+    v8 r = *reinterpret_cast<const v8_mem*>(last - 7);
+    *reinterpret_cast<v8_mem*>(to) = __builtin_shuffle(r, v8{7, 6, 5, 4, 3, 2, 1, 0});
+  };
+  for (long long i = 0; i < rows.n; i++) {
+    const uint32_t* a = in + i * rows.in;
+    uint32_t* b = out + i * rows.out;
+    if (cols.n < 8) {
+      for (long long j = 0; j < cols.n; j++) b[j] = a[-j];
+      continue;
+    }
+    for (long long j = 0; j + 8 < cols.n; j += 8) reverse_8(a - j, b + j);
+    reverse_8(a - (cols.n - 8), b + cols.n - 8);  // what is left, and some of what came before once more
+  }
+}
+
 struct CopyBlock {
   template <class T>
   void operator()(const T* in, T* out, Dim rows, Dim cols) const {
     if (cols.in == 1 && cols.out == 1) return copy_runs(in, out, rows, cols);
     if (cols.in == 0 && cols.out == 1) return repeat_values(in, out, rows, cols);
+    if (cols.in == -1 && cols.out == 1) return reverse_runs(in, out, rows, cols);
     if (rows.in == 1 && cols.out == 1) return transpose_tiles(in, out, rows, cols);
     copy_tiles(in, out, rows, cols);
   }

@@ -86,6 +86,11 @@ class Variable:
             "built; use sc.where, sc.switch, sc.eq or the logical ops, or .eval() the variable first"
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        from symconv.graph.pickling import reduced  # walks the graph
+
+        return reduced(self)
+
     def __str__(self) -> str:
         if self.name:
             return self.name
@@ -164,6 +169,9 @@ class SharedVariable(Variable):
         if self.mirror is not None:
             self.mirror.fetch(self._value)
         return self._value if borrow else self._value.copy()
+
+    def __setstate__(self, default_update: Variable) -> None:
+        self.default_update = default_update
 
     def get_storage(self) -> np.ndarray:
         """The array with the current value, for one who is about to write into it."""

@@ -27,6 +27,9 @@ class Body:
             if v.owner is None and v not in own and not isinstance(v, Constant):
                 raise GraphError(f"the step of a loop reads {v!r} from {v.origin}, which it is not given")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Body, (self.inputs, self.outputs)
+
     @cached_property
     def key(self) -> tuple[Any, ...]:
         """What is computed: the inputs' types, the nodes with their inputs' places, the outputs' places."""

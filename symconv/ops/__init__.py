@@ -32,6 +32,7 @@ from symconv.ops.loss import (
     nll,
     squared_error,
 )
+from symconv.ops.nonzero import nonzero
 from symconv.ops.norm import batch_norm, batch_norm_inference, local_response_norm, running_average
 from symconv.ops.pad import pad
 from symconv.ops.pool import (
@@ -104,6 +105,7 @@ __all__ = [
     "max_pool2d",
     "moveaxis",
     "nll",
+    "nonzero",
     "one_hot",
     "ones",
     "ones_like",

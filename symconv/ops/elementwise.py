@@ -19,6 +19,7 @@ from symconv.ops.arithmetic import (
     sub,
     true_div,
 )
+from symconv.ops.bits import bitwise_and, bitwise_not, bitwise_or, bitwise_xor, left_shift, right_shift
 from symconv.ops.elementwise_base import Elementwise as Elementwise
 from symconv.ops.inverse_trig import arccos, arcsin, arctan, arctan2
 from symconv.ops.logic import (
@@ -54,6 +55,10 @@ __all__ = [
     "arcsin",
     "arctan",
     "arctan2",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "cast",
     "ceil",
     "clip",
@@ -76,6 +81,7 @@ __all__ = [
     "isnan",
     "le",
     "leaky_relu",
+    "left_shift",
     "less",
     "less_equal",
     "log",
@@ -96,6 +102,7 @@ __all__ = [
     "power",
     "reciprocal",
     "relu",
+    "right_shift",
     "round",
     "sigmoid",
     "sign",

@@ -17,6 +17,7 @@ from symconv.errors import DTypeError, ShapeError, SymbolicError
 from symconv.graph import Constant, Variable, constant
 from symconv.graph.types import FLOATS
 from symconv.ops.gather import AdvancedIndex, Scatter, as_index_array
+from symconv.ops.nonzero import masked_axes
 from symconv.ops.operands import as_variable, cast
 from symconv.ops.shape import broadcast_to, dims_of, reshape, reshape_like, transpose
 from symconv.ops.slicing import SetSlice, Slice, index_start, slice_bounds
@@ -177,19 +178,18 @@ def _is_mask(item: Any) -> bool:
 
 
 def _mask_to_arrays(x: Variable, mask: Any, axis: int) -> list[Any]:
-    """A constant mask picks known places; how many a symbolic one picks is not known until it runs."""
-    if isinstance(mask, Variable) and not isinstance(mask, Constant):
-        raise DTypeError(
-            f"a symbolic mask cannot index: how many elements {mask.type} from {mask.origin} picks "
-            "depends on its values\n  hint: sc.where(mask, x, 0) keeps the shape; sums and means of "
-            "it can take the place of those of x[mask]"
-        )
-    known = mask.data if isinstance(mask, Constant) else np.asarray(mask)
-    dims = x.type.shape[axis : axis + known.ndim]
-    if known.ndim == 0 or any(d not in (None, n) for d, n in zip(dims, known.shape)):
+    """The places that a mask picks, as an index array for each of its axes."""
+    known = mask if isinstance(mask, Variable) else np.asarray(mask)
+    shape = known.type.shape if isinstance(known, Variable) else known.shape
+    dims = x.type.shape[axis : axis + len(shape)]
+    if not shape or len(dims) < len(shape) or any(None not in (d, n) and d != n for d, n in zip(dims, shape)):
         raise ShapeError(
-            f"a mask of shape {list(known.shape)} does not index axis {axis} of {x.type} from {x.origin}"
+            f"a mask of shape {list(shape)} does not index axis {axis} of {x.type} from {x.origin}"
         )
+    if isinstance(known, Variable):
+        if not isinstance(known, Constant):
+            return list(masked_axes(x, known, axis))
+        known = known.data
     return list(np.nonzero(known))
 
 
@@ -244,8 +244,9 @@ def _show(index: Any) -> str:
 def getitem(x: Any, index: Any) -> Variable:
     """x[index] by NumPy's rules: integers, slices, None, ..., and integer arrays, any of them symbolic.
 
-    The step of a slice and a mask must be known. Integers out of range raise: IndexRangeError here
-    if they are known, else ExecutionError when the function runs; slices are clipped.
+    The step of a slice must be known; how many elements a symbolic mask picks is a guard (see nonzero).
+    Integers out of range raise: IndexRangeError here if they are known, else ExecutionError when the
+    function runs; slices are clipped.
     """
     x = as_variable(x)
     out = read_index(x, index).selected()

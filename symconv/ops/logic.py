@@ -174,22 +174,6 @@ class LogicalNot(_Logical):
         return np.logical_not(a)
 
 
-def only_bools(function: Any, symbol: str) -> Any:
-    """`function` for the operators & | ^ ~, which are refused on numbers: they would be bitwise there."""
-
-    def operator(*operands: Any) -> Variable:
-        variables = [as_variable(v) for v in operands]
-        for v in variables:
-            if v.dtype != "bool":
-                raise DTypeError(
-                    f"{symbol} takes bools, got {v.type} from {v.origin}\n"
-                    f"  hint: {function.__name__}() takes any dtype; compare with 0 to get a bool"
-                )
-        return function(*variables)
-
-    return operator
-
-
 @dataclass(frozen=True)
 class _FloatTest(Elementwise):
     takes = "float"

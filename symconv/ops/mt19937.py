@@ -3,18 +3,19 @@
 A state is int32[628]: the 624 words of the Mersenne twister, the position among them, whether the polar
 method has kept a second normal value, and the two halves of that value. Every value has the bits that
 RandomState gives from the same state. The C++ kernels serve single parameters, and arrays with one for
-each value; all else runs NumPy.
+each value; all else runs NumPy. A binomial draw of one trial is a mask: its values can have any dtype.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from symconv.errors import ArgumentError
+from symconv.graph import DTYPES as GRAPH_DTYPES
 from symconv.graph import Apply, Constant, Kernel, Launch, Op, TensorType, Variable, op_error
 from symconv.graph.params import pack
 from symconv.ops.operands import as_variable, static_dim
@@ -65,19 +66,49 @@ def _supports(node: Apply) -> str | None:
 
 def _launch(node: Apply) -> Launch:
     first, second = (int(v.ndim > 0) for v in node.inputs[1:3])
-    return Launch(pack("MersenneParams", n=node.outputs[1].type.size, first_step=first, second_step=second))
+    values = node.outputs[1]
+    return Launch(
+        pack(
+            "MersenneParams",
+            n=values.type.size,
+            first_step=first,
+            second_step=second,
+            dtype=GRAPH_DTYPES.index(values.dtype),
+        )
+    )
+
+
+def is_trial(node: Apply) -> bool:
+    """True for draws that are 0 or 1: binomial with one trial, known to be one."""
+    op = node.op
+    if not isinstance(op, MersenneDraw) or op.kind != "binomial":
+        return False
+    n = node.inputs[1]
+    return isinstance(n, Constant) and n.ndim == 0 and int(n.data) == 1
+
+
+def _kernel(entry: str, supports: Callable[[Apply], str | None]) -> Kernel:
+    return Kernel(entry, "cpu", "csrc/kernels/mt19937.cpp", entry, supports, _launch, ((0, 0),))
 
 
 def _kernels() -> list[Kernel]:
-    def kernel(kind: str, entry: str) -> Kernel:
+    def trial(node: Apply) -> str | None:
+        return _supports(node) if is_trial(node) else "draws 0 or 1"
+
+    def wide(kind: str) -> Callable[[Apply], str | None]:
         def supports(node: Apply) -> str | None:
             if node.op.kind != kind:  # type: ignore[attr-defined]
                 return f"draws {kind}"
+            if node.outputs[1].dtype != DTYPES[kind]:
+                return f"draws {DTYPES[kind]}"
             return _supports(node)
 
-        return Kernel(entry, "cpu", "csrc/kernels/mt19937.cpp", entry, supports, _launch, ((0, 0),))
+        return supports
 
-    return [kernel(kind, f"mt19937_{entry}") for kind, entry in _KERNELS.items()]
+    return [
+        _kernel("mt19937_bernoulli", trial),
+        *(_kernel(f"mt19937_{entry}", wide(kind)) for kind, entry in _KERNELS.items()),
+    ]
 
 
 @dataclass(frozen=True)
@@ -86,15 +117,21 @@ class MersenneDraw(Op):
 
     kind: uniform (low, high), normal (mean, std), binomial (n, p), random_integers (low, high: both
     included), poisson (lam), choice (a, p or nothing; `replace`), permutation (n), multinomial (n, pvals).
-    The last two add an axis of length n, or that of pvals.
+    The last two add an axis of length n, or that of pvals. dtype: that of the values, where it is not the
+    one in DTYPES.
     """
 
     kind: str
     parameters: int
     replace: bool = True
+    dtype: str | None = None
     name = "mt19937"
     operands = ("state",)
     kernels = _kernels()
+
+    def in_dtype(self, dtype: str) -> MersenneDraw:
+        """The same draw with values of that dtype."""
+        return MersenneDraw(self.kind, self.parameters, self.replace, dtype)
 
     def infer(self, *inputs: Variable) -> tuple[TensorType, TensorType]:
         state, parameters, dims = inputs[0], inputs[1 : 1 + self.parameters], inputs[1 + self.parameters :]
@@ -107,7 +144,7 @@ class MersenneDraw(Op):
             shape.append(static_dim(parameters[0]))
         if self.kind == "multinomial":
             shape.append(parameters[1].type.shape[-1])
-        return state.type, TensorType(DTYPES[self.kind], tuple(shape))
+        return state.type, TensorType(self.dtype or DTYPES[self.kind], tuple(shape))
 
     def shape_operands(self, n_inputs: int) -> Sequence[int]:
         first = [1] if self.kind == "permutation" else []
@@ -121,7 +158,7 @@ class MersenneDraw(Op):
         parameters = [a[()] if a.ndim == 0 else a for a in rest[: self.parameters]]
         shape = tuple(int(d) for d in rest[self.parameters :])
         values = np.asarray(self._draw(random, parameters, shape), DTYPES[self.kind])
-        return pack_state(random), values
+        return pack_state(random), values.astype(self.dtype or values.dtype, copy=False)
 
     def _draw(self, random: np.random.RandomState, given: list[np.ndarray], shape: tuple[int, ...]) -> object:
         if self.kind == "random_integers":

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from symconv.graph import Variable
-from symconv.ops import axes, gather, index, join, reduce, shape
+from symconv.ops import axes, bits, gather, index, join, reduce, shape
 from symconv.ops import elementwise as ew
 from symconv.ops.dense import dot, matmul
-from symconv.ops.logic import only_bools
 
 
 def _swap(function: Any) -> Any:
@@ -47,13 +46,17 @@ METHODS: dict[str, Any] = {
     "__le__": ew.le,
     "__gt__": ew.gt,
     "__ge__": ew.ge,
-    "__and__": only_bools(ew.logical_and, "&"),
-    "__rand__": only_bools(ew.logical_and, "&"),
-    "__or__": only_bools(ew.logical_or, "|"),
-    "__ror__": only_bools(ew.logical_or, "|"),
-    "__xor__": only_bools(ew.logical_xor, "^"),
-    "__rxor__": only_bools(ew.logical_xor, "^"),
-    "__invert__": only_bools(ew.logical_not, "~"),
+    "__and__": bits.bitwise_and,
+    "__rand__": _swap(bits.bitwise_and),
+    "__or__": bits.bitwise_or,
+    "__ror__": _swap(bits.bitwise_or),
+    "__xor__": bits.bitwise_xor,
+    "__rxor__": _swap(bits.bitwise_xor),
+    "__invert__": bits.bitwise_not,
+    "__lshift__": bits.left_shift,
+    "__rlshift__": _swap(bits.left_shift),
+    "__rshift__": bits.right_shift,
+    "__rrshift__": _swap(bits.right_shift),
     "__matmul__": matmul,
     "__rmatmul__": _swap(matmul),
     "dot": dot,

@@ -18,6 +18,7 @@ from symconv.rewrite.fuse import fuse_elementwise
 from symconv.rewrite.gemm import fuse_dense, fuse_gemm
 from symconv.rewrite.keep import seal, unseal
 from symconv.rewrite.loops import rewrite_loops
+from symconv.rewrite.masks import narrow_masks
 from symconv.rewrite.registered import registered_rules
 from symconv.rewrite.stabilize import RULES as STABILITY_RULES
 from symconv.rewrite.users import UserRules
@@ -39,6 +40,7 @@ def passes() -> tuple[tuple[str, Pass], ...]:
     """(name, pass) in order. Made once, at the first compilation, when all element-wise ops are known."""
     return (
         ("canonicalize", RuleSet([*algebra_rules(), *STABILITY_RULES])),
+        ("masks", narrow_masks),
         ("loops", partial(rewrite_loops, optimize=optimize)),
         ("share_relu", share_relu),
         ("move_past_pool", move_past_pool),

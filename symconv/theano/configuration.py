@@ -6,8 +6,8 @@ end are kept and have no effect. A name that Theano does not know raises Attribu
 
 from __future__ import annotations
 
+import operator
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +17,8 @@ from symconv.errors import ConfigError, DeviceError
 from symconv.errors import UnknownSettingError as UnknownSetting
 
 
-def _boolean(value: Any) -> bool:
+def as_boolean(value: Any) -> bool:
+    """A setting that is on or off, as Theano's flags write it. Raises ValueError."""
     if isinstance(value, str):
         if value.strip().lower() in ("true", "1", "yes"):
             return True
@@ -65,7 +66,7 @@ _TEST = _one_of("off", "ignore", "warn", "raise", "pdb")
 SETTINGS: dict[str, tuple[Any, Callable[[Any], Any], str]] = {
     "floatX": ("float64", _FLOATS, "the dtype of T.matrix(), float literals and integer divisions"),
     "device": ("cpu", _device, "where functions run; gpu*, cuda* need a CUDA device and raise without one"),
-    "force_device": (False, _boolean, ""),
+    "force_device": (False, as_boolean, ""),
     "mode": ("Mode", str, "FAST_COMPILE: no rewrites; DebugMode, NanGuardMode: checked calls"),
     "optimizer": ("fast_run", str, "None or fast_compile: no rewrites"),
     "linker": ("cvm", str, ""),
@@ -74,7 +75,7 @@ SETTINGS: dict[str, tuple[Any, Callable[[Any], Any], str]] = {
     "cast_policy": ("custom", _one_of("custom", "numpy+floatX"), "how float32 and wide ints promote"),
     "int_division": ("int", _one_of("int", "raise", "floatX"), "what / gave on ints under Python 2"),
     "warn_float64": ("ignore", _one_of("ignore", "warn", "raise", "pdb"), "a float64 tensor is made"),
-    "compute_test_value": ("off", _TEST, "evaluate tag.test_value as the graph is built: not supported"),
+    "compute_test_value": ("off", _TEST, "compute tag.test_value as the graph is built"),
     "pool_ties": (
         "first",
         _one_of("first", "all"),
@@ -82,7 +83,7 @@ SETTINGS: dict[str, tuple[Any, Callable[[Any], Any], str]] = {
         "Theano's CPU) to each",
     ),
     **{
-        name: (default, type(default) if not isinstance(default, bool) else _boolean, "")
+        name: (default, type(default) if not isinstance(default, bool) else as_boolean, "")
         for name, default in {
             "openmp": False, "openmp_elemwise_minsize": 200000, "profile": False, "profile_memory": False,
             "profile_optimizer": False, "allow_gc": True, "assert_no_cpu_op": "ignore", "init_gpu_device": "",
@@ -174,27 +175,21 @@ class TheanoConfig:
             parsed = SETTINGS[name][1](value)
         except (ValueError, TypeError) as error:
             raise ConfigError(f"{what} = {value!r} is not allowed; {error}") from None
-        if name == "compute_test_value" and parsed not in ("off", "ignore"):
-            warnings.warn(
-                f"{what} = {parsed!r}: test values are not evaluated while the graph is built; shapes "
-                f"that are "
-                "known are checked there anyway, at the line at fault",
-                stacklevel=3,
-            )
         self._values[name] = parsed
 
     @contextmanager
     def change_flags(self, *args: Any, **values: Any) -> Iterator[None]:
         """A context (or decorator) in which settings have other values."""
         names = {**(args[0] if args and isinstance(args[0], Mapping) else {}), **values}
-        before = {name: getattr(self, name) for name in names}
-        for name, value in names.items():
-            setattr(self, name.replace("__", "."), value)
+        dotted = {name.replace("__", "."): value for name, value in names.items()}
+        before = {name: operator.attrgetter(name)(self) for name in dotted}
+        for name, value in dotted.items():
+            setattr(self, name, value)
         try:
             yield
         finally:
             for name, value in before.items():
-                setattr(self, name.replace("__", "."), value)
+                setattr(self, name, value)
 
     def __str__(self) -> str:
         return "\n".join(

@@ -8,66 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from symconv.errors import DTypeError, GraphError, ShapeError, UnsupportedError
+from symconv.errors import DTypeError, GraphError, ShapeError
 from symconv.function import function as native_function
 from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import leaves, rebuild
 from symconv.theano.configuration import config
+from symconv.theano.inputs import In, Out, Param, SymbolicInput, SymbolicOutput, as_input
 from symconv.theano.modes import Mode, get_mode
-from symconv.theano.sharedvar import SharedVariable, TensorSharedVariable
-from symconv.theano.variable import Constant, Variable, as_tensor_variable, native_of
-
-
-class In:
-    """An input with a name, a default value, and its own rules of conversion."""
-
-    def __init__(
-        self,
-        variable: Any,
-        name: str | None = None,
-        value: Any = None,
-        update: Any = None,
-        mutable: bool | None = None,
-        strict: bool = False,
-        allow_downcast: bool | None = None,
-        autoname: bool = True,
-        implicit: Any = None,
-        borrow: bool | None = None,
-        shared: bool = False,
-    ) -> None:
-        if update is not None:
-            raise UnsupportedError(
-                f"In({variable!r}, update=...): inputs that keep a state are not supported\n"
-                "  hint: state = theano.shared(value), and function(..., updates=[(state, new)])"
-            )
-        self.variable = variable
-        self.name = name or getattr(variable, "name", None)
-        self.value = value
-        self.strict = strict
-        self.allow_downcast = allow_downcast
-        self.mutable, self.borrow = mutable, borrow
-
-
-class Param(In):
-    """The older name of In, with the default value as its second argument."""
-
-    def __init__(
-        self, variable: Any, default: Any = None, name: str | None = None, mutable: bool = False,
-        strict: bool = False, allow_downcast: bool | None = None, implicit: Any = None, borrow: Any = None,
-    ) -> None:  # fmt: skip
-        super().__init__(variable, name, default, None, mutable, strict, allow_downcast)
-
-
-class Out:
-    """An output; `borrow` has no effect, results are the caller's own."""
-
-    def __init__(self, variable: Any, borrow: bool = False) -> None:
-        self.variable = variable
-        self.borrow = borrow
-
-
-SymbolicInput, SymbolicOutput = In, Out
+from symconv.theano.sharedvar import TensorSharedVariable
+from symconv.theano.variable import Variable, as_tensor_variable, native_of
 
 
 def function(
@@ -95,14 +45,15 @@ def function(
         raise GraphError(
             f"function: inputs must be a list or tuple, got {type(inputs).__name__}\n  hint: function([x], y)"
         )
-    ins = [_as_in(i) for i in inputs]
+    ins = [as_input(i) for i in inputs]
     single, keys, flat = _flatten(outputs)
     pairs = _pairs(updates, "updates")
     replace = _givens(_pairs(givens, "givens"), ins, rebuild_strict)
     if any(i.variable is j.variable for k, i in enumerate(ins) for j in ins[:k]):
         twice = next(i for k, i in enumerate(ins) if any(i.variable is j.variable for j in ins[:k]))
         raise GraphError(f"function: the input {twice.variable!r} is given twice")
-    changed = _check_updates(pairs)
+    changed = _check_updates([*pairs, *((i.state, i.update) for i in ins if i.state is not None)])
+    replace |= {i.variable.native: i.state.native for i in ins if i.state is not None}
     natives = [native_of(v) for v in flat]
     roots = [*natives, *(new for _, new in changed)]
     if isinstance(no_default_updates, (list, tuple)):
@@ -115,31 +66,11 @@ def function(
     roots = rebuild([*natives, *(new for _, new in changed)], replace)
     natives, news = roots[: len(natives)], roots[len(natives) :]
     changed = [(s, new) for (s, _), new in zip(changed, news)]
-    _check_leaves([*natives, *news], [i.variable.native for i in ins], name)
+    _check_leaves([*natives, *news], [i.variable.native for i in ins if i.state is None], name)
     return Function(
         ins, natives, single, keys, changed, name, get_mode(mode), allow_input_downcast,
         on_unused_input or config.on_unused_input,
     )  # fmt: skip
-
-
-def _as_in(given: Any) -> In:
-    made = given if isinstance(given, In) else None
-    if made is None and isinstance(given, (list, tuple)):
-        raise GraphError(
-            f"function: the input {given!r} is a list\n  hint: In(variable, value=..., name=...)"
-        )
-    made = made or In(given)
-    v = made.variable
-    if isinstance(v, SharedVariable):
-        raise GraphError(
-            f"function: the shared variable {v!r} cannot be an explicit input\n"
-            "  hint: leave it out, functions use shared variables without being given them; or use givens"
-        )
-    if not isinstance(v, Variable):
-        raise GraphError(f"function: {v!r} is no variable and cannot be an input")
-    if isinstance(v, Constant):
-        raise GraphError(f"function: the constant {v!r} cannot be an input")
-    return made
 
 
 def _flatten(outputs: Any) -> tuple[bool, list[str] | None, list[Any]]:
@@ -297,7 +228,9 @@ class Function:
     ) -> None:
         self.name = name
         self.mode = mode
+        self._made_of = outputs, updates
         self._ins = ins
+        self._given = [i for i in ins if i.state is None]  # what the native function takes
         self._single = single
         self._keys = keys
         self._downcast = downcast
@@ -308,16 +241,16 @@ class Function:
         stand_ins, outputs, news = self._inputs_of(outputs, [new for _, new in updates], on_unused)
         self.native = native_function(
             stand_ins, outputs, [(s, new) for (s, _), new in zip(updates, news)], name=name,
-            on_unused_input="ignore", no_default_updates=True,
+            on_unused_input="ignore", no_default_updates=True, mode=mode.native,
         )  # fmt: skip
 
     def _inputs_of(
         self, outputs: list[Native], news: list[Native], on_unused: str
     ) -> tuple[list[Native], list[Native], list[Native]]:
         """Inputs may be any variable of the graph: one in its middle is replaced by a fresh leaf."""
-        used = set(leaves([*outputs, *news], stop=[i.variable.native for i in self._ins]))
+        used = set(leaves([*outputs, *news], stop=[i.variable.native for i in self._given]))
         stand_ins, replace = [], {}
-        for i in self._ins:
+        for i in self._given:
             v = i.variable.native
             if v not in used:
                 _complain(v, on_unused)
@@ -332,7 +265,8 @@ class Function:
         return stand_ins, outputs, news
 
     def __call__(self, *args: Any, output_subset: Sequence[Any] | None = None, **kwargs: Any) -> Any:
-        values = args if self.trust_input and not kwargs else self._bind(args, kwargs)
+        plain = self.trust_input and not kwargs and len(self._given) == len(self._ins)
+        values = args if plain else self._bind(args, kwargs)
         outputs = self.mode.run(self.native, values)
         if self._single:
             return outputs[0]
@@ -349,6 +283,8 @@ class Function:
         for i in self._ins[len(args) :]:
             if i.name is not None and i.name in kwargs:
                 values.append(kwargs.pop(i.name))
+            elif i.state is not None:
+                values.append(None)  # it stays as it is
             elif i.value is not None:
                 value = i.value
                 values.append(value.get_value() if isinstance(value, TensorSharedVariable) else value)
@@ -359,7 +295,45 @@ class Function:
             raise GraphError(
                 f"{self!r}: unknown argument {', '.join(kwargs)}\n  hint: the arguments are {known}"
             )
-        return [self._filtered(k, value) for k, value in enumerate(values)]
+        arrays = [
+            None if v is None and i.state else self._filtered(k, v)
+            for k, (i, v) in enumerate(zip(self._ins, values))
+        ]
+        for i, array in zip(self._ins, arrays):
+            if i.state is not None and array is not None:
+                i.state.set_value(array)
+        return [a for i, a in zip(self._ins, arrays) if i.state is None]  # type: ignore[misc]
+
+    def _input(self, key: Any) -> In:
+        """The input that is, or has the name, `key`, and holds a value."""
+        for i in self._ins:
+            if (i.variable is key or (isinstance(key, str) and i.name == key)) and (
+                i.state or i.value is not None
+            ):
+                return i
+        raise KeyError(f"{self!r} has no input {key!r} with a value")
+
+    def __getitem__(self, key: Any) -> Any:
+        """The state of an input with an update, or another's default; key: the variable or its name."""
+        i = self._input(key)
+        return i.state.get_value() if i.state is not None else i.value
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        i = self._input(key)
+        if i.state is not None:
+            i.state.set_value(value)
+        else:
+            i.value = value
+
+    def __contains__(self, key: Any) -> bool:
+        return any(i.variable is key or (isinstance(key, str) and i.name == key) for i in self._ins)
+
+    @property
+    def value(self) -> Function:
+        """f.value[name] is f[name], as is f.container[name]."""
+        return self
+
+    container = value
 
     def _filtered(self, k: int, value: Any) -> np.ndarray:
         dtype, ndim = self._plain[k]
@@ -379,6 +353,21 @@ class Function:
     def __repr__(self) -> str:
         names = ", ".join(str(i.name or i.variable) for i in self._ins)
         return f"<theano function {self.name or ''}({names})>"
+
+    def __reduce__(self) -> Any:
+        """The graph, with the values of its shared variables; plans are made again."""
+        outputs, updates = self._made_of
+        arguments = (
+            self._ins,
+            outputs,
+            self._single,
+            self._keys,
+            updates,
+            self.name,
+            self.mode,
+            self._downcast,
+        )
+        return Function, (*arguments, "ignore"), {"trust_input": self.trust_input}
 
     def explain(self, **kwargs: Any) -> str:
         """The plans made so far: kernels, memory, rewrites (see symconv.Function.explain)."""
@@ -406,12 +395,14 @@ class Function:
     ) -> Function:  # fmt: skip
         """The same function, with shared variables exchanged for others, or without its updates."""
         exchange = {a.native: b.native for a, b in (swap or {}).items()}
+        ins = self._ins if share_memory else [i.copied() for i in self._ins]
+        exchange |= {a.state.native: b.state.native for a, b in zip(self._ins, ins) if a.state and b.state}
         updates = [] if delete_updates else self.native.updates
         roots = rebuild([*self.native.outputs, *(v for _, v in updates)], exchange)
         n = len(self.native.outputs)
         new = [(exchange.get(s, s), v) for (s, _), v in zip(updates, roots[n:])]
         return Function(
-            self._ins, roots[:n], self._single, self._keys, new, name or self.name, self.mode,  # type: ignore[arg-type]
+            ins, roots[:n], self._single, self._keys, new, name or self.name, self.mode,  # type: ignore[arg-type]
             self._downcast, "ignore",
         )  # fmt: skip
 

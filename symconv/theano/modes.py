@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from symconv.backends.reference import evaluate
 from symconv.config import config as native
-from symconv.errors import ArgumentError, ExecutionError, NonFiniteError
-from symconv.graph import SharedVariable
-from symconv.graph.traversal import leaves
-from symconv.theano.configuration import config
+from symconv.debug import mode as native_modes
+from symconv.errors import ArgumentError, NonFiniteError
+from symconv.theano.configuration import as_boolean, config
 
 
 class Mode:
@@ -27,6 +25,11 @@ class Mode:
     @property
     def rewrites(self) -> bool:
         return self.optimizer not in (None, "None", "fast_compile", "o0")
+
+    @property
+    def native(self) -> native_modes.Mode | None:
+        """How the native function runs; None is symconv's own setting."""
+        return None
 
     def run(self, function: Any, values: Sequence[Any]) -> list[np.ndarray]:
         """The outputs of a call."""
@@ -70,53 +73,66 @@ class FastCompile(Mode):
 
 
 class DebugMode(Mode):
-    """Every call is computed a second time, as written, by the NumPy reference, and the results compared."""
+    """Every call is checked as by symconv.DebugMode: each kernel by itself on guarded memory against the
+    NumPy reference, and all results against the graph as it was written.
+
+    check_isfinite also looks for NaN and infinities, by the reference, before the call. The other arguments
+    of Theano's class have no effect. Raises the errors of symconv.theano.compile.debugmode.
+    """
 
     name = "DebugMode"
 
-    def __init__(self, **_: Any) -> None:
-        super().__init__()
+    def __init__(self, optimizer: Any = "default", check_isfinite: bool | None = None, **_: Any) -> None:
+        super().__init__(optimizer=optimizer)
+        self.check_isfinite = bool(check_isfinite)
+
+    @property
+    def native(self) -> native_modes.Mode:
+        return native_modes.DebugMode()
 
     def run(self, function: Any, values: Sequence[Any]) -> list[np.ndarray]:
-        roots = [*function.outputs, *(v for _, v in function.updates)]
-        known: dict[Any, Any] = dict(zip(function._variables, (np.asarray(v) for v in values)))
-        for v in leaves(roots):
-            if isinstance(v, SharedVariable):
-                known[v] = v.get_value()
-        expected = evaluate(roots, known)
-        with native(verify_rewrites=True):
-            outputs = self._call(function, values)
-        states = [s.get_value(borrow=True) for s, _ in function.updates]
-        for v, got, want in zip(roots, [*outputs, *states], expected):
-            if not _close(got, want):
-                raise ExecutionError(
-                    f"DebugMode: {v!r} from {v.origin} differs from the reference by "
-                    f"{float(np.max(np.abs(np.asarray(got, 'float64') - want)))}"
-                )
-        return outputs
+        if self.check_isfinite:
+            found = function.find_nonfinite(*values)
+            if found is not None:
+                raise NonFiniteError(f"DebugMode(check_isfinite=True): {found}")
+        return super().run(function, values)
 
 
-def _close(a: np.ndarray, b: np.ndarray) -> bool:
-    loose = 1e-3 if a.dtype == np.float32 else 1e-8
-    scale = float(np.max(np.abs(b), initial=0.0, where=np.isfinite(b))) if b.dtype.kind == "f" else 0.0
-    return a.shape == b.shape and bool(np.allclose(a, b, rtol=loose, atol=loose * scale, equal_nan=True))
+class NanGuardError(NonFiniteError, AssertionError):
+    """Cause: a value that mode NanGuardMode looks for. Cure: the text names the node, its line, its operands.
+
+    An AssertionError, as in Theano.
+    """
 
 
 class NanGuardMode(Mode):
-    """A call that meets NaN, Inf or huge values raises, naming the node, and changes nothing."""
+    """A call that meets NaN, infinities or values beyond 1e10 raises, naming the node, and changes nothing.
+
+    Each of the three can be left out; None takes config.NanGuardMode.nan_is_error and its kin, True unless
+    set otherwise.
+    """
 
     name = "NanGuardMode"
 
     def __init__(
-        self, nan_is_error: bool = True, inf_is_error: bool = True, big_is_error: bool = True, **_: Any
-    ) -> None:
-        super().__init__()
+        self, nan_is_error: bool | None = None, inf_is_error: bool | None = None,
+        big_is_error: bool | None = None, optimizer: Any = "default", linker: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(linker, optimizer)
+        flags = config.NanGuardMode
+        self.nan_is_error = as_boolean(flags.nan_is_error if nan_is_error is None else nan_is_error)
+        self.inf_is_error = as_boolean(flags.inf_is_error if inf_is_error is None else inf_is_error)
+        self.big_is_error = as_boolean(flags.big_is_error if big_is_error is None else big_is_error)
+
+    @property
+    def native(self) -> native_modes.Mode:
+        return native_modes.NanGuardMode(self.nan_is_error, self.inf_is_error, self.big_is_error)
 
     def run(self, function: Any, values: Sequence[Any]) -> list[np.ndarray]:
-        found = function.find_nonfinite(*values)
-        if found is not None:
-            raise NonFiniteError(f"NanGuardMode: {found}")
-        return self._call(function, values)
+        try:
+            return super().run(function, values)
+        except NonFiniteError as error:
+            raise NanGuardError(f"NanGuardMode: {error.message}") from None
 
 
 _NAMED: dict[str, type[Mode]] = {
@@ -145,6 +161,7 @@ def get_default_mode() -> Mode:
 __all__ = [
     "DebugMode",
     "Mode",
+    "NanGuardError",
     "NanGuardMode",
     "get_default_mode",
     "get_mode",

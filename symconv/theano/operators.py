@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from symconv.errors import UnsupportedError
 from symconv.theano import shapes
 from symconv.theano.tensor import basic as T
 from symconv.theano.tensor import subtensor
@@ -77,15 +76,6 @@ def _transfer(self: Any, target: str) -> Any:
     return self
 
 
-def _nonzero(self: Any, *_: Any, **__: Any) -> Any:
-    raise UnsupportedError(
-        f"nonzero of {self!r} from {self.native.origin}: how many elements it has depends on values, which "
-        "symconv's plans do not allow\n  hint: T.switch(mask, x, 0) keeps the shape; sums of it "
-        "replace those of "
-        "x[mask.nonzero()]"
-    )
-
-
 METHODS: dict[str, Any] = {
     "__add__": _or_not_implemented(T.add),
     "__radd__": _swap(T.add),
@@ -113,6 +103,10 @@ METHODS: dict[str, Any] = {
     "__ror__": _swap(T.or_),
     "__xor__": T.xor,
     "__rxor__": _swap(T.xor),
+    "__lshift__": T.left_shift,
+    "__rlshift__": _swap(T.left_shift),
+    "__rshift__": T.right_shift,
+    "__rrshift__": _swap(T.right_shift),
     "__lt__": T.lt,
     "__le__": T.le,
     "__gt__": T.gt,
@@ -167,8 +161,8 @@ METHODS: dict[str, Any] = {
     "compress": T.compress,
     "zeros_like": T.zeros_like,
     "ones_like": T.ones_like,
-    "nonzero": _nonzero,
-    "nonzero_values": _nonzero,
+    "nonzero": T.nonzero,
+    "nonzero_values": T.nonzero_values,
     "transfer": _transfer,
     "conj": lambda self: self,
     "conjugate": lambda self: self,

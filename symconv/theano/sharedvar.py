@@ -75,17 +75,6 @@ class TensorSharedVariable(TensorVariable, SharedVariable):
         """A shared variable with a copy of the value."""
         return shared(self.get_value(), self.name, broadcastable=self.broadcastable)
 
-    def __deepcopy__(self, memo: Any) -> TensorVariable:
-        copied = memo[id(self)] = self.clone()
-        return copied
-
-    def __reduce__(self) -> Any:
-        return _restored, (self.get_value(), self.name, self.broadcastable)
-
-
-def _restored(value: np.ndarray, name: str | None, broadcastable: Sequence[bool]) -> Any:
-    return shared(value, name, broadcastable=broadcastable)
-
 
 def shared(
     value: Any,

@@ -246,15 +246,12 @@ class Variable:
     def __repr__(self) -> str:
         return str(self)
 
-    def __getstate__(self) -> Any:
-        raise DTypeError(
-            f"{self!r} is symbolic and cannot be pickled\n  hint: pickle the values, "
-            f"shared.get_value(), and build "
-            "the graph again"
-        )
+    def __reduce__(self) -> Any:
+        return wrap, (self.native,), self._kept()
 
-    def __deepcopy__(self, memo: Any) -> Variable:
-        return self if self.native.owner is not None else self.clone()
+    def _kept(self) -> dict[str, Any]:
+        """What is pickled beside the native variable: all that somebody has set on this one."""
+        return {k: v for k, v in vars(self).items() if k not in ("native", "auto_name", "_evaluators")}
 
     def __copy__(self) -> Variable:
         return self
@@ -332,12 +329,6 @@ class TensorConstant(TensorVariable):
 
     value = data
 
-    def __getstate__(self) -> Any:
-        return self.data
-
-    def __reduce__(self) -> Any:
-        return as_tensor_variable, (np.array(self.data), self.name)
-
 
 Constant = TensorConstant
 
@@ -353,6 +344,10 @@ def wrap(native: Native) -> Any:
         else:
             found = (TensorConstant if isinstance(native, NativeConstant) else TensorVariable)(native)
         native.front = found
+        if config.compute_test_value != "off":
+            from symconv.theano.test_values import attach  # which evaluates graphs
+
+            attach(found)
     return found
 
 

@@ -204,7 +204,14 @@ def integers() -> list[OpCase]:
             cases.append(OpCase(f"{name}_{dtype}", getattr(sc, name), (a, b), exact=True, grad=False))
         power = (Spec((7,), dtype), Spec((7,), dtype, low=0 if dtype == "uint8" else -2, high=3))
         cases.append(OpCase(f"power_{dtype}", sc.power, power, exact=True, grad=False))
-        for name in ("neg", "abs", "sign", "square", "relu", "floor"):
+        for name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
+            a, b = Spec((5, 1), dtype), Spec((1, 7), dtype)
+            cases.append(OpCase(f"{name}_{dtype}", getattr(sc, name), (a, b), exact=True, grad=False))
+        for name in ("left_shift", "right_shift"):  # by negative numbers and by too many bits, too
+            low = 0 if dtype == "uint8" else -4
+            a, b = Spec((5, 1), dtype), Spec((1, 80), dtype, "index", low=low, high=70)
+            cases.append(OpCase(f"{name}_{dtype}", getattr(sc, name), (a, b), exact=True, grad=False))
+        for name in ("neg", "abs", "sign", "square", "relu", "floor", "bitwise_not"):
             cases.append(
                 OpCase(f"{name}_{dtype}", getattr(sc, name), (Spec((3, 7), dtype),), exact=True, grad=False)
             )

@@ -45,6 +45,8 @@ def moves() -> list[OpCase]:
         ("tile_more_axes", lambda x: sc.tile(x, (2, 1, 1, 2)), lambda t, x: x.tile(2, 1, 1, 2)),
         ("repeat", lambda x: sc.repeat(x, 3, 1), lambda t, x: x.repeat_interleave(3, 1)),
         ("flip", lambda x: sc.flip(x, (0, 2)), lambda t, x: x.flip(0, 2)),
+        ("flip_filters", lambda x: sc.flip(x, (1, 2)), lambda t, x: x.flip(1, 2)),
+        ("flip_all", sc.flip, lambda t, x: x.flip(0, 1, 2)),
         (
             "pad",
             lambda x: sc.pad(x, ((1, 0), (2, 3), (0, 4))),

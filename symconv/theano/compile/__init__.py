@@ -1,6 +1,7 @@
 """theano.compile: functions, modes and shared variables under Theano's names."""
 
 from symconv.errors import GraphError as UnusedInputError
+from symconv.theano.compile import debugmode as debugmode
 from symconv.theano.compile.ops import as_op
 from symconv.theano.functions import Function, In, Out, Param, SymbolicInput, SymbolicOutput, function
 from symconv.theano.modes import DebugMode, Mode, NanGuardMode, get_default_mode, get_mode

@@ -23,6 +23,7 @@ from symconv.ops.create import zeros_like
 from symconv.ops.operands import as_dim, cast, static_dim
 from symconv.ops.shape import dims_of
 from symconv.theano import variable
+from symconv.theano.test_values import get_test_value as get_test_value
 from symconv.theano.variable import Variable, as_tensor_variable, native_of, wrap
 
 

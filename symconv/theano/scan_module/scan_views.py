@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from symconv.loops.front import Convention, build_loop
+from symconv.theano import test_values
 from symconv.theano.sharedvar import SharedVariable
 from symconv.theano.updates import OrderedUpdates
 from symconv.theano.variable import Variable, native_of, wrap
@@ -38,10 +39,11 @@ def scan(
     One output comes alone unless return_list, none as None. Without n_steps the shortest sequence counts.
     mode, profile and allow_gc have no effect: the body belongs to the function that it is compiled into.
     """
-    outputs, _, updates = build_loop(
-        CONVENTION, fn, sequences, outputs_info, non_sequences, n_steps, go_backwards, strict,
-        truncate_gradient, name, shortest=True,
-    )  # fmt: skip
+    with test_values.at_rest():
+        outputs, _, updates = build_loop(
+            CONVENTION, fn, sequences, outputs_info, non_sequences, n_steps, go_backwards, strict,
+            truncate_gradient, name, shortest=True,
+        )  # fmt: skip
     wrapped = [wrap(v) for v in outputs]
     changed = OrderedUpdates()
     for shared, new in updates.items():

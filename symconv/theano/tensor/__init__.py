@@ -25,6 +25,7 @@ from symconv.theano.tensor import raw_random as raw_random
 from symconv.theano.tensor import shared_randomstreams as shared_randomstreams
 from symconv.theano.tensor import sharedvar as sharedvar
 from symconv.theano.tensor import signal as signal
+from symconv.theano.tensor import slinalg as slinalg
 from symconv.theano.tensor import subtensor as subtensor
 from symconv.theano.tensor.basic import *  # noqa: F403
 from symconv.theano.tensor.basic import TensorConstant as TensorConstant

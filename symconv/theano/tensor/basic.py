@@ -1,12 +1,22 @@
 """theano.tensor.basic: all functions on tensors under one name."""
 
+from symconv.theano.tensor.counting import *  # noqa: F403
 from symconv.theano.tensor.elementwise import *  # noqa: F403
 from symconv.theano.tensor.elementwise import and_, invert, or_, xor  # noqa: F401
 from symconv.theano.tensor.linear import *  # noqa: F403
 from symconv.theano.tensor.reductions import *  # noqa: F403
 from symconv.theano.tensor.shape_ops import *  # noqa: F403
 from symconv.theano.tensor.sort import *  # noqa: F403
-from symconv.theano.tensor.subtensor import choose, compress, inc_subtensor, set_subtensor, take  # noqa: F401
+from symconv.theano.tensor.subtensor import (  # noqa: F401
+    choose,
+    compress,
+    flatnonzero,
+    inc_subtensor,
+    nonzero,
+    nonzero_values,
+    set_subtensor,
+    take,
+)
 from symconv.theano.tensor.type import *  # noqa: F403
 from symconv.theano.variable import (  # noqa: F401
     TensorConstant,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symconv.errors import DTypeError, UnsupportedError
+from symconv.errors import DTypeError
 from symconv.ops import elementwise as ew
 from symconv.ops.operands import cast as native_cast
 from symconv.theano import dtypes
@@ -291,44 +291,34 @@ def switch(cond: Any, ift: Any, iff: Any) -> Any:
 where = switch
 
 
-def _logic(function: Any, name: str) -> Any:
-    def apply_logic(a: Any, b: Any) -> Any:
+def _bits(function: Any, name: str) -> Any:
+    def apply_bits(a: Any, b: Any) -> Any:
         x, y = native_of(a), native_of(b)
-        if x.dtype == y.dtype == "bool":
-            return apply(function, x, y)
         if dtypes.upcast(x.dtype, y.dtype) in dtypes.FLOATS:
-            raise DTypeError(f"{name}: takes bools or integers, got {x.dtype} and {y.dtype}")
-        return _bitwise(function, x, y)
+            raise DTypeError(
+                f"{name}: takes bools or integers, got {x.type} from {x.origin} and {y.type} from "
+                f"{y.origin}\n"
+                "  hint: T.neq(x, 0) makes bools of floats"
+            )
+        return apply(function, x, y)
 
-    apply_logic.__doc__ = f"{name} of bools; integers, which Theano combines bit by bit, are refused."
-    return apply_logic
-
-
-def _bitwise(function: Any, x: Any, y: Any) -> Any:
-    """Integers that come from comparisons hold 0 and 1: there bitwise and logical agree."""
-    for v, w in ((x, y), (y, x)):
-        literal = v.owner is None and hasattr(v, "data") and v.ndim == 0 and int(v.data) in (0, 1)
-        if literal and w.dtype == "bool":
-            return apply(function, x, y, dtype="bool")
-    raise UnsupportedError(
-        f"bitwise operations on integers ({x.type} from {x.origin}, {y.type} from {y.origin})\n"
-        "  hint: compare with 0 first, T.neq(x, 0): on bools &, | and ^ are supported"
-    )
+    apply_bits.__doc__ = f"{name} of bools, or of the bits of integers."
+    return apply_bits
 
 
-and_ = bitwise_and = _logic(ew.logical_and, "and_")
-or_ = bitwise_or = _logic(ew.logical_or, "or_")
-xor = bitwise_xor = _logic(ew.logical_xor, "xor")
+and_ = bitwise_and = _bits(ew.bitwise_and, "and_")
+or_ = bitwise_or = _bits(ew.bitwise_or, "or_")
+xor = bitwise_xor = _bits(ew.bitwise_xor, "xor")
+left_shift = _bits(ew.left_shift, "left_shift")
+right_shift = _bits(ew.right_shift, "right_shift")
 
 
 def invert(a: Any) -> Any:
     """Not a, of bools; -a - 1 of integers."""
     x = as_tensor_variable(a)
-    if x.dtype == "bool":
-        return apply(ew.logical_not, x)
     if x.dtype in dtypes.FLOATS:
-        raise DTypeError(f"invert: takes bools or integers, got {x.dtype}")
-    return sub(neg(x), constant_like(1, x))
+        raise DTypeError(f"invert: takes bools or integers, got {x.type} from {x.native.origin}")
+    return apply(ew.bitwise_not, x)
 
 
 bitwise_not = invert

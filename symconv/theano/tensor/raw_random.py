@@ -42,7 +42,7 @@ class RandomStateSharedVariable(TensorSharedVariable):
         self.native.set_value(pack_state(new_value))
 
     def __reduce__(self) -> Any:
-        return random_state_shared, (self.get_value(), self.name)
+        return _restored, (self.native,), self._kept()
 
 
 def random_state_shared(value: np.random.RandomState, name: str | None = None) -> RandomStateSharedVariable:
@@ -51,6 +51,12 @@ def random_state_shared(value: np.random.RandomState, name: str | None = None) -
     made = RandomStateSharedVariable(native)
     native.front = made
     return made
+
+
+def _restored(native: NativeShared) -> RandomStateSharedVariable:
+    if not isinstance(getattr(native, "front", None), RandomStateSharedVariable):
+        native.front = RandomStateSharedVariable(native)
+    return native.front  # type: ignore[no-any-return]
 
 
 def _draw(

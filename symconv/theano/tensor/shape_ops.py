@@ -229,6 +229,11 @@ def repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
         return wrap(ops.repeat(native_of(x), count.data.tolist(), axis))
     if isinstance(count, NativeConstant):
         return wrap(ops.repeat(native_of(x), int(count.data), axis))
+    if count.ndim == 1:  # the rows of the True elements of a table with repeats[i] of them in row i
+        x = as_tensor_variable(x) if axis is not None else flatten(x)
+        times = wrap(count)
+        table = elementwise.lt(arange(wrap(ops.max(count))), shape_padright(times))
+        return wrap(ops.take(x.native, ops.nonzero(table.native)[0], axis or 0))
     return wrap(ops.repeat(native_of(x), count, axis))
 
 

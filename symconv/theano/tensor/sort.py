@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from symconv import ops
-from symconv.errors import UnsupportedError
 from symconv.theano.tensor import elementwise, shape_ops
 from symconv.theano.variable import TensorConstant, as_tensor_variable, native_of, wrap
 
@@ -73,15 +72,12 @@ def to_one_hot(y: Any, nb_class: Any, dtype: Any = None) -> Any:
 
 def fill_diagonal(a: Any, val: Any) -> Any:
     """A matrix with `val` on its diagonal."""
+    return fill_diagonal_offset(a, val, 0)
+
+
+def fill_diagonal_offset(a: Any, val: Any, offset: Any) -> Any:
+    """A matrix with `val` on the diagonal `offset` places above (or below, if negative) the main one."""
     a = as_tensor_variable(a)
-    rows = shape_ops.arange(a.shape[0])
+    rows = shape_ops.arange(a.shape[0]) + elementwise.cast(offset, "int64")
     on = elementwise.eq(shape_ops.shape_padright(rows), shape_ops.arange(a.shape[1]))
     return elementwise.switch(on, elementwise.cast(val, a.dtype), a)
-
-
-def bincount(x: Any, weights: Any = None, minlength: Any = None, assert_nonneg: bool = False) -> Any:
-    """Not supported: the length depends on values; with minlength as the known length, use to_one_hot."""
-    raise UnsupportedError(
-        "bincount: the length of the result depends on values\n"
-        "  hint: T.sum(T.extra_ops.to_one_hot(x, n), axis=0) counts up to a known n"
-    )

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from symconv import ops
-from symconv.errors import DTypeError, UnsupportedError
+from symconv.errors import DTypeError
 from symconv.graph import Constant as NativeConstant
 from symconv.graph import Variable as Native
 from symconv.ops.operands import cast as native_cast
 from symconv.theano import dtypes, shapes
-from symconv.theano.tensor import elementwise
+from symconv.theano.tensor import elementwise, shape_ops
 from symconv.theano.variable import Variable, as_tensor_variable, native_of, wrap
 
 # Which x[index] a variable was made by; in Theano x[:] is a node of its own, here it may be x itself.
@@ -42,18 +42,14 @@ def _whole(index: Native) -> Any:
 
 
 def getitem(x: Any, index: Any) -> Any:
-    """x[index] by NumPy's rules; integers, bounds and index arrays may be symbolic."""
+    """x[index] by NumPy's rules; integers, bounds, index arrays and masks of bools may be symbolic.
+
+    How many elements a mask picks is known only when a function runs: see nonzero().
+    """
     known = shapes.pick(x.native, index)
     if known is not None:
         return known
     plain = _plain(index)
-    if _has_mask(plain):
-        raise UnsupportedError(
-            f"indexing {x!r} by a symbolic mask: how many elements it picks depends on values, which "
-            f"symconv's "
-            "plans do not allow\n  hint: T.switch(mask, x, 0) keeps the shape; sums of it replace "
-            "those of x[mask]"
-        )
     native = x.native[plain]
     _made_by[native] = (x, plain)
     out = wrap(native)
@@ -61,13 +57,6 @@ def getitem(x: Any, index: Any) -> Any:
         out = wrap(dims[plain])
         _made_by[out.native] = (x, plain)
     return out
-
-
-def _has_mask(index: Any) -> bool:
-    items = index if isinstance(index, tuple) else (index,)
-    return any(
-        isinstance(i, Native) and i.dtype == "bool" and not isinstance(i, NativeConstant) for i in items
-    )
 
 
 def _source(part: Any, what: str) -> tuple[Any, Any]:
@@ -137,11 +126,30 @@ def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
 
 
 def compress(condition: Any, x: Any, axis: Any = None) -> Any:
-    """x's slices where the condition, which must be known, is not 0."""
-    known = native_of(condition)
-    if not isinstance(known, NativeConstant):
-        raise UnsupportedError(
-            "compress by a symbolic condition: the number of slices depends on values\n"
-            "  hint: multiply by the condition, which keeps the shape"
-        )
-    return take(x, np.flatnonzero(known.data), axis)
+    """x's slices where the condition is not 0."""
+    return take(x, flatnonzero(condition), axis)
+
+
+def nonzero(a: Any, return_matrix: bool = False) -> Any:
+    """The places where a is not 0: a tuple of int64 vectors, one for each dimension, or a matrix of them.
+
+    Their length is computed by the reference before each call, and each length has a plan of its own.
+    """
+    found = [wrap(v) for v in ops.nonzero(_with_axes(a))]
+    return shape_ops.stack(found) if return_matrix else tuple(found)
+
+
+def flatnonzero(a: Any) -> Any:
+    """The places in a, flattened, that are not 0."""
+    return nonzero(shape_ops.flatten(a))[0]
+
+
+def nonzero_values(a: Any) -> Any:
+    """The elements of a that are not 0, as a vector."""
+    flat = shape_ops.flatten(a)
+    return getitem(flat, flatnonzero(a))
+
+
+def _with_axes(a: Any) -> Native:
+    x = native_of(a)
+    return ops.reshape(x, (1,)) if x.ndim == 0 else x

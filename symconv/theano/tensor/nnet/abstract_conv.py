@@ -1,5 +1,6 @@
 """theano.tensor.nnet.abstract_conv."""
 
+from symconv.theano.tensor.nnet.conv3d import conv3d
 from symconv.theano.tensor.nnet.conv_ops import (
     AbstractConv2d,
     AbstractConv2d_gradInputs,
@@ -20,5 +21,6 @@ __all__ = [
     "conv2d_grad_wrt_inputs",
     "conv2d_grad_wrt_weights",
     "conv2d_transpose",
+    "conv3d",
     "get_conv_output_shape",
 ]

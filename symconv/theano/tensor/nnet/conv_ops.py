@@ -52,13 +52,21 @@ def hinted(x: Native, shape: Any, what: str) -> Native:
     return declare(x, dims, what)
 
 
+def several(value: Any, count: int, what: str) -> tuple[int, ...]:
+    """`count` ints from an int or as many ints."""
+    given = tuple(value) if isinstance(value, (Sequence, np.ndarray)) else (value,) * count
+    known = [whole(v, what) for v in given]
+    if len(known) != count or None in known:
+        raise ShapeError(
+            f"{what} must be an int or {'a pair' if count == 2 else count} of ints, got {value!r}"
+        )
+    return tuple(known)  # type: ignore[arg-type]
+
+
 def pair(value: Any, what: str) -> tuple[int, int]:
     """Two ints from an int or a pair."""
-    given = tuple(value) if isinstance(value, (Sequence, np.ndarray)) else (value, value)
-    known = [whole(v, what) for v in given]
-    if len(known) != 2 or None in known:
-        raise ShapeError(f"{what} must be an int or a pair of ints, got {value!r}")
-    return known[0], known[1]  # type: ignore[return-value]
+    a, b = several(value, 2, what)
+    return a, b
 
 
 def border(mode: Any) -> Any:
@@ -80,16 +88,17 @@ def border(mode: Any) -> Any:
     return int(mode)
 
 
-def of_known_size(w: Native) -> Native:
-    """Filters whose height and width are known: those of a shared variable are declared as they are now."""
-    if w.ndim != 4 or None not in w.type.shape[2:]:
+def of_known_size(w: Native, ndim: int = 4) -> Native:
+    """Filters whose size is known: the spatial one of a shared variable is declared as it is now."""
+    if w.ndim != ndim or None not in w.type.shape[1:]:
         return w
     source = w
     while source.owner is not None and source.owner.op.name in ("reverse", "declare", "cast"):
         source = source.owner.inputs[0]
     if isinstance(source, NativeShared):
         shape = source.get_value(borrow=True).shape
-        return declare(w, [None, None, *shape[2:]], "conv2d: the filters' size when the graph was built")
+        first = [None, None] if ndim == 4 else [None]  # of conv3d2d's filters axis 1 is spatial
+        return declare(w, [*first, *shape[len(first) :]], "the filters' size when the graph was built")
     return w
 
 

@@ -1,21 +1,18 @@
-"""theano.tensor.signal.pool: pooling over the last two axes."""
+"""theano.tensor.signal.pool: pooling over the last two or three axes."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from symconv import ops
 from symconv.errors import ArgumentError, ShapeError
-from symconv.graph import Apply, Variable
-from symconv.ops.pool import MaxPool2d, _Pool
+from symconv.graph import Variable
+from symconv.ops.pool import MaxPool2d, MaxPool2dGrad
 from symconv.ops.shape import dims_of
 from symconv.theano.configuration import config
-from symconv.theano.tensor.nnet.conv_ops import pair
+from symconv.theano.tensor.nnet.conv_ops import pair, several
+from symconv.theano.tensor.signal.ties import EveryTie
 from symconv.theano.variable import native_of, wrap
 
 MODES = ("max", "sum", "average_inc_pad", "average_exc_pad")
@@ -30,31 +27,56 @@ def pool_2d(
     ignore_border=False keeps windows that overhang the image. ds, st and padding are older names. Where
     the gradient of a maximum goes at ties, config.pool_ties says. Raises ShapeError, ArgumentError.
     """
-    ws = ds if ws is None else ws
-    stride = st if stride is None else stride
-    pad = padding if padding is not None else pad
-    if ws is None:
-        raise ArgumentError("pool_2d: the size of the window, ws, is missing")
-    if ignore_border is None:
-        warnings.warn(
-            "pool_2d: ignore_border was not given; False is taken, which keeps partial windows", stacklevel=2
-        )
-        ignore_border = False
-    if mode not in MODES:
-        raise ArgumentError(f"pool_2d: mode must be one of {', '.join(MODES)}, got {mode!r}")
-    window, pads = pair(ws, "pool_2d: ws"), pair(pad, "pool_2d: pad")
-    step = window if stride is None else pair(stride, "pool_2d: stride")
-    if any(pads) and not ignore_border:
-        raise ArgumentError("pool_2d: padding works only with ignore_border=True")
-    if any(p >= w for p, w in zip(pads, window)):
-        raise ShapeError(f"pool_2d: pad {pads} must be smaller than the window {window}")
-    x = native_of(input)
-    if x.ndim < 2:
-        raise ShapeError(f"pool_2d: needs at least 2 dimensions, got {x.type} from {x.origin}")
+    given = (ws, ignore_border, stride, pad, mode, ds, st, padding)
+    x, window, step, pads, partial = _arguments("pool_2d", 2, input, *given)
     lead = dims_of(x)[:-2]
     images = x if x.ndim == 4 else ops.reshape(x, _as_images(x))
-    y = _pooled(images, window, step, pads, not ignore_border, mode)
+    y = _pooled(images, window, step, pads, partial, mode)
     return wrap(y if x.ndim == 4 else ops.reshape(y, [*lead, *dims_of(y)[2:]]))
+
+
+def pool_3d(
+    input: Any, ws: Any = None, ignore_border: bool | None = None, stride: Any = None, pad: Any = (0, 0, 0),
+    mode: str = "max", ds: Any = None, st: Any = None, padding: Any = None,
+) -> Any:  # fmt: skip
+    """pool_2d over the last three axes: the last two first, then the third from the end."""
+    given = (ws, ignore_border, stride, pad, mode, ds, st, padding)
+    x, window, step, pads, partial = _arguments("pool_3d", 3, input, *given)
+    *lead, depth, height, width = dims_of(x)
+    count = ops.prod(ops.stack(lead)) if lead else 1
+    slices = ops.reshape(x, [count, depth, height, width])
+    flat = _pooled(slices, window[1:], step[1:], pads[1:], partial, mode)
+    p, q = dims_of(flat)[2:]
+    columns = ops.reshape(flat, [count, 1, depth, p * q])
+    y = _pooled(columns, (window[0], 1), (step[0], 1), (pads[0], 0), partial, mode)
+    return wrap(ops.reshape(y, [*lead, dims_of(y)[2], p, q]))
+
+
+def _arguments(
+    what: str, rank: int, input: Any, ws: Any, ignore_border: bool | None, stride: Any, pad: Any, mode: str,
+    ds: Any, st: Any, padding: Any,
+) -> tuple[Variable, tuple[int, ...], tuple[int, ...], tuple[int, ...], bool]:  # fmt: skip
+    """(x, window, stride, padding, partial windows are kept), checked, from new and old names."""
+    ws, stride = ds if ws is None else ws, st if stride is None else stride
+    if ws is None:
+        raise ArgumentError(f"{what}: the size of the window, ws, is missing")
+    if ignore_border is None:
+        warnings.warn(
+            f"{what}: ignore_border was not given; False is taken, which keeps partial windows", stacklevel=3
+        )
+    if mode not in MODES:
+        raise ArgumentError(f"{what}: mode must be one of {', '.join(MODES)}, got {mode!r}")
+    window = several(ws, rank, f"{what}: ws")
+    pads = several(pad if padding is None else padding, rank, f"{what}: pad")
+    step = window if stride is None else several(stride, rank, f"{what}: stride")
+    if any(pads) and not ignore_border:
+        raise ArgumentError(f"{what}: padding works only with ignore_border=True")
+    if any(p >= w for p, w in zip(pads, window)):
+        raise ShapeError(f"{what}: pad {pads} must be smaller than the window {window}")
+    x = native_of(input)
+    if x.ndim < rank:
+        raise ShapeError(f"{what}: needs at least {rank} dimensions, got {x.type} from {x.origin}")
+    return x, window, step, pads, not ignore_border
 
 
 def _as_images(x: Variable) -> list[Any]:
@@ -78,87 +100,11 @@ def _pooled(x: Variable, window: Any, step: Any, pads: Any, ceil_mode: bool, mod
     return ops.avg_pool2d(x, window, count_include_pad=mode == "average_inc_pad", **options)
 
 
-@dataclass(frozen=True)
-class EveryTie(MaxPool2d):
-    """Max-pooling whose gradient goes in full to every maximum of a window, as Theano's on the CPU."""
-
-    kernels = MaxPool2d.kernels
-
-    def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
-        (dy,), (x,) = dys, node.inputs
-        return [None if dy is None else EveryTieGrad(*self.attributes().values())(x, node.out, dy)]
-
-
-@dataclass(frozen=True)
-class EveryTieGrad(_Pool):
-    """dx = sum of dy over the windows in which x equals their maximum y; inputs x, y, dy."""
-
-    name = "every_tie_grad"
-    operands = ("x", "y", "dy")
-
-    def infer(self, *inputs: Variable) -> Any:
-        return inputs[0].type
-
-    def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
-        (g,), (x, y, _) = dys, node.inputs
-        if g is None:
-            return [None, None, None]
-        return [None, None, EveryTiePick(*self.attributes().values())(x, y, g)]
-
-    def hits(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """[N, C, P, Q, window]: where the window's elements equal its maximum."""
-        view = self.windows(x, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
-        inside = self.windows(np.ones((1, 1, *x.shape[2:]), bool), False)
-        return (view == y[..., None, None]) & inside
-
-    def reference(self, x: np.ndarray, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
-        hits = self.hits(x, y)
-        (top, _, left, _), (sh, sw) = self.padding, self.stride
-        p, q, r, s = hits.shape[2:]
-        dx = np.zeros((*x.shape[:2], (p - 1) * sh + r + x.shape[2], (q - 1) * sw + s + x.shape[3]), dy.dtype)
-        for i in range(r):
-            for j in range(s):
-                dx[:, :, i : i + (p - 1) * sh + 1 : sh, j : j + (q - 1) * sw + 1 : sw] += hits[..., i, j] * dy
-        return np.ascontiguousarray(dx[:, :, top : top + x.shape[2], left : left + x.shape[3]])
-
-
-@dataclass(frozen=True)
-class EveryTiePick(EveryTieGrad):
-    """The sum of v over the maxima of each window of x: the adjoint of EveryTieGrad; inputs x, y, v."""
-
-    name = "every_tie_pick"
-
-    def infer(self, *inputs: Variable) -> Any:
-        return inputs[1].type
-
-    def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
-        (g,), (x, y, _) = dys, node.inputs
-        return [None, None, None if g is None else EveryTieGrad(*self.attributes().values())(x, y, g)]
-
-    def reference(self, x: np.ndarray, y: np.ndarray, v: np.ndarray) -> np.ndarray:
-        return (self.hits(x, y) * self.windows(v, 0)).sum((4, 5)).astype(v.dtype)
-
-
 def max_pool_2d_same_size(input: Any, patch_size: Any) -> Any:
     """input where it is the maximum of its patch, 0 elsewhere."""
     x = native_of(input)
     images = ops.reshape(x, _as_images(x))
     window = pair(patch_size, "max_pool_2d_same_size: patch_size")
-    from symconv.ops.pool import MaxPool2dGrad
-
     y = MaxPool2d(window, window, (0, 0, 0, 0), True)(images)
     kept = MaxPool2dGrad(window, window, (0, 0, 0, 0), True)(images, y)
     return wrap(ops.reshape(kept, dims_of(x)))
-
-
-def pool_3d(
-    input: Any, ws: Any = None, ignore_border: bool | None = None, stride: Any = None, pad: Any = (0, 0, 0),
-    mode: str = "max", ds: Any = None, st: Any = None, padding: Any = None,
-) -> Any:  # fmt: skip
-    """Not supported: pooling over three axes."""
-    from symconv.errors import UnsupportedError
-
-    raise UnsupportedError(
-        "pool_3d is not supported\n  hint: pool_2d over the last two axes, then over the third after "
-        "a dimshuffle"
-    )

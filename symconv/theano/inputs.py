@@ -1,0 +1,118 @@
+"""In, Out and Param: what theano.function is told of its inputs and outputs beside the variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symconv.errors import GraphError
+from symconv.theano.sharedvar import TensorSharedVariable, shared
+from symconv.theano.variable import Constant, Variable
+
+
+class In:
+    """An input with a name, a default value, and its own rules of conversion.
+
+    With `update` the input keeps a state: it starts as `value` (a number, an array, or a shared variable,
+    which is then the state itself), and every call replaces it by the value of `update`. An argument that is
+    given for it replaces the state before the call. f[name] reads the state, f[name] = v sets it.
+    """
+
+    def __init__(
+        self,
+        variable: Any,
+        name: str | None = None,
+        value: Any = None,
+        update: Any = None,
+        mutable: bool | None = None,
+        strict: bool = False,
+        allow_downcast: bool | None = None,
+        autoname: bool = True,
+        implicit: Any = None,
+        borrow: bool | None = None,
+        shared: bool = False,
+    ) -> None:
+        self.variable = variable
+        self.name = name or getattr(variable, "name", None)
+        self.value = value
+        self.update = update
+        self.strict = strict
+        self.allow_downcast = allow_downcast
+        self.mutable, self.borrow = mutable, borrow
+        self.state: TensorSharedVariable | None = None
+
+    def __repr__(self) -> str:
+        return f"In({self.variable!r})"
+
+    def with_state(self) -> In:
+        """This input, with a state of its own if it has an update. Raises GraphError without a value."""
+        if self.update is None:
+            return self
+        if self.value is None:
+            raise GraphError(
+                f"function: {self!r} has an update and no value to start from\n"
+                "  hint: In(x, value=0, update=...)"
+            )
+        own = In(self.variable, self.name, self.value, self.update, strict=self.strict)
+        own.allow_downcast = self.allow_downcast
+        kept = isinstance(self.value, TensorSharedVariable)
+        own.state = self.value if kept else self._fresh(self.value)
+        return own
+
+    def copied(self) -> In:
+        """The same input with a copy of its state, or itself where it has none."""
+        if self.state is None:
+            return self
+        own = In(self.variable, self.name, self.value, self.update, strict=self.strict)
+        own.allow_downcast, own.state = self.allow_downcast, self._fresh(self.state.get_value())
+        return own
+
+    def _fresh(self, value: Any) -> Any:
+        kind = self.variable.type
+        array = kind.filter(value, self.strict, self.allow_downcast)
+        made = shared(array, self.name, broadcastable=kind.broadcastable)
+        made.strict, made.allow_downcast = self.strict, self.allow_downcast
+        return made
+
+
+class Param(In):
+    """The older name of In, with the default value as its second argument."""
+
+    def __init__(
+        self, variable: Any, default: Any = None, name: str | None = None, mutable: bool = False,
+        strict: bool = False, allow_downcast: bool | None = None, implicit: Any = None, borrow: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(variable, name, default, None, mutable, strict, allow_downcast)
+
+
+class Out:
+    """An output; `borrow` has no effect, results are the caller's own."""
+
+    def __init__(self, variable: Any, borrow: bool = False) -> None:
+        self.variable = variable
+        self.borrow = borrow
+
+
+SymbolicInput, SymbolicOutput = In, Out
+
+
+def as_input(given: Any) -> In:
+    """An element of function's `inputs` as an In. Raises GraphError for what cannot be an input."""
+    if isinstance(given, (list, tuple)):
+        raise GraphError(
+            f"function: the input {given!r} is a list\n  hint: In(variable, value=..., name=...)"
+        )
+    made = given if isinstance(given, In) else In(given)
+    v = made.variable
+    if isinstance(v, TensorSharedVariable):
+        raise GraphError(
+            f"function: the shared variable {v!r} cannot be an explicit input\n"
+            "  hint: leave it out, functions use shared variables without being given them; or use givens"
+        )
+    if not isinstance(v, Variable):
+        raise GraphError(f"function: {v!r} is no variable and cannot be an input")
+    if isinstance(v, Constant):
+        raise GraphError(f"function: the constant {v!r} cannot be an input")
+    return made.with_state()
+
+
+__all__ = ["In", "Out", "Param", "SymbolicInput", "SymbolicOutput"]
