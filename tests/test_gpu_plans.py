@@ -6,6 +6,7 @@ SYMCONV_UPDATE_SNAPSHOTS=1 writes tests/snapshots anew.
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import pytest
 from test_gpu_training import step_of
 
 import symconv as sc
+from symconv.backends.gpu.emulator import _includes
 from symconv.backends.gpu.executable import GpuExecutable
 from symconv.backends.gpu.persistent import persistent_source
 from symconv.config import config
+from symconv.graph.params import kernel_dir
 from symconv.plan.gpu import HostStep, Phase, Program, choose_executor, explain_program, phases
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -127,3 +130,14 @@ def test_persistent_loops(order: int) -> None:
         got = make("emulated").map(steps)
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(w.get_value(), last, rtol=1e-5)
+
+
+def test_the_kernels_of_all_files_fit_into_one_text(cxx: str, tmp_path: Path) -> None:
+    """A persistent kernel may take any of them: no two files may give one name to different things."""
+    names = sorted(p.name for p in kernel_dir().glob("*.cu"))
+    text = tmp_path / "all.cpp"
+    includes = "\n".join(f'#include "{name}"' for name in ["plan.cuh", *names])
+    text.write_text(f"#define SYMCONV_WHOLE_PLAN\n{includes}\n")
+    flags = ["-std=c++20", "-fsyntax-only", "-w", "-DSYMCONV_EMULATED", *_includes()]
+    done = subprocess.run([cxx, *flags, str(text)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:2000]

@@ -50,7 +50,7 @@ void along_rows(const CumulativeParams& p, int parts, const typename K::In* x, t
     long long at[kTogether] = {}, n[kTogether] = {}, common = length;
     Acc a[kTogether];
     for (int k = 0; k < together; k++) {
-      long long row = (i + k) / parts, begin = (i + k) % parts * length;
+      long long row = parts == 1 ? i + k : (i + k) / parts, begin = (i + k - row * parts) * length;
       n[k] = begin >= p.n ? 0 : p.n - begin < length ? p.n - begin : length;
       at[k] = row * p.n + (p.reverse ? p.n - 1 - begin : begin);
       a[k] = start ? start[i + k] : K::identity();

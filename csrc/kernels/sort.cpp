@@ -1,9 +1,9 @@
 // sort, argsort: the elements of x [outer, n, inner] along n in ascending order, or where they lie; stable, NaN last.
 //
-// A merge sort: the row's numbers come to the front and its NaNs behind them; runs of kRun by insertion; merges two by
-// two between two buffers, without branches, and by a copy where the runs are in order already. Threads take rows;
-// where there are fewer rows than threads, they share the runs and the merges of one: a merge is cut into pieces, whose
-// sources a binary search finds.
+// The row's numbers come to the front and its NaNs behind them. Short rows: runs of kRun by insertion, merged two by two
+// between two buffers, without branches. From kRadix on: a radix sort of the keys' bytes, the least significant first;
+// a byte that all keys share is passed over. Threads take rows; where there are fewer rows than threads, they share the
+// pieces of one and then their merges, each cut into pieces whose sources a binary search finds.
 #include <string.h>
 
 #include "elementwise_loops.h"
@@ -15,7 +15,8 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int kRun = 16;
-constexpr long long kPiece = 16 << 10;  // elements that one thread sorts, or merges, of a shared row
+constexpr long long kRadix = 256;       // keys from which a radix sort is faster
+constexpr long long kPiece = 32 << 10;  // elements that one thread sorts, or merges, of a shared row
 constexpr long long kShare = 16 << 10;  // elements from which threads share the work
 
 // A row of keys, with their places where kPlaces.
@@ -81,9 +82,28 @@ long long split_of(long long count, const T* a, long long n_a, const T* b, long 
   return low;
 }
 
+// Keys as unsigned numbers of the same order; the zeros of both signs are equal.
+inline uint8_t ordered(unsigned char v) { return v; }
+inline uint8_t ordered(signed char v) { return static_cast<uint8_t>(v) ^ 0x80; }
+inline uint16_t ordered(short v) { return static_cast<uint16_t>(v) ^ 0x8000; }
+inline uint32_t ordered(int v) { return static_cast<uint32_t>(v) ^ 0x80000000u; }
+inline uint64_t ordered(long long v) { return static_cast<uint64_t>(v) ^ (1ull << 63); }
+inline uint32_t ordered(float v) {
+  uint32_t bits;
+  memcpy(&bits, &v, sizeof bits);
+  bits = bits << 1 ? bits : 0;
+  return bits ^ (static_cast<uint32_t>(static_cast<int32_t>(bits) >> 31) | 0x80000000u);
+}
+inline uint64_t ordered(double v) {
+  uint64_t bits;
+  memcpy(&bits, &v, sizeof bits);
+  bits = bits << 1 ? bits : 0;
+  return bits ^ (static_cast<uint64_t>(static_cast<int64_t>(bits) >> 63) | (1ull << 63));
+}
+
 // Sorts n keys that lie in a; b is as long. Returns the one that holds the result.
 template <class T, bool kPlaces>
-Keys<T, kPlaces> sorted(Keys<T, kPlaces> a, Keys<T, kPlaces> b, long long n) {
+Keys<T, kPlaces> merge_sorted(Keys<T, kPlaces> a, Keys<T, kPlaces> b, long long n) {
   for (long long i = 0; i < n; i += kRun) insertion(a.at(i), n - i < kRun ? n - i : kRun);
   for (long long run = kRun; run < n; run *= 2) {
     for (long long i = 0; i < n; i += 2 * run) {
@@ -94,6 +114,35 @@ Keys<T, kPlaces> sorted(Keys<T, kPlaces> a, Keys<T, kPlaces> b, long long n) {
     a = b, b = other;
   }
   return a;
+}
+template <class T, bool kPlaces>
+Keys<T, kPlaces> radix_sorted(Keys<T, kPlaces> a, Keys<T, kPlaces> b, long long n) {
+  constexpr int kBytes = sizeof(T);
+  int count[kBytes][256] = {};
+  bool in_order = true;
+  for (long long i = 0; i < n; i++) {
+    auto key = ordered(a.key[i]);
+    in_order &= i == 0 || !(a.key[i] < a.key[i - 1]);
+    for (int d = 0; d < kBytes; d++) count[d][key >> (8 * d) & 255]++;
+  }
+  if (in_order) return a;
+  for (int d = 0; d < kBytes; d++) {
+    int* next = count[d];
+    if (next[ordered(a.key[0]) >> (8 * d) & 255] == n) continue;
+    for (int v = 0, begin = 0; v < 256; v++) {
+      int own = next[v];
+      next[v] = begin;
+      begin += own;
+    }
+    for (long long i = 0; i < n; i++) b.put(next[ordered(a.key[i]) >> (8 * d) & 255]++, a, i);
+    Keys<T, kPlaces> other = a;
+    a = b, b = other;
+  }
+  return a;
+}
+template <class T, bool kPlaces>
+Keys<T, kPlaces> sorted(Keys<T, kPlaces> a, Keys<T, kPlaces> b, long long n) {
+  return n < kRadix ? merge_sorted(a, b, n) : radix_sorted(a, b, n);
 }
 
 // The same by all threads.

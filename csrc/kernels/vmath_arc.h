@@ -1,4 +1,4 @@
-// Inverse trigonometric functions on vectors of floats, within 3 ulp over the whole range, denormals, infinities and
+// Inverse trigonometric functions on vectors of floats, within 2 ulp over the whole range, denormals, infinities and
 // NaN included (tests/test_elementwise_kernel.py holds them to it). Polynomials as in vmath.h.
 #pragma once
 #include "vmath.h"

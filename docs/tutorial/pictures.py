@@ -55,6 +55,10 @@ def main() -> None:
     copies, _ = sc.datasets.shift_expand(data.train.images[:1], data.train.labels[:1], seed=None)
     sc.viz.plot_filters(copies.reshape(5, 1, 28, 28), OUT / "shifts.png", columns=5)
 
+    bends = sc.nn.Augmentation(rotation=10, translation=1, shear=5, elastic=20, seed=3)
+    bent = [data.train.images[:1], *(bends(data.train.images[:1], epoch) for epoch in range(1, 8))]
+    sc.viz.plot_filters(np.stack(bent).reshape(8, 1, 28, 28), OUT / "bent.png", columns=8)
+
     # page 10: a graph
     sc.viz.draw_graph(sc.softmax(sc.dot(sc.matrix("x"), sc.matrix("w"))), OUT / "graph.svg")
 

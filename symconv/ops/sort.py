@@ -10,6 +10,7 @@ import numpy as np
 
 from symconv.graph import Apply, Op, TensorType, Variable
 from symconv.ops.create import arange, zeros_like
+from symconv.ops.extents import extents
 from symconv.ops.gather import Scatter, take_along_axis
 from symconv.ops.operands import as_variable, normalize_axis
 from symconv.ops.shape import dims_of, flatten, reshape
@@ -33,6 +34,9 @@ class ArgSort(Op):
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         return np.argsort(x, axis=self.axis, kind="stable").astype("int64")
+
+    def flops(self, node: Apply) -> int:
+        return comparisons(node)
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,14 @@ class Sort(Op):
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         return np.sort(x, axis=self.axis, kind="stable")
+
+    def flops(self, node: Apply) -> int:
+        return comparisons(node)
+
+
+def comparisons(node: Apply) -> int:
+    """About as many as a sort by comparisons needs: n log2(n) a row."""
+    return node.out.type.size * max(extents(node)[1] - 1, 0).bit_length()
 
 
 def _grid(x: Variable, axis: int, order: Variable) -> list[Variable]:
