@@ -23,7 +23,7 @@ LAYERS = [
     ["declared", "arguments", "plan_table", "function"],
     ["gradcheck"],
     ["testing", "workbench", "nn", "datasets", "viz", "theano"],
-    ["book"],
+    ["book", "demo"],
     ["cli", "__main__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

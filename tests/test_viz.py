@@ -196,6 +196,14 @@ def test_plot_curves_of_one_run_and_of_several(tmp_path):
     assert {"conv", "shallow", "conv test", "shallow validation"} <= set(svg_texts(tmp_path / "c.svg"))
 
 
+def test_plot_curves_of_many_epochs_are_lines_not_rows_of_markers(tmp_path):
+    counts = []
+    for n in (15, 150):
+        viz.plot_curves({"cost": np.linspace(1, 0, n)}, tmp_path / "a.svg")
+        counts.append((tmp_path / "a.svg").read_text().count("<use"))
+    assert counts[1] <= counts[0] + 6, "the markers of a curve, and ticks"
+
+
 def test_plot_curves_leaves_gaps(tmp_path):
     rows = [
         {"epoch": 1, "cost": 1.0},

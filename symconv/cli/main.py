@@ -9,7 +9,20 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from symconv.cli import bench, bisect, book, explain, kernel, kernels, predict, profile, search, train, tune
+from symconv.cli import (
+    bench,
+    bisect,
+    book,
+    demo,
+    explain,
+    kernel,
+    kernels,
+    predict,
+    profile,
+    search,
+    train,
+    tune,
+)
 from symconv.config import config
 from symconv.errors import SymconvError
 from symconv.graph.origin import origin
@@ -33,7 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"symconv {version()}")
     parser.add_argument("--traceback", action="store_true", help=TRACEBACK)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    modules = (train, book, search, predict, bench, explain, profile, kernels, kernel, tune, bisect)
+    modules = (train, book, search, predict, demo, bench, explain, profile, kernels, kernel, tune, bisect)
     parts = [module.add_parser(commands) for module in modules]
     settings = commands.add_parser("config", help="print all settings, their values and meanings")
     settings.set_defaults(run=print_config)

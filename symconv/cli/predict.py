@@ -11,7 +11,7 @@ from symconv.cli.images import read_images
 from symconv.cli.options import add_device
 from symconv.config import config
 from symconv.device import resolve_device
-from symconv.nn import checkpoint, load
+from symconv.nn.saved import SHIPPED, load_with_metadata
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -25,7 +25,13 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
         "ink, scaled to 20/28 of the network's size and centred by its centre of mass, as MNIST was made.",
     )
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help=".png or .npy files")
-    parser.add_argument("--weights", required=True, type=Path, metavar="F", help="written by symconv train")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        default=SHIPPED,
+        metavar="F",
+        help="written by symconv train (default: the net for digits that ships with symconv)",
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON list with all probabilities")
     add_device(parser)
     parser.set_defaults(run=run)
@@ -35,8 +41,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     with config(device=arguments.device or config.device):
         device = resolve_device()
-        model = load(arguments.weights)
-        metadata = checkpoint.load(arguments.weights).metadata
+        model, metadata = load_with_metadata(arguments.weights)
         classes = metadata.get("classes") or [str(k) for k in range(model.n_classes)]
         shape = tuple(metadata.get("image_shape") or model.input_shape)
         rows = []

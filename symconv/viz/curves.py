@@ -21,6 +21,7 @@ LOOKS = (
     ("#62b6cb", (0, (5, 1)), "v"),
     ("#7a7a7a", (0, (1, 1)), "P"),
 )
+MARKERS = 15  # of a curve at most: of sixty epochs they would hide the line
 # What each panel shows: (key, its word in the legend, whether its markers are open).
 PANELS = {
     "cost": (("cost", "", False),),
@@ -68,6 +69,7 @@ def plot_curves(history: Run | Mapping[str, Run], path: Pathlike, *, title: str 
                         linewidth=1.4,
                         marker=marker,
                         markersize=4,
+                        markevery=max(1, -(-len(run[key]) // MARKERS)),
                         markerfacecolor="white" if hollow else colour,
                         label=" ".join(filter(None, (name, word))),
                     )
