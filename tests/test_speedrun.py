@@ -70,6 +70,20 @@ def test_the_command_runs_each_seed_in_a_process_of_its_own(tmp_path, capsys):
     assert result["targets"]["99"]["mean_seconds"] is None
 
 
+def test_runs_of_other_seeds_and_targets_stay(tmp_path, monkeypatch):
+    def child(target, seed, epochs, limit):
+        return {"seed": seed, "reached": True, "seconds": next(clock), "test_accuracy": 0.99, "epochs": 1}
+
+    clock = iter(range(1, 100))
+    monkeypatch.setattr(speedrun, "run_child", child)
+    speedrun.speedrun([99.0, 99.4], [1, 0], tmp_path)
+    result = speedrun.speedrun([99.4], [1, 2], tmp_path)
+    seconds = {t: {r["seed"]: r["seconds"] for r in s["runs"]} for t, s in result["targets"].items()}
+    assert seconds == {"99": {0: 3, 1: 1}, "99.4": {0: 4, 1: 5, 2: 6}}
+    assert result["targets"]["99.4"]["mean_seconds"] == 5
+    assert list(speedrun.speedrun([99.0], [0], tmp_path, limit=10)["targets"]) == ["99"]  # another experiment
+
+
 def test_a_run_ends_where_it_reaches_the_target(monkeypatch):
     monkeypatch.setitem(COURSES, 5.0, COURSES[99.0])
     found = speedrun.run_one(5.0, 3, epochs=2, limit=100)
