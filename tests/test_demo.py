@@ -245,6 +245,19 @@ def test_nets_that_take_no_grey_images_are_refused(tmp_path):
     wide = nn.Sequential([nn.Dense(2)], (50,))
     with pytest.raises(WeightsError, match=r"takes images \[50\]"):
         DemoNet(save(tmp_path / "wide.npz", wide), "reference")
+    flat = nn.Sequential([nn.Dense(2)], (49,))
+    for strange in ({"image_shape": [1, 7, 8]}, {"image_shape": 7}, {"image_shape": [49, "x"]}):
+        with pytest.raises(WeightsError, match="takes images"):
+            DemoNet(save(tmp_path / "flat.npz", flat, **strange), "reference")
+    with pytest.raises(WeightsError, match="names .* for a net of 2 classes"):
+        DemoNet(save(tmp_path / "flat.npz", flat, classes=["a"]), "reference")
+
+
+def test_a_net_of_float64_is_shown_too(tmp_path):
+    with sc.config(floatX="float64"):
+        model = nn.Sequential([nn.Conv(2, 3, "relu"), nn.Flatten(), nn.Dense(2)], (1, 7, 7), seed=0)
+        net = DemoNet(save(tmp_path / "double.npz", model), "reference")
+    assert sum(net.look(picture())["certainty"]) == pytest.approx(1)
 
 
 # -- the server ------------------------------------------------------------------------------------

@@ -98,6 +98,7 @@ def inked(tab):
     )
 
 
+@pytest.mark.slow
 def test_digits_drawn_with_the_pointer_are_known(tab, paper, test_set):
     """The strokes of 100 test digits, drawn again with a pen of one width: at least 97 are known."""
     wrong = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import threading
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from symconv.demo.field import Field, fields
 from symconv.errors import WeightsError
 from symconv.nn.activations import compile_layer_outputs
 from symconv.nn.layer import Layer
+from symconv.nn.model import Model
 from symconv.nn.modules import Dropout, Flatten
 from symconv.nn.saved import SHIPPED, load_with_metadata
 
@@ -30,15 +32,10 @@ class DemoNet:
     def __init__(self, path: Path, device: str | None = None) -> None:
         self.path = path
         self.model, self.metadata = load_with_metadata(path)
-        shape = tuple(self.metadata.get("image_shape") or self.model.input_shape)
-        if len(shape) == 1 and (side := int(shape[0] ** 0.5)) ** 2 == shape[0]:
-            shape = (1, side, side)
-        if len(shape) != 3 or shape[0] != 1 or shape[1] * shape[2] != self.model.features:
-            raise WeightsError(
-                f"{path}: its net takes images {list(shape)}; what is drawn here is grey, [1, height, width]"
-            )
-        self.size = (shape[1], shape[2])
-        classes = self.metadata.get("classes") or range(self.model.n_classes)
+        self.size = grey_size(path, self.metadata.get("image_shape") or self.model.input_shape, self.model)
+        classes = self.metadata.get("classes") or list(range(self.model.n_classes))
+        if not isinstance(classes, list) or len(classes) != self.model.n_classes:
+            raise WeightsError(f"{path}: names {classes} for a net of {self.model.n_classes} classes")
         self.classes = [str(name) for name in classes]
         self.names, self.function = compile_layer_outputs(self.model, device=device)
         self.fields = fields(self.model.layers)
@@ -67,7 +64,7 @@ class DemoNet:
         image = centred(pixels.astype(np.float32) / 256, self.size, threshold=0.0)
         with self.lock:
             started = time.perf_counter()
-            values = self.function(image.reshape(1, -1))
+            values = self.function(image.reshape(1, -1).astype(self.model.dtype, copy=False))
             seconds = time.perf_counter() - started
         outputs = [np.asarray(value[0], np.float64) for value in values]
         certainty, layers = outputs.pop(), []
@@ -117,6 +114,18 @@ class DemoNet:
                 }
             )
         return found
+
+
+def grey_size(path: Path, shape: Any, model: Model) -> tuple[int, int]:
+    """(height, width) of the images that a net takes. Raises WeightsError where they are not grey."""
+    sizes = list(shape) if isinstance(shape, (list, tuple)) else [shape]
+    if len(sizes) == 1 and (side := math.isqrt(model.features)) ** 2 == sizes[0]:
+        sizes = [1, side, side]
+    if len(sizes) != 3 or sizes[0] != 1 or sizes[1] * sizes[2] != model.features:
+        raise WeightsError(
+            f"{path}: its net takes images {sizes}; what is drawn here is grey, [1, height, width]"
+        )
+    return int(sizes[1]), int(sizes[2])
 
 
 def kernels_of(layer: Layer) -> np.ndarray | None:
