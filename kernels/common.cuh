@@ -64,19 +64,35 @@ struct Args {
     ll base = reinterpret_cast<ll>(slot[i].base);
     return base < 0 ? *reinterpret_cast<ll*>(-base) : base;
   }
+#if defined(SYMCONV_CHECKED)
+  // The arrays of a launch are known; those of a plan in one kernel (plan.cuh) are not.
+  template <class T>
+  void check(int i, bool arithmetic, std::source_location where) const {
+    if (slot == emulator::current->launch->args)
+      emulator::current->check_arg(i, sizeof(T), arithmetic, std::is_floating_point_v<T>,
+                                   emulator::site_of(where));
+  }
+  template <class T>
+  Global<T> get(int i, std::source_location where = std::source_location::current()) const {
+    check<T>(i, std::is_arithmetic_v<T>, where);
+    T* p = reinterpret_cast<T*>(address(i));
+    return Global<T>(p, p, p + slot[i].bytes / sizeof(T));
+  }
+  template <class T>
+  T* raw(int i, std::source_location where = std::source_location::current()) const {
+    check<T>(i, false, where);
+    return reinterpret_cast<T*>(address(i));
+  }
+#else
   template <class T>
   Global<T> get(int i) const {
-    T* p = reinterpret_cast<T*>(address(i));
-#if defined(SYMCONV_CHECKED)
-    return Global<T>(p, p, p + slot[i].bytes / sizeof(T));
-#else
-    return p;
-#endif
+    return reinterpret_cast<T*>(address(i));
   }
   template <class T>
   T* raw(int i) const {
     return reinterpret_cast<T*>(address(i));
   }
+#endif
 #else
   void* slot[MAX_ARGS];
   Fault* fault;
@@ -154,6 +170,9 @@ V load_vector(emulator::Pointer<T, kShared> p, emulator::Index i) {
   if constexpr (kShared)
     emulator::current->touch_shared(reinterpret_cast<const char*>(at), sizeof(V), false,
                                     emulator::site_of(i.where));
+  else if (emulator::current->launch->n_traces)
+    emulator::current->note_read(reinterpret_cast<const char*>(at), sizeof(V), emulator::site_of(i.where),
+                                 nullptr);
   V v;
   std::memcpy(&v, at, sizeof v);
   return v;

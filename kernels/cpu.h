@@ -11,15 +11,28 @@
 #pragma once
 
 #if defined(SYMCONV_EMULATED)
+#include <cstdio>
+#include <exception>
+
 #include "common.cuh"
 
-#define CPU_KERNEL(entry, Params, ...)                                                    \
-  static void entry##_thread(const EmulatedLaunch& l) {                                   \
-    Args args{l.args, static_cast<Fault*>(l.fault), l.step};                              \
-    __VA_ARGS__(*static_cast<const Params*>(l.params), args, blockIdx.x, blockIdx.x + 1); \
-  }                                                                                       \
-  extern "C" __attribute__((visibility("default"))) void entry(EmulatedLaunch* l) {       \
-    emulator::Scheduler(l, #entry, entry##_thread).run();                                 \
+// A fiber that is left for good must not be left inside a handler: the text of an exception is kept.
+#define CPU_KERNEL(entry, Params, ...)                                                                 \
+  static void entry##_thread(const EmulatedLaunch& l) {                                                \
+    Args args{l.args, static_cast<Fault*>(l.fault), l.step};                                           \
+    char text[256];                                                                                    \
+    try {                                                                                              \
+      __VA_ARGS__(*static_cast<const Params*>(l.params), args, blockIdx.x, blockIdx.x + 1);            \
+      return;                                                                                          \
+    } catch (const std::exception& error) {                                                            \
+      emulator::copy_text(error, text, sizeof text);                                                   \
+    } catch (...) {                                                                                    \
+      std::snprintf(text, sizeof text, "what is no std::exception");                                   \
+    }                                                                                                  \
+    emulator::current->fail(emulator::site_of(std::source_location::current()), "it threw: %s", text); \
+  }                                                                                                    \
+  extern "C" __attribute__((visibility("default"))) void entry(EmulatedLaunch* l) {                    \
+    emulator::Scheduler(l, #entry, entry##_thread).run();                                              \
   }
 
 #else

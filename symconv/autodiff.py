@@ -119,21 +119,35 @@ def _backward(
             continue
         with origin(f"gradient of {node.op.name} at {_plain(node.origin)}"):
             dxs = node.op.grad(node, *dys)
-            if len(dxs) != len(node.inputs):
-                raise GradientError(
-                    f"{node.op.name}.grad gave {len(dxs)} gradients for {len(node.inputs)} inputs"
-                )
+            _check_count(node, dxs)
             if all(dx is None for dx, x in zip(dxs, node.inputs) if x in reaches):
                 stopped.append(node)
             for x, dx in zip(node.inputs, dxs):
                 if dx is None or x not in reaches:
                     continue
-                if dx.dtype != x.dtype or dx.ndim != x.ndim:
+                if not isinstance(dx, Variable) or dx.dtype != x.dtype or dx.ndim != x.ndim:
+                    what = dx.type if isinstance(dx, Variable) else type(dx).__name__
                     raise GradientError(
-                        f"{node.op.name}.grad gave {dx.type} as the gradient of {x.type} from {x.origin}"
+                        f"{node.op.name}.grad gave {what} as the gradient of {x.type} from {x.origin}\n"
+                        f"  in the gradient of {node.op.label()} from {node.origin}"
                     )
                 gradients[x] = add(gradients[x], dx) if x in gradients else dx
     return gradients, stopped
+
+
+def _check_count(node: Apply, dxs: object) -> None:
+    """grad() gives a sequence with one variable, or None, for each input."""
+    if not isinstance(dxs, (list, tuple)):
+        given = "nothing" if dxs is None else type(dxs).__name__
+    elif len(dxs) != len(node.inputs):
+        given = f"{len(dxs)} gradients"
+    else:
+        return
+    raise GradientError(
+        f"{node.op.name}.grad gave {given} for {len(node.inputs)} inputs\n"
+        f"  in the gradient of {node.op.label()} from {node.origin}\n"
+        "  hint: return a list with one variable, or None, for each input"
+    )
 
 
 def accumulate(seeds: Mapping[Variable, Variable], targets: Sequence[Variable]) -> dict[Variable, Variable]:

@@ -185,7 +185,7 @@ def assert_close(
         where = list(map(int, worst))
         raise AssertionError(
             f"{what}: {int(bad.sum())} of {bad.size} elements differ; worst at {where}: "
-            f"{actual[worst]!r}, expected {desired[worst]!r} (rtol {rtol:.3g}, atol {atol:.3g})"
+            f"{actual[worst].item()!r}, expected {desired[worst].item()!r} (rtol {rtol:.3g}, atol {atol:.3g})"
         )
 
 

@@ -39,6 +39,7 @@ DEVICE void double_tile(const DoubleParams& p, const Args& args, int tile, Share
 KERNEL(double_it, DoubleParams, double_tile)
 """
 CPU = """\
+#include <stdexcept>
 struct DoubleParams {
   long long n;
 };
@@ -150,6 +151,15 @@ PLANTED = {  # what is replaced, by what, kind, words of the reported line, word
         "divergent barrier",
     ),
     "unset_shared": ("  s[t] =", "  if (t > 3) s[t] =", "uninitialised", "float v = s[", "nothing was writ"),
+    "wrong_dtype": (
+        "args.get<const float>(0)", "args.get<const double>(0)", "type", "double>(0)",
+        "array 0 holds float32, get<> takes it for floats of 8 bytes",
+    ),
+    "integers_for_floats": ("args.get<float>(1)", "args.get<int>(1)", "type", "get<int>(1)", "whole numbers"),
+    "array_too_many": ("args.get<float>(1)", "args.get<float>(2)", "bounds", "(2)", "array 2: the ker"),
+    "output_read": (STORE, STORE.replace("y[i] =", "y[i] +="), "uninitialised", "y[i] +=", "is read here"),
+    "wrong_tile": ("i = tile * 256LL", "i = tile / 2 * 256LL", "unwritten", "y[i] =", "135 of 391"),
+    "no_tail_check": ("  if (i < p.n) y[i]", "  y[i]", "bounds", "  y[i]", "index 511 of global memory"),
     "input_written": (
         "auto x = args.get<const float>(0);", "auto x = args.get<float>(0); x[0] = 7;", "input", "struct",
         "input 0",
@@ -177,6 +187,9 @@ def test_a_planted_mistake_is_reported_with_its_line(name, tmp_path):
         ("y[i] = 2 * x[i]", "if (i != 3) y[i] = 2 * x[i]", "unwritten", "i != 3"),
         ("2 * x[i]", "3 * x[i]", "value", "3 * x[i]"),
         ("args.get<float>(1)", "args.raw<float>(1) + 1", "bounds", "y[i] = 2"),
+        ("args.get<const float>(0)", "args.get<const double>(0)", "type", "const double"),
+        ("y[i] = 2", "y[i] += 2", "uninitialised", "+= 2"),
+        ("y[i] = 2", 'if (i == 5) throw std::runtime_error("no"); y[i] = 2', "fault", "CPU_KERNEL"),
     ],
 )
 def test_a_planted_mistake_of_a_cpu_kernel_is_reported_with_its_line(old, new, kind, words, tmp_path):
@@ -294,15 +307,30 @@ CASES = [OpCase("row", lambda x: Twice()(x), (Spec((5,)),), grad=False)]
 @pytest.mark.parametrize(
     ("action", "timeout", "message"),
     [
-        ("os.kill(os.getpid(), signal.SIGSEGV)", "60", "cpu kernel twice, case row: it died of SIGSEGV"),
-        ("time.sleep(60)", "4", "did not end within 4 s"),
+        (
+            "os.kill(os.getpid(), signal.SIGSEGV)",
+            "60",
+            "{}: crash [cpu kernel twice, case row]: it died of SIGSEGV",
+        ),
+        ("time.sleep(60)", "6", "{}: crash [cpu kernel twice, case row]: it did not end within 6 s"),
+        ("os._exit(0)", "60", "crash [cpu kernel twice, case row]: it ended the process, with exit code 0"),
     ],
 )
 def test_a_process_that_dies_or_hangs_is_a_finding(action, timeout, message, tmp_path, capsys):
     path = tmp_path / "twice.py"
     path.write_text(FILE.format(code=CPU, action=action))
     assert main(["kernel", "check", str(path), "--timeout", timeout]) == 1
-    assert message in capsys.readouterr().out
+    place = f"twice.py:{line_with(path.read_text(), action)}"
+    assert message.format(place) in capsys.readouterr().out
+
+
+def test_a_kernel_that_ends_the_process_is_found_at_its_line(tmp_path, capsys):
+    path = tmp_path / "twice.py"
+    code = "#include <cstdlib>\n" + CPU.replace("y[i] = 2", "if (i == 3) abort(); y[i] = 2")
+    path.write_text(FILE.format(code=code, action="pass"))
+    assert main(["kernel", "check", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert f"twice.py:{line_with(path.read_text(), 'abort')}: crash" in out and "died of SIGABRT" in out
 
 
 def test_findings_give_exit_code_one_and_the_line_of_the_string(tmp_path, capsys):

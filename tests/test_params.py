@@ -50,8 +50,8 @@ def test_tail_follows_the_struct():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (dict(extra=1), TypeError, "unknown fields .*extra"),
-        (dict(count=None), TypeError, "missing fields .*count"),
+        (dict(extra=1), TypeError, "no such field as extra"),
+        (dict(count=None), TypeError, "no value for count"),
         (dict(itemsize=1.5), ValueError, "whole numbers"),
         (dict(itemsize=2**31), ValueError, "int32"),
         (dict(count=2**70), ValueError, "whole numbers|int64"),

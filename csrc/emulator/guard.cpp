@@ -54,6 +54,32 @@ void Scheduler::note_write(const char* address, size_t bytes, Site site, const v
   }
 }
 
+void Scheduler::note_read(const char* address, size_t bytes, Site site, const void* pc) {
+  for (int k = 0; k < launch->n_traces; k++) {
+    const EmulatedTrace& t = launch->traces[k];
+    if (address < t.begin || address >= t.end) continue;
+    size_t last = (address + bytes - 1 - t.begin) / t.unit;
+    for (size_t i = (address - t.begin) / t.unit; i <= last; i++) {
+      EmulatedWrite& w = t.writes[i];
+      if (w.found || w.read) continue;
+      w.read_file = pc ? nullptr : site.file;
+      w.read_pc = pc;
+      w.read_line = site.line;
+      w.read = 1;
+    }
+  }
+}
+
+void Scheduler::check_arg(int i, size_t itemsize, bool arithmetic, bool floating, Site site) {
+  if (i < 0 || i >= launch->n_args)
+    fail(site, "array %d: the kernel has %d arrays, counted from 0", i, launch->n_args);
+  if (!launch->types || !launch->types[i].name || !arithmetic || itemsize == 1) return;
+  const EmulatedType& t = launch->types[i];
+  if (static_cast<size_t>(t.itemsize) != itemsize || static_cast<bool>(t.floating) != floating)
+    fail(site, "array %d holds %s, get<> takes it for %s of %zu bytes (raw<> gives the bytes as any type)", i,
+         t.name, floating ? "floats" : "whole numbers", itemsize);
+}
+
 // What the kernel's own code touches inside the emulator, and constants and variables of its library.
 bool Scheduler::is_own(const char* address, size_t bytes, bool write, const void* pc) const {
   if (thread->fiber && thread->fiber->owns(address)) return true;
@@ -79,12 +105,17 @@ void Scheduler::touch_plain(const char* address, size_t bytes, bool write, const
   if (!device && !is_own(address, bytes, write, pc)) {
     if (!address || reinterpret_cast<uintptr_t>(address) < 4096)
       fail_at(pc, "%s through a null pointer", write ? "store" : "load");
-    fail_at(
-        pc,
-        "%s of %zu bytes at %p, which is no memory of the device: a host pointer, or an index far outside",
-        write ? "store" : "load", bytes, static_cast<const void*>(address));
+    fail_at(pc,
+            "%s of %zu bytes at %p, which is no memory of the device: a host pointer, the heap, or an index "
+            "far outside",
+            write ? "store" : "load", bytes, static_cast<const void*>(address));
   }
-  if (device && write && launch->n_traces) note_write(address, bytes, {}, pc);
+  if (device && launch->n_traces)
+    write ? note_write(address, bytes, {}, pc) : note_read(address, bytes, {}, pc);
+}
+
+void copy_text(const std::exception& error, char* text, size_t bytes) {
+  std::snprintf(text, bytes, "%s", error.what());
 }
 
 void Scheduler::fail_at(const void* pc, const char* format, ...) {

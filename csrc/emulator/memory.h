@@ -52,8 +52,11 @@ class Pointer {
     void touch(bool write) const {
       if constexpr (kShared)
         current->touch_shared(reinterpret_cast<const char*>(p_), sizeof(T), write, site_);
-      else if (write && current->launch->n_traces)
-        current->note_write(reinterpret_cast<const char*>(p_), sizeof(T), site_, nullptr);
+      else if (current->launch->n_traces) {
+        auto* address = reinterpret_cast<const char*>(p_);
+        write ? current->note_write(address, sizeof(T), site_, nullptr)
+              : current->note_read(address, sizeof(T), site_, nullptr);
+      }
     }
     T* p_;
     Site site_;

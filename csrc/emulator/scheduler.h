@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <vector>
 
@@ -99,6 +100,10 @@ class __attribute__((visibility("default"))) Scheduler {  // kernels are librari
   void touch_shared(const char* address, size_t bytes, bool write, Site site);
   // A write to an array whose writes are kept; pc: where the site is not known.
   void note_write(const char* address, size_t bytes, Site site, const void* pc);
+  // A read of an array whose writes are kept.
+  void note_read(const char* address, size_t bytes, Site site, const void* pc);
+  // Fails where the kernel has no array i, or where its elements are others than those that it is read as.
+  void check_arg(int i, size_t itemsize, bool arithmetic, bool floating, Site site);
   // An access by a plain pointer, from the instruction before pc: must be to memory of the device or of the thread.
   void touch_plain(const char* address, size_t bytes, bool write, const void* pc);
   [[noreturn]] void fail_at(const void* pc, const char* format, ...) __attribute__((format(printf, 3, 4)));
@@ -125,5 +130,8 @@ class __attribute__((visibility("default"))) Scheduler {  // kernels are librari
 };
 
 extern __attribute__((visibility("default"))) constinit thread_local Scheduler* current;
+
+// What an exception says, read outside of a kernel, whose accesses are watched.
+__attribute__((visibility("default"))) void copy_text(const std::exception& error, char* text, size_t bytes);
 
 }  // namespace emulator

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
     from symconv.rewrite.pattern import Rule
     from symconv.workbench.load import KernelFile
 
-GOOD, FOUND = 0, 1
+GOOD, FOUND, USAGE = 0, 1, 2
+SUMMARY = r"^checked \d+ kernels?, \d+ with findings$"
 
 
 def add_parser(commands: Any) -> argparse.ArgumentParser:
@@ -42,6 +46,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     check.add_argument("--kernel", metavar="NAME", help="only this one")
     check.add_argument("--timeout", type=whole(1), default=300, metavar="S", help="(default: %(default)s)")
     check.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
+    check.add_argument("--in-child", action="store_true", help=argparse.SUPPRESS)
     check.set_defaults(run=run_check)
     bench = actions.add_parser(
         "bench",
@@ -109,7 +114,8 @@ def run_check(arguments: argparse.Namespace) -> int:
 
 def check_in_child(arguments: argparse.Namespace) -> int:
     """The check in a process of its own: one that dies or does not end is a finding."""
-    command = [sys.executable, "-m", "symconv", "kernel", "check", str(arguments.file), "--in-process"]
+    command = [sys.executable, "-m", "symconv", "kernel", "check", str(arguments.file)]
+    command += ["--in-process", "--in-child"]
     command += [f"--cases={path}" for path in arguments.cases]
     command += [f"--kernel={arguments.kernel}"] if arguments.kernel else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
@@ -117,31 +123,56 @@ def check_in_child(arguments: argparse.Namespace) -> int:
             out, err = child.communicate(timeout=arguments.timeout)
             code, died = child.returncode, ""
         except subprocess.TimeoutExpired:
-            child.kill()
-            out, err = child.communicate()
+            out, err = _stopped(child)
             code, died = FOUND, f"it did not end within {arguments.timeout} s"
     print(out, end="")
     if code < 0:
         died = f"it died of {signal.Signals(-code).name}"
+    elif not died and (code > USAGE or (code != USAGE and not re.search(SUMMARY, out, re.MULTILINE))):
+        died = f"it ended the process, with exit code {code}"
     if died:
-        doing = [line for line in out.splitlines() if line.startswith("checking ")]
-        print(f"crash: {doing[-1] if doing else 'loading the file'}: {died}")
+        begun = [line for line in out.splitlines() if line.startswith("checking ")]
+        doing = begun[-1].removeprefix("checking ") if begun else "loading the file"
+        print(f"{_last_place(err, str(arguments.file.resolve()))}crash [{doing}]: {died}")
         return FOUND
     print(err, end="", file=sys.stderr)
     return code
+
+
+def _stopped(child: subprocess.Popen[str]) -> tuple[str, str]:
+    """What a process had printed, and where it stood, before it was killed."""
+    for number in (signal.SIGUSR2, signal.SIGUSR1):  # the kernel's stack, then Python's
+        child.send_signal(number)
+        time.sleep(0.3)  # one at a time: both at once go to different threads
+    try:
+        return child.communicate(timeout=2)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return child.communicate()
+
+
+def _last_place(err: str, file: str) -> str:
+    """'scale.cu:12: ' where a child that hung or died stood, as far as its last words tell."""
+    from symconv.backends.gpu.emulator import places_in
+
+    native = places_in(err)
+    frames = re.findall(r'^  File "([^"]+)", line (\d+)', err, re.MULTILINE)
+    own = [f"{os.path.basename(path)}:{line}" for path, line in frames if os.path.abspath(path) == file]
+    return next((f"{place}: " for place in [*native, *own]), "")
 
 
 def check_here(arguments: argparse.Namespace) -> int:
     from symconv.workbench.check import examine, has_gpu
     from symconv.workbench.load import load_kernels
 
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    if arguments.in_child:
+        _tell_the_end()
     file = load_kernels(arguments.file, arguments.cases)
     chosen = [(op, k) for op, k in file.kernels if arguments.kernel in (None, k.name)]
     if not chosen:
         names = ", ".join(k.name for _, k in file.kernels)
         raise SymconvError(f"{file.path} makes no kernel {arguments.kernel!r}; it makes {names}")
-    failed = 0
+    failed = checked = 0
     for op, kernel in chosen:
         cases = [c for c in file.cases if _concerns(c, op)]
         if not cases:
@@ -149,16 +180,32 @@ def check_here(arguments: argparse.Namespace) -> int:
                 f"{kernel.device} kernel {kernel.name} ({kernel.place}): no row of CASES has the op {op.name}"
             )
             failed += 1
+            checked += 1
             continue
         for each in (kernel, *(kernel.variants if isinstance(kernel.variants, tuple) else ())):
             report = examine(each, cases, progress=lambda text: print(f"checking {text}", flush=True))
             print(report, flush=True)
             failed += not report.passed
+            checked += 1
     if arguments.kernel is None:
         failed += sum(not _rule_holds(rule, file) for rule in file.rules)
     if any(k.device == "cuda" for _, k in chosen) and not has_gpu():
         print("no GPU here: CUDA kernels ran in the emulator only")
+    print(f"checked {checked} kernel{'s' * (checked != 1)}, {failed} with findings")
     return FOUND if failed else GOOD
+
+
+def _tell_the_end() -> None:
+    """When this process hangs or dies, it says at what line: `_last_place` reads it."""
+    import faulthandler
+
+    from symconv.backends.gpu.emulator import report_signals
+
+    faulthandler.enable()
+    if hasattr(faulthandler, "register"):
+        faulthandler.register(signal.SIGUSR1, all_threads=False)
+    with suppress(SymconvError, OSError):
+        report_signals()
 
 
 def _rule_holds(rule: Rule, file: KernelFile) -> bool:

@@ -16,6 +16,7 @@ from symconv.graph import Apply, Kernel, Launch
 from symconv.graph.kernel import InplacePairs
 from symconv.graph.params import pack_struct
 
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 Supports = Callable[[Apply], str | None]
 Path_ = str | os.PathLike[str]
 
@@ -152,9 +153,8 @@ def _kernel(
 
 def _caller() -> tuple[str, int]:
     """File and line of the nearest frame outside this package."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
 
@@ -192,7 +192,7 @@ def _checked(name: str, origin: str, supports: Supports | None) -> Supports:
             answer = supports(node)
         except Exception as error:
             raise CompileError(
-                f"supports() of {name} ({_lines(supports)}) failed on {node!r}: "
+                f"supports() of {name} ({_lines(supports, error)}) failed on {node!r}: "
                 f"{type(error).__name__}: {error}"
             ) from error
         if answer is not None and not (isinstance(answer, str) and answer):
@@ -205,7 +205,17 @@ def _checked(name: str, origin: str, supports: Supports | None) -> Supports:
     return ask
 
 
-def _lines(function: Any) -> str:
+def _lines(function: Any, error: BaseException | None = None) -> str:
+    """File and line of a function, or of the deepest line of the user's that raised `error`."""
+    trace = None if error is None else error.__traceback__
+    place = ""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith(PACKAGE):
+            place = f"{os.path.basename(file)}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    if place:
+        return place
     code = getattr(inspect.unwrap(function), "__code__", None)
     return f"{os.path.basename(code.co_filename)}:{code.co_firstlineno}" if code else repr(function)
 
@@ -232,14 +242,17 @@ class _Maker:
         self.code = "" if library else text.compiled(device)
 
     def __call__(self, node: Apply) -> Launch:
-        what = f"launch() of {self.text.what} ({_lines(self.user)})"
+        who = f"launch() of {self.text.what}"
         try:
             spec = self.user(node, **self.macros)
         except SymconvError:
             raise
         except Exception as error:
-            raise CompileError(f"{what} failed on {node!r}: {type(error).__name__}: {error}") from error
-        return self._packed(spec, what)
+            where = _lines(self.user, error)
+            raise CompileError(
+                f"{who} ({where}) failed on {node!r}: {type(error).__name__}: {error}"
+            ) from error
+        return self._packed(spec, f"{who} ({_lines(self.user)})")
 
     def _packed(self, spec: LaunchSpec, what: str) -> Launch:
         if not isinstance(spec, LaunchSpec):

@@ -302,7 +302,13 @@ class Op:
         if found is not None:
             return found
         types = self.infer(*inputs)
-        node = Apply(self, inputs, types if isinstance(types, tuple) else (types,))
+        types = types if isinstance(types, tuple) else (types,)
+        if not types or not all([isinstance(t, TensorType) for t in types]):
+            raise ProtocolError(
+                f"{self.name}: infer() gave {types[0] if len(types) == 1 else types!r}\n  at {user_line()}\n"
+                "  hint: return a TensorType, as in sc.TensorType(x.dtype, x.type.shape), or a tuple of them"
+            )
+        node = Apply(self, inputs, types)
         with _lock:
             return _applies.setdefault(key, node)
 

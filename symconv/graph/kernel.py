@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from symconv.errors import CompileError
+
 if TYPE_CHECKING:
     from symconv.graph.core import Apply
 
@@ -80,7 +82,15 @@ class Kernel:
         return self.variants(node) if callable(self.variants) else self.variants
 
     def inplace_pairs(self, node: Apply) -> InplacePairs:
-        return self.inplace(node) if callable(self.inplace) else self.inplace
+        pairs = self.inplace(node) if callable(self.inplace) else self.inplace
+        for pair in pairs:
+            if not (0 <= pair[0] < len(node.outputs) and 0 <= pair[1] < len(node.inputs)):
+                raise CompileError(
+                    f"kernel {self.name} ({self.place}): inplace has {pair}, but {node.op.name} has "
+                    f"{len(node.outputs)} outputs and {len(node.inputs)} inputs\n"
+                    "  hint: a pair is (output, input), counted from 0"
+                )
+        return pairs
 
 
 def on_cuda(

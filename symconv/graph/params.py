@@ -133,9 +133,9 @@ def _misfit(struct_name: str, values: dict[str, Any], dtype: np.dtype) -> Except
     lengths = _layout_of(dtype).lengths
     if values.keys() != lengths.keys():
         unknown, missing = sorted(values.keys() - lengths.keys()), sorted(lengths.keys() - values.keys())
-        return TypeError(
-            f"{struct_name}: unknown fields {unknown}, missing fields {missing}; it has {list(lengths)}"
-        )
+        wrong = [f"no value for {', '.join(missing)}"] * bool(missing)
+        wrong += [f"no such field as {', '.join(unknown)}"] * bool(unknown)
+        return TypeError(f"{struct_name}: {'; '.join(wrong)} (its fields: {', '.join(lengths)})")
     for name, length in lengths.items():
         kind = dtype[name].base
         given = np.asarray(values[name])

@@ -8,25 +8,27 @@ whole row runs through compiled functions, with its gradient, natively, and on a
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 import os
 import re
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
-from symconv.backends.gpu.emulator import Writes, place_of
+from symconv.backends.gpu.emulator import Write, Writes, place_of, read_place_of
 from symconv.config import config
 from symconv.errors import (
     ArgumentError,
     CompileError,
-    GradientError,
     KernelFault,
     ProtocolError,
     SymconvError,
 )
+from symconv.extend.kernel import PACKAGE
 from symconv.graph import Apply, Kernel, Op, TensorType, Variable
 from symconv.graph.registry import kernels_of
 from symconv.graph.traversal import toposort
@@ -43,8 +45,19 @@ KINDS = (
     ("null pointer", "bounds"),
     ("misaligned", "bounds"),
     ("nothing was written", "uninitialised"),
+    ("get<> takes it", "type"),
+    ("counted from 0", "bounds"),
     ("divergent", "barrier"),
     ("deadlock", "barrier"),
+)
+# The numbers of the records of `Writes`, for NumPy.
+RECORD = np.dtype(
+    {
+        "names": ["found", "other_thread", "read"],
+        "formats": ["i4"] * 3,
+        "offsets": [getattr(Write, name).offset for name in ("found", "other_thread", "read")],
+        "itemsize": ctypes.sizeof(Write),
+    }
 )
 _FAULT = re.compile(r"kernel \w+, block (\d+), thread (\d+), (.+?:\d+|instruction [^:]*): (.*)", re.DOTALL)
 Progress = Callable[[str], None]
@@ -74,8 +87,12 @@ def examine(
             progress(f"{kernel.device} kernel {kernel.name}, case {case.name}")
         try:
             _examine_case(kernel, case, report)
+        except KernelFault as fault:
+            _report_fault(kernel, case, str(fault), report)
         except CompileError as error:
-            report.add("compile", _first_place(str(error)) or kernel.place, str(error), case.name)
+            report.add("compile", _first_place(error.message) or kernel.place, error.message, case.name)
+        except Exception as error:  # of the user's own functions, most often
+            report.add("fault", _users_line(error) or kernel.place, _told(error), case.name)
     if not report.ran and report.passed:
         reasons = "".join(f"; {name}: {why}" for name, why in report.refused)
         report.add("refused", kernel.place, f"no case reached it{reasons}")
@@ -140,16 +157,47 @@ def _examine_case(kernel: Kernel, case: OpCase, report: KernelReport) -> None:
     report.ran.append(case.name)
     before = len(report.findings)
     for integers in [True] * case.exact + [False] * (case.gaussian or not case.exact):
+        if len(report.findings) > before:
+            return
         arrays = evaluated_inputs(node, inputs, case.draw(integers))
-        _examine_values(kernel, node, case, arrays, integers, report)
+        if _reference_holds(node, arrays, case, report):
+            _examine_values(kernel, node, case, arrays, integers, report)
+    if len(report.findings) > before:
+        return
     # A variant runs in compiled functions only where it is asked for.
     with nullcontext() if choice.kernel is kernel else forcing(type(node.op), kernel):
-        if len(report.findings) == before:
-            _examine_function(kernel, node, case, report)
+        _examine_function(kernel, node, case, report)
         _examine_gradient(kernel, node, case, report)
 
 
 # ---- one node, by itself
+
+
+def _reference_holds(node: Apply, arrays: list[np.ndarray], case: OpCase, report: KernelReport) -> bool:
+    """The op's own reference gives what infer says and leaves its arguments alone; else that is a finding."""
+    where = op_place(type(node.op), "reference")
+    given = [np.array(a) for a in arrays]
+    try:
+        found = node.op.reference(*given)
+    except Exception as error:
+        report.add("reference", _users_line(error) or where, _told(error), case.name)
+        return False
+    results = [np.asarray(r) for r in (found if isinstance(found, tuple) else (found,))]
+    changed = [i for i, (a, b) in enumerate(zip(arrays, given)) if a.tobytes() != b.tobytes()]
+    wanted = ", ".join(str(o.type) for o in node.outputs)
+    shown = ", ".join(f"{r.dtype}[{', '.join(map(str, r.shape))}]" for r in results)
+    if changed:
+        report.add(
+            "reference", where, f"reference() of {node.op.name} changes its input {changed[0]}", case.name
+        )
+    elif shown != wanted:
+        report.add(
+            "reference",
+            where,
+            f"reference() of {node.op.name} gives {shown}, infer() says {wanted}",
+            case.name,
+        )
+    return not changed and shown == wanted
 
 
 def _examine_values(
@@ -168,7 +216,7 @@ def _examine_values(
         except SymconvError as error:
             if isinstance(error, CompileError):
                 raise
-            report.add("fault", kernel.place, str(error), case.name)
+            report.add("fault", kernel.place, _told(error), case.name)
             return
         outputs, writes = done.outputs, done.writes
         changed = [i for i, (a, b) in enumerate(zip(arrays, done.inputs)) if a.tobytes() != b.tobytes()]
@@ -241,8 +289,15 @@ def _unwritten(
     kernel: Kernel, case: OpCase, i: int, actual: np.ndarray, writes: Writes, how: str, report: KernelReport
 ) -> bool:
     records = writes.records
-    missing = [k for k in range(actual.size) if not records[k].found]
-    if missing:
+    table = np.frombuffer(records, RECORD)[: actual.size]
+    early = np.flatnonzero(table["read"]) if not how else np.empty(0, int)
+    if len(early):
+        at = list(map(int, np.unravel_index(early[0], actual.shape)))
+        what = f"output {i} at {at} is read here before anything has written it"
+        report.add("uninitialised", read_place_of(records[int(early[0])]), what, case.name)
+        return True
+    missing = np.flatnonzero(table["found"] == 0)
+    if len(missing):
         at = list(map(int, np.unravel_index(missing[0], actual.shape)))
         nan = ", so they are NaN" if actual.dtype.kind == "f" else ""
         report.add(
@@ -251,18 +306,14 @@ def _unwritten(
             f"{at}{nan}", case.name,
         )  # fmt: skip
         return True
-    for k in range(actual.size):
-        w = records[k]
-        if w.other_thread >= 0:
-            at = list(map(int, np.unravel_index(k, actual.shape)))
-            report.add(
-                "race", place_of(w), f"{how}output {i} at {at} is written by "
-                f"{_who(kernel, w.other_block, w.other_thread)} (line {w.other_line}) and by "
-                f"{_who(kernel, w.block, w.thread)}",
-                case.name,
-            )  # fmt: skip
-            return True
-    return False
+    shared = np.flatnonzero(table["other_thread"] >= 0)
+    if len(shared):
+        w = records[int(shared[0])]
+        at = list(map(int, np.unravel_index(shared[0], actual.shape)))
+        first = f"{_who(kernel, w.other_block, w.other_thread)} (line {w.other_line})"
+        what = f"{how}output {i} at {at} is written by {first} and by {_who(kernel, w.block, w.thread)}"
+        report.add("race", place_of(w), what, case.name)
+    return bool(len(shared))
 
 
 def _who(kernel: Kernel, block: int, thread: int) -> str:
@@ -271,8 +322,8 @@ def _who(kernel: Kernel, block: int, thread: int) -> str:
 
 def _writers(writes: Writes) -> str:
     """The line that writes this array."""
-    found = next((w for w in writes.records if w.found), None)
-    return place_of(found) if found is not None else "no line"
+    written = np.flatnonzero(np.frombuffer(writes.records, RECORD)["found"])
+    return place_of(writes.records[int(written[0])]) if len(written) else "no line"
 
 
 def _worst(actual: np.ndarray, want: np.ndarray) -> int | None:
@@ -316,7 +367,7 @@ def _examine_function(kernel: Kernel, node: Apply, case: OpCase, report: KernelR
                 report.add("value", kernel.place, f"in a compiled function: {error}", case.name)
                 return
             except SymconvError as error:
-                report.add("fault", kernel.place, f"in a compiled function: {error}", case.name)
+                report.add("fault", kernel.place, f"in a compiled function: {_told(error)}", case.name)
                 return
 
 
@@ -334,17 +385,17 @@ def _examine_gradient(kernel: Kernel, node: Apply, case: OpCase, report: KernelR
             "gradient", where, f"{node.op.name} defines no grad()\n"
             "    hint: define it, or say grad=False in the case", case.name,
         )  # fmt: skip
-    except (AssertionError, GradientError) as error:
-        report.add("gradient", where, str(error), case.name)
     except KernelFault as fault:
         _report_fault(kernel, case, str(fault), report)
-    except SymconvError as error:
-        report.add("gradient", where, str(error), case.name)
+    except (AssertionError, SymconvError) as error:
+        report.add("gradient", where, _told(error), case.name)
+    except Exception as error:
+        report.add("gradient", _users_line(error) or where, _told(error), case.name)
 
 
-def op_place(op: type[Op]) -> str:
-    """File and line of grad(), else of the class."""
-    target: Any = op.__dict__.get("grad", op)
+def op_place(op: type[Op], method: str = "grad") -> str:
+    """File and line of a method, else of the class."""
+    target: Any = op.__dict__.get(method, op)
     try:
         file, line = inspect.getsourcefile(target), inspect.getsourcelines(target)[1]
     except (OSError, TypeError):
@@ -353,6 +404,20 @@ def op_place(op: type[Op]) -> str:
 
 
 def _first_place(text: str) -> str:
-    """'scale.cu:12' of the first error of a compiler's log."""
+    """'scale.cu:12' of the first error of a compiler's log, or of the function of the user's that failed."""
     match = re.search(r"^(\S[^:\n]*?):(\d+):\d+: (?:fatal )?error", text, re.MULTILINE)
+    match = match or re.match(r"(?:launch|supports)\(\) of .*?\(([^()]+):(\d+)\)", text)
     return f"{os.path.basename(match[1])}:{match[2]}" if match else ""
+
+
+def _users_line(error: BaseException) -> str:
+    """'scale.py:30', the deepest line outside this package that raised; empty if there is none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not f.filename.startswith(PACKAGE) and os.path.isfile(f.filename)]
+    return f"{os.path.basename(own[-1].filename)}:{own[-1].lineno}" if own else ""
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, SymconvError):
+        return error.message
+    return str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"

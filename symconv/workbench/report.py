@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 class Finding:
     """A fault at `where`, file:line.
 
-    kind: compile, refused, not chosen, race, bounds, barrier, uninitialised, fault, unwritten, nan, value,
-    input, order, gradient.
+    kind: compile, refused, not chosen, race, bounds, type, barrier, uninitialised, fault, unwritten, nan,
+    value, input, order, gradient, reference (of the op).
     """
 
     kind: str
@@ -20,7 +20,7 @@ class Finding:
 
     def __str__(self) -> str:
         case = f" [{self.case}]" if self.case else ""
-        return f"{self.where}: {self.kind}{case}: {self.message}"
+        return f"{self.where}: {self.kind}{case}: {self.message}".replace("\n", "\n    ").rstrip()
 
 
 @dataclass

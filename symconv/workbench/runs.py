@@ -50,7 +50,9 @@ def emulated_run(
     outputs = [np.empty(v.type.dims, v.dtype) for v in node.outputs]
     every = [*map(np.ascontiguousarray, arrays), *outputs]
     memory = [runtime.allocate(max(a.nbytes + shift * a.itemsize, 1), "test") for a in every]
-    args = [Array(m.address + shift * a.itemsize, a.nbytes) for m, a in zip(memory, every)]
+    args = [
+        Array(m.address + shift * a.itemsize, a.nbytes, dtype=str(a.dtype)) for m, a in zip(memory, every)
+    ]
     if in_place is not None:
         args[len(arrays) + in_place[0]] = args[in_place[1]]
     for place, a in zip(args, every[: len(arrays)]):

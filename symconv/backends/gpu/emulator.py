@@ -37,6 +37,12 @@ class Arg(ctypes.Structure):
     _fields_ = [("base", ctypes.c_void_p), ("bytes", ctypes.c_ulonglong)]
 
 
+class Type(ctypes.Structure):
+    """EmulatedType of csrc/emulator/launch.h."""
+
+    _fields_ = [("name", ctypes.c_char_p), ("itemsize", ctypes.c_int), ("floating", ctypes.c_int)]
+
+
 class Range(ctypes.Structure):
     _fields_ = [("begin", ctypes.c_void_p), ("end", ctypes.c_void_p)]
 
@@ -55,6 +61,10 @@ class Write(ctypes.Structure):
         ("other_block", ctypes.c_int),
         ("other_thread", ctypes.c_int),
         ("found", ctypes.c_int),
+        ("read_file", ctypes.c_char_p),
+        ("read_pc", ctypes.c_void_p),
+        ("read_line", ctypes.c_int),
+        ("read", ctypes.c_int),
     ]
 
 
@@ -82,6 +92,7 @@ class Launch(ctypes.Structure):
         ("cooperative", ctypes.c_int),
         ("order", ctypes.c_int),
         ("n_args", ctypes.c_int),
+        ("types", ctypes.POINTER(Type)),
         ("params_bytes", ctypes.c_longlong),
         ("memory", ctypes.POINTER(Range)),
         ("n_memory", ctypes.c_int),
@@ -128,6 +139,13 @@ def tracing(arrays: Sequence[Writes]) -> Iterator[None]:
         yield
     finally:
         _traced.reset(token)
+
+
+def _type_of(array: Array) -> Type:
+    if not array.dtype:
+        return Type(None, 0, 0)
+    dtype = np.dtype(array.dtype)
+    return Type(array.dtype.encode(), dtype.itemsize, dtype.kind == "f")
 
 
 class HostMemory:
@@ -224,12 +242,13 @@ class EmulatedRuntime:
         prepared: list[Callable[[], None]] = []
         for w in works:
             args = (Arg * max(len(w.args), 1))(*(Arg(a.slot, a.nbytes) for a in w.args))
+            guarded = is_guarded(w.source, config.emulator_checks)
+            types = (Type * max(len(w.args), 1))(*map(_type_of, w.args)) if guarded else None
             blocks = w.blocks or w.tiles
             launch = Launch(
                 w.params, args, w.step, fault, w.tiles, blocks, w.threads, w.shared, w.grid,
-                n_args=len(w.args), params_bytes=len(w.params),
+                n_args=len(w.args), types=types, params_bytes=len(w.params),
             )  # fmt: skip
-            guarded = is_guarded(w.source, config.emulator_checks)
             prepared.append(partial(_emulate, entry_of(w.source, w.entry), launch, w.place, guarded))
         return prepared
 
@@ -274,16 +293,26 @@ def with_lines(message: str) -> str:
 
 def line_of(library: str, offset: int) -> str:
     """'scale.cu:12', of the user's text where it was inlined from there; the offset without addr2line."""
+    lines = _lines_at(library, offset)
+    if lines is None:
+        return f"instruction {offset:#x} of {library} (addr2line is not installed)"
+    found = next((s for s in lines if not s.startswith(_own())), lines[0] if lines else "")
+    return os.path.basename(found) if found else f"instruction {offset:#x} of {library}"
+
+
+def _own() -> tuple[str, str]:
+    return str(kernel_dir()), str(emulator_dir())
+
+
+def _lines_at(library: str, offset: int) -> list[str] | None:
+    """'/path/scale.cu:12' and where that was inlined into, innermost first; None without addr2line."""
     try:
         done = subprocess.run(
             ["addr2line", "-i", "-e", library, hex(offset)], capture_output=True, text=True, check=False
         )
     except OSError:
-        return f"instruction {offset:#x} of {library} (addr2line is not installed)"
-    lines = [m[0] for m in re.finditer(r"^[^?\n].*?:\d+", done.stdout, re.MULTILINE)]
-    own = (str(kernel_dir()), str(emulator_dir()))
-    found = next((s for s in lines if not s.startswith(own)), lines[0] if lines else "")
-    return os.path.basename(found) if found else f"instruction {offset:#x} of {library}"
+        return None
+    return [m[0] for m in re.finditer(r"^[^?\n].*?:\d+", done.stdout, re.MULTILINE)]
 
 
 class _Symbol(ctypes.Structure):
@@ -299,12 +328,36 @@ class _Symbol(ctypes.Structure):
 
 def place_of(write: Write) -> str:
     """'scale.cu:12', the line of the user's text that wrote an element."""
-    if write.file:
-        return f"{os.path.basename(write.file.decode(errors='replace'))}:{write.line}"
+    return _place(write.file, write.line, write.pc)
+
+
+def read_place_of(write: Write) -> str:
+    """The line that read an element before anything had written it."""
+    return _place(write.read_file, write.read_line, write.read_pc)
+
+
+def _place(file: bytes | None, line: int, pc: int | None) -> str:
+    if file:
+        return f"{os.path.basename(file.decode(errors='replace'))}:{line}"
     symbol = _Symbol()
-    if not write.pc or not _process.dladdr(ctypes.c_void_p(write.pc), ctypes.byref(symbol)):
+    if not pc or not _process.dladdr(ctypes.c_void_p(pc), ctypes.byref(symbol)):
         return "an unknown line"
-    return line_of(symbol.file.decode(), write.pc - symbol.base - 1)
+    return line_of(symbol.file.decode(), pc - symbol.base - 1)
+
+
+def report_signals() -> None:
+    """From now on SIGUSR2, and signals that end this process, write its stack to stderr (signals.cpp)."""
+    ctypes.CDLL(str(_runtime_library(True))).symconv_report_signals()
+
+
+def places_in(text: str) -> list[str]:
+    """The lines of users' kernels among the frames that a signal has told, innermost first."""
+    found = []
+    for m in re.finditer(r"^at \{([^{}]+)\+([0-9a-f]+)\}$", text, re.MULTILINE):
+        if m[1].startswith(str(config.cache_dir)):
+            lines = _lines_at(m[1], int(m[2], 16)) or []
+            found += [os.path.basename(s) for s in lines if not s.startswith(_own()) and ".part." not in s]
+    return found
 
 
 def _flags(checked: bool) -> list[str]:
@@ -392,7 +445,8 @@ def compile_all(sources: Mapping[Source, str]) -> None:
         try:
             _loaded(source, checked)
         except CompileError as error:
-            raise CompileError(f"{error.message}\n  wanted by {sources[source]}") from None
+            wanted = f"\n  wanted by {sources[source]}" if sources[source] else ""
+            raise CompileError(error.message.rstrip() + wanted) from None
 
     if len(sources) > 1:
         _runtime_library(checked), _prefix(checked)

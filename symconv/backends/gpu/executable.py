@@ -123,10 +123,10 @@ class GpuExecutable:
         if operand.kind != "buffer":
             memory = self._words if operand.kind == "words" else self._strides
             return Array(memory.address, operand.nbytes)
-        word = word_of(self.plan, operand.number)
+        word, dtype = word_of(self.plan, operand.number), self.plan.buffers[operand.number].type.dtype
         if word is not None:
-            return Array(self._word_at[word], operand.nbytes, True)
-        return Array(self._fixed(operand.number), operand.nbytes)
+            return Array(self._word_at[word], operand.nbytes, True, dtype)
+        return Array(self._fixed(operand.number), operand.nbytes, False, dtype)
 
     def _fixed(self, number: int) -> int:
         """The address of a buffer that has no word."""

@@ -19,11 +19,15 @@ FAULT = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A piece of device memory. With `word`, `address` is that of the word that holds the address."""
+    """A piece of device memory. With `word`, `address` is that of the word that holds the address.
+
+    dtype: of its elements, where that is known; the emulator holds users' kernels to it.
+    """
 
     address: int
     nbytes: int
     word: bool = False
+    dtype: str = ""
 
     @property
     def slot(self) -> int:
