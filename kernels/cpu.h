@@ -11,6 +11,7 @@
 #pragma once
 
 #if defined(SYMCONV_EMULATED)
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 
@@ -37,6 +38,7 @@
 
 #else
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>

@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 
 import numpy as np
+import pytest
 
 import symconv as sc
 from symconv.graph.origin import joined
+from symconv.loops.op import Scan
 
 
 def line(back: int = 0) -> str:
@@ -66,3 +68,41 @@ def test_lines_are_joined_once_each():
     assert joined(["a.py:1", "a.py:2", "a.py:1"]) == "a.py:1, a.py:2"
     assert joined(["a.py:1, b.py:2, ...", "c.py:3", "d.py:4"]) == "a.py:1, b.py:2, c.py:3, ..."
     assert joined([]) == ""
+
+
+def recurrent():
+    x, w = sc.tensor3("x"), sc.shared(np.full((4, 4), 0.1, "float32"), name="w")
+    hs, _ = sc.scan(lambda a, h: sc.tanh(sc.dot(h, w) + a), sequences=[x], outputs_info=[sc.zeros((2, 4))])
+    cost = (hs[-1] ** 2).sum() + hs.mean()
+    return [x], cost, [(w, w - 0.1 * sc.grad(cost, w))], [np.ones((5, 2, 4), "float32")]
+
+
+def convolutional():
+    x, w = sc.tensor4("x"), sc.shared(np.ones((3, 2, 3, 3), "float32"), name="w")
+    b, v = sc.shared(np.zeros(3, "float32")), sc.shared(np.ones((27, 4), "float32"))
+    rng = sc.RandomStream(0)
+    pooled = sc.relu(sc.max_pool2d(sc.conv2d(x, w), 2) + b.dimshuffle("x", 0, "x", "x"))
+    scores = sc.dot(sc.dropout(pooled.flatten(2), 0.5, rng=rng), v)
+    cost = -sc.mean(sc.log(sc.softmax(scores))[sc.arange(2), sc.constant([0, 3])])
+    grads = sc.grad(cost, [w, b, v])
+    return [x], cost, [(p, p - 0.1 * g) for p, g in zip((w, b, v), grads)], [np.ones((2, 2, 8, 8), "float32")]
+
+
+@pytest.mark.parametrize("build", [recurrent, convolutional])
+def test_no_node_of_a_compiled_function_has_the_line_that_compiled_it(build, tmp_path):
+    """Whatever a rewrite makes keeps the lines of what it replaces."""
+    inputs, cost, updates, arrays = build()
+    file = tmp_path / "elsewhere.py"
+    text = "f = sc.function(inputs, cost, updates=updates, device='reference')\nf(*arrays)\n"
+    names = {"sc": sc, "inputs": inputs, "cost": cost, "updates": updates, "arrays": arrays}
+    exec(compile(text, str(file), "exec"), names)
+
+    def check(graph, around):
+        for node in graph.nodes():
+            line = node.origin.replace("update of ", "")
+            assert "elsewhere" not in line or node.op.name == "copy", f"{around}: {node!r} from {line}"
+            if isinstance(node.op, Scan):
+                check(node.op.graph(), f"{around}, in {node.op.label()}")
+
+    for stage in names["f"].executables[0].stages:
+        check(stage.graph, stage.name)

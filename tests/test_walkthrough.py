@@ -43,7 +43,7 @@ def lines_of_code(text: str) -> int:
         (SCALE, "cpu kernel", 30),
         (SCALE, "op", 60),
         (CONV_GELU, "kernel", 30),
-        (CONV_GELU, "cpu kernel", 30),
+        (CONV_GELU, "cpu kernel", 50),
         (CONV_GELU, "op", 60),
     ],
 )

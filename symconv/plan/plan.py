@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,3 +99,26 @@ class Plan:
     @property
     def flops(self) -> int:
         return sum(s.node.op.flops(s.node) for s in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class InPlan:
+    """A step of a plan, or of a loop in it: '3.1' is step 1 of the loop at step 3, done `times` times."""
+
+    label: str
+    step: Step
+    times: int
+
+    @property
+    def flops(self) -> int:
+        """Of all times together; a loop's are those of its steps."""
+        return 0 if self.step.loop is not None else self.times * self.step.node.op.flops(self.step.node)
+
+
+def steps_of(plan: Plan, within: str = "", times: int = 1) -> Iterator[InPlan]:
+    """Every step, a loop's steps behind it."""
+    for number, step in enumerate(plan.steps):
+        label = f"{within}{number}"
+        yield InPlan(label, step, times)
+        if step.loop is not None:
+            yield from steps_of(step.loop.plan, f"{label}.", times * step.loop.n)

@@ -8,6 +8,7 @@ from typing import Any
 
 from symconv.graph import Apply, Variable
 from symconv.graph.function_graph import FunctionGraph
+from symconv.graph.origin import joined, origin
 from symconv.graph.traversal import Readers, leaves, rebuild
 from symconv.loops.body import Body
 from symconv.loops.op import Scan
@@ -46,9 +47,12 @@ def _join(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
                 continue
             kind = (node.inputs, *(v.type for v in node.op.body.inputs), node.op.sequences, node.op.traces,
                     node.op.carries, node.op.until)  # fmt: skip
-            if kind in groups and (joined := _joined(groups[kind], node)) is not None:
-                pair = groups[kind], node, joined
-                break
+            if kind in groups:
+                with origin(joined([groups[kind].origin, node.origin])):
+                    both = _joined(groups[kind], node)
+                if both is not None:
+                    pair = groups[kind], node, both
+                    break
             groups[kind] = node
         if pair is None:
             return graph
@@ -99,7 +103,11 @@ def _narrow(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
         changed = False
         readers = graph.readers()
         for node in reversed(graph.nodes()):
-            if isinstance(node.op, Scan) and (swap := _Narrow(node, readers).swap()) is not None:
+            if not isinstance(node.op, Scan):
+                continue
+            with origin(node.origin):
+                swap = _Narrow(node, readers).swap()
+            if swap is not None:
                 made = next((v.owner for v in swap.values() if v.owner is not None), None)
                 _record(trace, "narrow_loop", node, made)
                 graph = graph.rebuild(swap)
@@ -249,7 +257,7 @@ def _optimize_bodies(graph: FunctionGraph, trace: Trace, optimize: Optimize) -> 
             return node.outputs if inputs == node.inputs else node.op.make(*inputs).outputs
         step, passes = optimize(node.op.graph())
         for name, applied in passes:
-            trace.extend(Applied(f"{name}: {a.rule}", a.before, a.after, a.origin) for a in applied)
+            trace.extend(replace(a, rule=f"{name}: {a.rule}") for a in applied)
         n = len(node.op.traces)
         outputs = [*step.outputs[:n], *(v for _, v in step.updates), *step.outputs[n:]]
         return replace(node.op, body=Body(node.op.body.inputs, outputs)).make(*inputs).outputs

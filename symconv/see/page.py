@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 from symconv.backends.executable import Executable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.printing import debugprint
+from symconv.plan.plan import steps_of
 from symconv.rewrite.driver import applications
 from symconv.see import panes
+from symconv.see.arena import amount
 from symconv.see.drawing import fresh_nodes
 from symconv.see.html import count, escape, section
 from symconv.see.svg import graph_svg, palette_rules, rules
@@ -91,13 +93,14 @@ def _cards(f: Shown, plans: Sequence[Executable]) -> str:
     ]
     plan = executable.plan
     if plan is not None:
-        refusals = sum(len(s.refusals) for s in plan.steps)
+        every = [found.step for found in steps_of(plan)]
+        refusals = sum(len(s.refusals) for s in every)
         cards += [
             (count(len(plan.steps)), "steps"),
-            (count(len({s.kernel.name for s in plan.steps if s.kernel is not None})), "kernels"),
+            (count(len({s.kernel.name for s in every if s.kernel is not None})), "kernels"),
             (count(refusals), "refusals"),
-            (f"{plan.flops / 1e6:,.1f} M", "FLOPs"),
-            (f"{plan.arena_bytes / 1024:,.0f} KiB", "arena"),
+            (f"{plan.flops / 1e6:,.1f} M" if plan.flops >= 1e5 else count(plan.flops), "FLOPs"),
+            (amount(plan.arena_bytes), "arena"),
         ]
     parts = "".join(f'<div class="card"><b>{value}</b><span>{what}</span></div>' for value, what in cards)
     return f'<div class="cards">{parts}</div>'

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from symconv.backends.executable import Executable
 from symconv.plan.explain import place
 from symconv.plan.lifetime import lifetimes, live_bytes
-from symconv.plan.plan import Plan
+from symconv.plan.plan import InPlan, Plan, steps_of
 from symconv.rewrite.driver import Refused, applications
 from symconv.see.arena import amount, arena_svg
 from symconv.see.flame import flame_svg
@@ -58,23 +58,23 @@ def rules_pane(executable: Executable) -> str:
 
 
 def kernels_pane(plan: Plan) -> str:
-    groups: dict[str, list[int]] = {}
-    for number, step in enumerate(plan.steps):
-        name = step.kernel.name if step.kernel is not None else step.kind
-        groups.setdefault(name, []).append(number)
-    flops = {k: sum(plan.steps[i].node.op.flops(plan.steps[i].node) for i in v) for k, v in groups.items()}
+    groups: dict[str, list[InPlan]] = {}
+    for found in steps_of(plan):
+        kernel = found.step.kernel
+        groups.setdefault(kernel.name if kernel is not None else found.step.kind, []).append(found)
+    flops = {k: sum(f.flops for f in v) for k, v in groups.items()}
     most = max(flops.values(), default=0) or 1
     rows = []
     for name in sorted(groups, key=lambda k: -flops[k]):
-        kernel = plan.steps[groups[name][0]].kernel
-        ops = ", ".join(dict.fromkeys(plan.steps[i].node.op.name for i in groups[name]))
+        kernel = groups[name][0].step.kernel
+        ops = ", ".join(dict.fromkeys(f.step.node.op.name for f in groups[name]))
         bar = f'<span class="bar" style="width:{90 * flops[name] / most:.0f}px"></span>'
         source = (kernel.source or kernel.origin) if kernel is not None else ""
         rows.append(
             (
                 f"<b>{escape(name)}</b>",
                 escape(ops),
-                ", ".join(map(str, groups[name])),
+                ", ".join(f.label for f in groups[name]),
                 f"{bar}{count(flops[name])}",
                 escape(
                     source or {"view": "an address, no work", "reference": "the op in NumPy"}.get(name, "")
@@ -88,12 +88,13 @@ def kernels_pane(plan: Plan) -> str:
 
 def refusals_pane(plan: Plan) -> str:
     rows = []
-    for number, step in enumerate(plan.steps):
+    for found in steps_of(plan):
+        step = found.step
         if step.kind == "view":
             continue
         op, line = escape(step.node.op.name), escape(step.node.origin)
         chosen = escape(step.kernel.name) if step.kernel is not None else f"<b>{step.kind}</b>"
-        rows += [(str(number), op, escape(name), escape(why), chosen, line) for name, why in step.refusals]
+        rows += [(found.label, op, escape(name), escape(why), chosen, line) for name, why in step.refusals]
     if not rows:
         return '<p class="faint">None: every step took the first kernel of its op.</p>'
     lead = "Faster kernels that were asked first and why they did not take the step."

@@ -252,10 +252,8 @@ class Profile:
             shapes = ", ".join(str(v.type) for v in executable.graph.inputs)
             mean = float(timing.ns.sum()) / timing.runs / 1e3
             of = f"plan {number} of " if len(self.timings) > 1 else ""
-            lines.append(
-                f"{of}{self.name}({shapes}) on {self.device}: {timing.runs} runs, {mean:,.2f} us each in "
-                f"{len(timing.items)} steps"
-            )
+            runs = f"{timing.runs} run{'s' * (timing.runs != 1)}, {mean:,.2f} us each"
+            lines.append(f"{of}{self.name}({shapes}) on {self.device}: {runs} in {len(timing.items)} steps")
         lines.append(f"measured by: {self.timings[0][1].how}")
         lines.append(f"roofline: {self.peaks or 'the peaks of this device are not known'}")
         return "\n".join(lines)

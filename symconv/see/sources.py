@@ -9,7 +9,7 @@ from symconv.graph import Apply, Constant
 from symconv.ops.elementwise_base import Elementwise
 from symconv.ops.elementwise_kernel import program_of
 from symconv.ops.fused import FusedElementwise
-from symconv.plan.plan import Plan, Step
+from symconv.plan.plan import Plan, Step, steps_of
 from symconv.plan.select import select
 
 INFIX = {"add": "+", "sub": "-", "mul": "*", "true_div": "/", "gt": ">", "lt": "<", "ge": ">=", "le": "<="}
@@ -17,9 +17,9 @@ INFIX = {"add": "+", "sub": "-", "mul": "*", "true_div": "/", "gt": ">", "lt": "
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A text and what it is of. step: -1 for the plan as a whole."""
+    """A text and what it is of. step: its label, '' for the plan as a whole."""
 
-    step: int
+    step: str
     title: str
     note: str
     text: str
@@ -58,8 +58,8 @@ def sources(plan: Plan, program: Any = None, choice: Any = None) -> list[Source]
     program, choice: those of a GPU's executable, whose persistent kernel is a text of its own.
     """
     found: dict[str, Source] = {}
-    for number, step in enumerate(plan.steps):
-        for source in _of_step(number, step):
+    for inside in steps_of(plan):
+        for source in _of_step(inside.label, inside.step):
             found.setdefault(source.text, source)
     result = list(found.values())
     if choice is not None and choice.name == "persistent":
@@ -67,12 +67,12 @@ def sources(plan: Plan, program: Any = None, choice: Any = None) -> list[Source]
 
         text = persistent_source(program, choice.phases)[0].code
         result.append(
-            Source(-1, "whole_plan", "the persistent kernel: all steps, a barrier after each phase", text)
+            Source("", "whole_plan", "the persistent kernel: all steps, a barrier after each phase", text)
         )
     return result
 
 
-def _of_step(number: int, step: Step) -> list[Source]:
+def _of_step(number: str, step: Step) -> list[Source]:
     node = step.node
     title = f"step {number}: {node.op.name}, {node.origin}"
     texts = []
