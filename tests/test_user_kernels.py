@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from user_kernels import (
     cuda_launch,
     data,
     kernels_used,
+    tanh_kernel,
 )
 
 import symconv as sc
@@ -50,7 +52,17 @@ def test_a_refusal_is_shown_and_the_reference_takes_over(core):
     with sc.use_kernel(Scale, SCALE_CPU):
         f = compiled("cpu", "float64")
         assert np.array_equal(f(x, s), Scale().reference(x, s))
-        assert "refused by scale_planes: dtype float64, float32 only" in f.explain()
+        assert re.search(r"refused by scale_planes, from user_kernels.py:\d+: dtype float64", f.explain())
+
+
+def test_explain_tells_why_a_kernel_of_the_users_did_not_take_a_step(core):
+    shy = tanh_kernel("shy", supports=lambda node: "not today")
+    v = sc.vector("v")
+    with sc.use_kernel("tanh", shy):
+        f = sc.function([v], sc.tanh(v), device="cpu")
+        f(np.ones(3, "f4"))
+    assert kernels_used(f) == ["elementwise"]
+    assert re.search(r"refused by shy, from user_kernels.py:\d+: not today", f.explain())
 
 
 @pytest.mark.parametrize("executor", ["kernels", "graph", "persistent"])

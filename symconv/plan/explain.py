@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from symconv.plan.plan import Buffer, Plan, Step
+from symconv.plan.select import FROM
 from symconv.rewrite.driver import Refused, applications
 
 
@@ -28,8 +29,8 @@ def explain_step(plan: Plan, number: int, step: Step) -> str:
     line = f"{number:4d}  {name:<24} {step.node.op.name:<20} {outs} <- {ins}   {step.node.origin}"
     if step.kernel is not None and step.kernel.origin:
         line += f"   kernel from {step.kernel.origin}"
-    if step.kind == "reference":
-        line += "".join(f"\n        refused by {k}: {why}" for k, why in step.refusals)
+    told = [r for r in step.refusals if step.kind == "reference" or FROM in r[0]]  # those of users always
+    line += "".join(f"\n        refused by {kernel}: {why}" for kernel, why in told)
     if step.loop is not None:
         inner = explain_plan(step.loop.plan).split("\n")
         line += "".join(f"\n        {text}" for text in [f"{step.loop.n} times this {inner[0]}", *inner[1:]])

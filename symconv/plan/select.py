@@ -16,6 +16,8 @@ from symconv.graph.kernel import Slower
 from symconv.graph.registry import kernels_of
 from symconv.plan import tuning
 
+FROM = ", from "  # a refusal of a user's kernel names its line
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -56,7 +58,7 @@ def select(
         if reason is None:
             found = kernel
             break
-        refusals.append((kernel.name, reason))
+        refusals.append((f"{kernel.name}{FROM}{kernel.origin}" if kernel.origin else kernel.name, reason))
     if found is not None:
         if config.autotune != "off":
             found = _measured(node, device, available) or found
