@@ -75,3 +75,35 @@ def test_a_numba_function_is_an_op():
     x = sc.vector("x")
     assert sc.function([x], running_sum(x))(np.arange(4, dtype="f4")).tolist() == [0, 1, 3, 6]
     assert running_sum.__name__ == "running_sum"
+
+
+@pytest.mark.parametrize("device", ["reference", "cpu"])
+def test_a_python_function_cannot_change_what_others_read(device):
+    if device == "cpu":
+        pytest.importorskip("symconv._core")
+
+    @sc.as_op
+    def doubled_in_place(x):
+        x *= 2
+        return x
+
+    x = sc.vector("x")
+    y = sc.exp(x)
+    f = sc.function([x], [y, doubled_in_place(y)], device=device)
+    line = doubled_in_place.op.function.__code__.co_firstlineno + 2
+    message = (
+        rf"(?s)test_python_op.py:{line}: ValueError: .*read-only\n  hint: the function changes an argument"
+    )
+    with pytest.raises(ExecutionError, match=message):
+        f(np.zeros(2, "f4"))
+
+
+def test_an_exception_in_a_python_function_is_told_with_its_line():
+    @sc.as_op
+    def broken(x):
+        return {}["missing"]
+
+    x = sc.vector("x")
+    line = broken.op.function.__code__.co_firstlineno + 2
+    with pytest.raises(ExecutionError, match=rf"broken.*test_python_op.py:{line}: KeyError: 'missing'"):
+        sc.function([x], broken(x), device="reference")(np.zeros(2, "f4"))

@@ -192,12 +192,12 @@ def _checked(name: str, origin: str, supports: Supports | None) -> Supports:
             answer = supports(node)
         except Exception as error:
             raise CompileError(
-                f"supports() of {name} ({_lines(supports, error)}) failed on {node!r}: "
+                f"supports() of {name} ({lines_of_error(supports, error)}) failed on {node!r}: "
                 f"{type(error).__name__}: {error}"
             ) from error
         if answer is not None and not (isinstance(answer, str) and answer):
             raise CompileError(
-                f"supports() of {name} ({_lines(supports)}) returned {answer!r}\n"
+                f"supports() of {name} ({lines_of_error(supports)}) returned {answer!r}\n"
                 "  hint: None accepts the node; a text says why it is refused"
             )
         return answer
@@ -205,7 +205,7 @@ def _checked(name: str, origin: str, supports: Supports | None) -> Supports:
     return ask
 
 
-def _lines(function: Any, error: BaseException | None = None) -> str:
+def lines_of_error(function: Any, error: BaseException | None = None) -> str:
     """File and line of a function, or of the deepest line of the user's that raised `error`."""
     trace = None if error is None else error.__traceback__
     place = ""
@@ -248,11 +248,11 @@ class _Maker:
         except SymconvError:
             raise
         except Exception as error:
-            where = _lines(self.user, error)
+            where = lines_of_error(self.user, error)
             raise CompileError(
                 f"{who} ({where}) failed on {node!r}: {type(error).__name__}: {error}"
             ) from error
-        return self._packed(spec, f"{who} ({_lines(self.user)})")
+        return self._packed(spec, f"{who} ({lines_of_error(self.user)})")
 
     def _packed(self, spec: LaunchSpec, what: str) -> Launch:
         if not isinstance(spec, LaunchSpec):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from symconv.errors import ArgumentError, ExecutionError, GradientError, ShapeError
+from symconv.extend.kernel import lines_of_error
 from symconv.graph import Apply, Op, TensorType, Variable, op_error
 from symconv.ops.operands import as_variable
 
@@ -55,7 +56,14 @@ class PythonOp(Op):
         return [None if g is None else as_variable(g) for g in found]
 
     def reference(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        found = self.function(*arrays)
+        try:
+            found = self.function(*map(_read_only, arrays))
+        except Exception as error:
+            hint = "\n  hint: the function changes an argument; let it work on a copy" * (
+                "read-only" in str(error)
+            )
+            where = lines_of_error(self.function, error)
+            raise ExecutionError(f"{where}: {type(error).__name__}: {error}{hint}") from error
         types = self.rule(*[TensorType(str(a.dtype), a.shape) for a in arrays])
         types = types if isinstance(types, tuple) else (types,)
         values = found if isinstance(found, tuple) else (found,)
@@ -105,6 +113,13 @@ def as_op(
     apply.__name__, apply.__doc__ = called, inner.__doc__
     apply.op = op  # type: ignore[attr-defined]
     return apply
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """The array, for one who must not change it: others read it too."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _like_first(*types: TensorType) -> TensorType:
