@@ -139,8 +139,8 @@ fuse = sc.Rule(
 # rule: end
 
 CASES = [
-    OpCase("conv_gelu", conv_gelu, (Spec((2, 3, 7, 6)), Spec((5, 3, 3, 2)), Spec((5,))), reduction=18),
     OpCase("conv_gelu_wide", conv_gelu, (Spec((2, 3, 7, 15)), Spec((6, 3, 3, 2)), Spec((6,))), reduction=18),
+    OpCase("conv_gelu", conv_gelu, (Spec((2, 3, 7, 6)), Spec((5, 3, 3, 2)), Spec((5,))), reduction=18),
     OpCase("conv_gelu_1x1", conv_gelu, (Spec((1, 2, 5, 3)), Spec((4, 2, 1, 1)), Spec((4,))), reduction=2),
 ]
 

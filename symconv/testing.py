@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from symconv.autodiff import grad
+from symconv.backends.executable import Executable
 from symconv.backends.reference import evaluate
 from symconv.config import config
 from symconv.function import function
@@ -312,18 +313,27 @@ def check_rule(rule: Rule, cases: Sequence[OpCase], device: str = "reference") -
         if len(case.inputs) != len(names):
             given = f"{case.name} has {len(case.inputs)} inputs"
             raise AssertionError(f"rule {rule.name}: {given}, the pattern takes {', '.join(names)}")
+        arrays = case.draw()
         inputs = case.variables()
         with use_rule(rule):
             compiled = function(inputs, rule.pattern(*inputs), device=device)
-            arrays = case.draw()
+            why = left_alone(rule, compiled.prepare(*arrays))
+            if why is not None:
+                raise AssertionError(
+                    f"rule {rule.name} ({rule.place}) was not applied to {case.name} on {device}: {why}"
+                )
             actual = np.asarray(compiled(*arrays))
-        trace = [a for e in compiled.executables for s in e.stages for a in s.trace if a.rule == rule.name]
-        if not applications(trace):
-            why = "; ".join(a.after for a in trace) or "the compiled graph has no such expression"
-            raise AssertionError(f"rule {rule.name} ({rule.place}) was not applied to {case.name}: {why}")
         plain = replace(case, build=rule.pattern)
         (desired,) = oracle(plain, arrays)
         assert_matches(actual, desired, case, f"rule {rule.name}, {case.name} on {device}")
+
+
+def left_alone(rule: Rule, executable: Executable) -> str | None:
+    """Why a rule was applied nowhere in a compiled function; None if it was applied."""
+    trace = [a for s in executable.stages for a in s.trace if a.rule == rule.name]
+    if applications(trace):
+        return None
+    return "; ".join(a.after for a in trace) or "the compiled graph has no such expression"
 
 
 def check_kernel(kernel: Any, cases: Sequence[OpCase], op: Any = None) -> Any:

@@ -209,20 +209,32 @@ def _tell_the_end() -> None:
 
 
 def _rule_holds(rule: Rule, file: KernelFile) -> bool:
-    """check_rule on the rows whose inputs fit the pattern, on the device that the file's kernels are for."""
-    from symconv.testing import check_rule
+    """check_rule on the rows whose inputs fit the pattern; on which of them it is applied on which device."""
+    from symconv.function import function
+    from symconv.rewrite.registered import use_rule
+    from symconv.testing import check_rule, left_alone
 
     ranks = [v.ndim for v in rule.placeholders]
     cases = [c for c in file.cases if [len(s.shape) for s in c.inputs] == ranks]
-    device = "cpu" if any(k.device == "cpu" for _, k in file.kernels) else "emulated"
     head = f"rule {rule.name} ({rule.place}): {len(cases)} cases"
+    if not cases:
+        print(f"{head}: no row of CASES has its parameters' numbers of axes")
+        return False
+    reasons = []
     try:
-        check_rule(rule, cases, device)
+        check_rule(rule, cases)
+        for device in dict.fromkeys("cpu" if k.device == "cpu" else "emulated" for _, k in file.kernels):
+            for case in cases:
+                inputs = case.variables()
+                with use_rule(rule):
+                    f = function(inputs, rule.pattern(*inputs), device=device)
+                    why = left_alone(rule, f.prepare(*case.draw()))
+                reasons += [f"  left alone on {device} in {case.name}: {why}"] * (why is not None)
     except (AssertionError, SymconvError) as error:
         print(f"{head}, failed\n  {error}")
         return False
-    print(f"{head}, passed" if cases else f"{head}: no row of CASES has its parameters' numbers of axes")
-    return bool(cases)
+    print("\n".join([f"{head}, passed", *reasons]))
+    return True
 
 
 def _concerns(case: Any, op: Any) -> bool:
