@@ -106,3 +106,18 @@ def test_no_node_of_a_compiled_function_has_the_line_that_compiled_it(build, tmp
 
     for stage in names["f"].executables[0].stages:
         check(stage.graph, stage.name)
+
+
+class Square(sc.Op):
+    name = "square_matrix"
+    operands = ("x",)
+
+    def infer(self, x):
+        raise sc.op_error(self, (x,), "not square")
+
+
+def test_an_error_of_a_users_op_names_the_line_that_called_it():
+    x = sc.matrix("x")
+    with pytest.raises(sc.errors.ShapeError) as caught:
+        Square()(x)
+    assert f"  at {line(1)}" in str(caught.value)

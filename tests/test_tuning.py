@@ -17,6 +17,7 @@ from symconv.backends import tune as backend
 from symconv.cli import main
 from symconv.errors import ArgumentError, ConfigError, DataError
 from symconv.plan import tuning
+from symconv.workbench.bench import from_json, text_of
 
 pytestmark = pytest.mark.usefixtures("core", "cxx")
 
@@ -209,8 +210,17 @@ def test_bench_gives_kernels_their_roofline_and_times_no_cuda_kernel_without_a_g
     path = tmp_path / "my_scale.py"
     path.write_text(path.read_text().replace("(1024, 4096)", "(64, 64)"))
     capsys.readouterr()
-    assert main(["kernel", "bench", str(path), "--rounds", "2"]) == 0
+    path.write_text(path.read_text().replace("(64, 64)),))", "(64, 64)),), instead=lambda x: x * 2)"))
+    told = tmp_path / "bench.json"
+    assert main(["kernel", "bench", str(path), "--rounds", "2", "--json", str(told)]) == 0
     out = capsys.readouterr().out
+    record = json.loads(told.read_text())
+    assert f"symconv {sc.__version__}" in record["machine"] and record["peaks"]
+    rows = from_json(record["rows"])
+    (row,) = [r for r in rows if r.device == "cpu"]
+    assert [e.role for e in row.entries] == ["own", "present", "written out"]
+    assert all(len(e.us) == 2 and min(e.us) > 0 for e in row.entries)
+    assert all(line in out for line in text_of([row], ())) and "times written out's speed" in out
     assert (
         "the least that the roofline allows: 32,768 bytes, 4,096 FLOPs" in out and "measured now: cpu" in out
     )

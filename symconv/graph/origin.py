@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from types import FrameType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+SHAPE_RULE = "infer"  # the method of an op, of a user's too, that complains of those who called the op
 _state = threading.local()
 
 
@@ -20,7 +21,8 @@ def user_line() -> str:
     frame = sys._getframe(1)
     while frame is not None:
         filename = frame.f_code.co_filename
-        if not filename.startswith(_PACKAGE) and not _generated(frame):
+        own = filename.startswith(_PACKAGE) or frame.f_code.co_name == SHAPE_RULE or _generated(frame)
+        if not own:
             return f"{os.path.basename(filename)}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return "symconv"
