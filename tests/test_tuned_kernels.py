@@ -133,3 +133,26 @@ def test_a_kernel_of_the_users_may_refuse_for_speed(tmp_path, monkeypatch, core,
         sc.tune(f, data)
         np.testing.assert_allclose(f(data), np.tanh(data), rtol=1e-6)
         assert [s.kernel.name for s in f.executables[0].plan.steps] == ["shy"]
+
+
+def test_steps_of_loops_are_tuned(tmp_path, monkeypatch, core):
+    def timings(n, d, ks, *_):
+        return [backend.Timing(k, (1.0 if k.name == "gemm_packed" else 5.0,)) for k in ks]
+
+    monkeypatch.setattr(backend, "time_kernels", timings)
+    x, w = sc.tensor3("x"), sc.matrix("w")
+    hs, _ = sc.scan(lambda a, h: sc.tanh(sc.dot(h, w) + a), sequences=[x], outputs_info=[sc.zeros((2, 4))])
+    f = sc.function([x, w], hs, device="cpu")
+    arrays = np.ones((3, 2, 4), "float32"), np.full((4, 4), 0.1, "float32")
+
+    def kernels():
+        plan = f.prepare(*arrays).plan
+        (loop,) = [s.loop for s in plan.steps if s.loop is not None]
+        return [s.kernel.name for s in loop.plan.steps]
+
+    before, y = kernels(), f(*arrays)
+    assert "gemm_packed" not in before
+    with sc.config(tuning_file=tmp_path / "t.json"):
+        assert "gemm_packed" in sc.tune(f, *arrays)
+        assert "gemm_packed" in kernels()
+        np.testing.assert_allclose(f(*arrays), y, rtol=1e-6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from symconv.config import config
 from symconv.errors import ArgumentError, SymconvError
 from symconv.graph import Apply, Constant, Kernel, SharedVariable, Variable
 from symconv.graph.function_graph import FunctionGraph
+from symconv.loops.op import Scan
 from symconv.plan import tuning
 from symconv.plan.select import candidates, forcing, machine_detail
 from symconv.rewrite.pipeline import optimize
@@ -121,10 +122,19 @@ def _data(rng: np.random.Generator, v: Variable) -> np.ndarray:
     return np.zeros(v.type.dims, v.dtype)
 
 
+def _nodes(graph: FunctionGraph) -> Iterator[Apply]:
+    """Every node, those inside loops too."""
+    for node in graph.nodes():
+        yield node
+        if isinstance(node.op, Scan):
+            yield from _nodes(node.op.graph())
+
+
 def tune_graph(
     graph: FunctionGraph, device: str, available: frozenset[str] | None = None, again: bool = False
 ) -> dict[str, list[Timing]]:
-    """Measure every node of a rewritten graph that several kernels can run and that is not in the file.
+    """Measure every node of a rewritten graph, and of its loops, that several kernels can run, unless the
+    file has it.
 
     Returns the timings by node. Raises ArgumentError on the emulator, whose times mean nothing.
     """
@@ -133,7 +143,7 @@ def tune_graph(
     machine = tuning.machine(device, machine_detail(device))
     found: dict[str, list[Timing]] = {}
     records: dict[str, dict[str, object]] = {}
-    for node in graph.nodes():
+    for node in _nodes(graph):
         key = tuning.node_key(node)
         if key in found or node.op.view(node) is not None or not sum(o.type.size for o in node.outputs):
             continue

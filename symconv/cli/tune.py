@@ -23,7 +23,7 @@ def add_parser(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "tune",
         help="measure which kernels are the fastest here, for later use with SYMCONV_AUTOTUNE=cached",
-        description="Times the kernels that accept each node of a network's training step and prediction, "
+        description="Times the kernels that can run each node of a network's training step and prediction, "
         "and keeps the fastest in the tuning file. With --merge or --show no network is run.",
     )
     add_net(parser)

@@ -12,7 +12,7 @@ from symconv.function import Function
 def tune(function: Function, *args: Any, again: bool = False) -> str:
     """Times the kernels for the plan of these arguments; a table of what was measured.
 
-    Each node that more than one kernel accepts is run by itself on random data, with its kernels and their
+    Each node that more than one kernel can run is run by itself on random data, with its kernels and their
     variants in turns. The fastest goes into config.tuning_file, unless it gains less than 3 %. The function
     uses what the file says from its next call on; others do with autotune="cached". Nothing is updated.
     again: measure also what the file has. Raises ArgumentError on device "emulated" or "reference".
