@@ -11,6 +11,7 @@ from browser import chromium, rendered, screenshot
 import symconv as sc
 from symconv.cli import main
 from symconv.errors import GraphError, OutputError
+from symconv.rewrite.driver import Applied
 from symconv.see.page import page
 from symconv.see.sources import loop_text, sources
 
@@ -154,6 +155,19 @@ def test_page_shows_the_steps_inside_a_loop(tmp_path):
     panes = Page((tmp_path / "page.html").read_text()).panes
     assert "runs this 5 times" in panes["p0-steps"] and "0.0" in panes["p0-kernels"]
     assert "elementwise" in panes["p0-kernels"] and "for (i = 0; i < 1; i++)" in panes["p0-code"]
+
+
+def test_page_tells_rules_of_users_that_were_left_alone(tmp_path):
+    rule = sc.Rule("half", lambda a: sc.tanh(a) * 2, lambda a: sc.tanh(a) * 2, when=lambda a: "too small")
+    x = sc.matrix("x")
+    with sc.use_rule(rule):
+        f = sc.function([x], sc.tanh(x) * 2, device="cpu")
+        f(X)
+    f.explain(html=tmp_path / "page.html")
+    panes = Page((tmp_path / "page.html").read_text()).panes
+    assert "half left alone" in panes["p0-rules"] and "because too small" in panes["p0-rules"]
+    applied = sum(isinstance(a, Applied) for s in f.executables[0].stages for a in s.trace) - 1
+    assert f"{applied} applications" in panes["p0-rules"] and "users" in panes["p0-stages"]
 
 
 def test_page_shows_the_persistent_kernel():
