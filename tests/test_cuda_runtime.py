@@ -19,7 +19,8 @@ import pytest
 import symconv as sc
 from symconv import device
 from symconv.backends.gpu import cuda, executable
-from symconv.backends.gpu.emulator import Arg, Launch, entry_of
+from symconv.backends.gpu.emulator import Arg, Launch
+from symconv.backends.gpu.emulator_build import entry_of
 from symconv.config import config
 from symconv.errors import DeviceError, ExecutionError, MemoryLimitError
 

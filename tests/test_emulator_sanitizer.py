@@ -77,7 +77,7 @@ def test_a_stray_store_is_named(cxx: str, cache: Path) -> None:
 
 
 def test_without_the_library_there_is_a_hint(cxx: str) -> None:
-    from symconv.backends.gpu.emulator import _flags
+    from symconv.backends.gpu.emulator_build import _flags
 
     with config(emulator_sanitize=True), pytest.raises(DeviceError, match="LD_PRELOAD"):
         _flags(True)

@@ -15,7 +15,7 @@ import pytest
 from test_gpu_training import step_of
 
 import symconv as sc
-from symconv.backends.gpu.emulator import _includes
+from symconv.backends.gpu.emulator_build import _includes
 from symconv.backends.gpu.executable import GpuExecutable
 from symconv.backends.gpu.persistent import persistent_source
 from symconv.config import config

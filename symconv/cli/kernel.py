@@ -153,7 +153,7 @@ def _stopped(child: subprocess.Popen[str]) -> tuple[str, str]:
 
 def _last_place(err: str, file: str) -> str:
     """'scale.cu:12: ' where a child that hung or died stood, as far as its last words tell."""
-    from symconv.backends.gpu.emulator import places_in
+    from symconv.backends.gpu.emulator_build import places_in
 
     native = places_in(err)
     frames = re.findall(r'^  File "([^"]+)", line (\d+)', err, re.MULTILINE)
@@ -199,7 +199,7 @@ def _tell_the_end() -> None:
     """When this process hangs or dies, it says at what line: `_last_place` reads it."""
     import faulthandler
 
-    from symconv.backends.gpu.emulator import report_signals
+    from symconv.backends.gpu.emulator_build import report_signals
 
     faulthandler.enable()
     if hasattr(faulthandler, "register"):

@@ -303,7 +303,7 @@ class Op:
             return found
         types = self.infer(*inputs)
         types = types if isinstance(types, tuple) else (types,)
-        if not types or not all([isinstance(t, TensorType) for t in types]):
+        if not all([isinstance(t, TensorType) for t in types]):
             raise ProtocolError(
                 f"{self.name}: infer() gave {types[0] if len(types) == 1 else types!r}\n  at {user_line()}\n"
                 "  hint: return a TensorType, as in sc.TensorType(x.dtype, x.type.shape), or a tuple of them"
