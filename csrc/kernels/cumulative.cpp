@@ -38,6 +38,30 @@ int parts_of(const CumulativeParams& p) {
   return p.inner == 1 && p.outer < kTogether && p.n >= kLong ? kParts : 1;
 }
 
+// n elements, `step` apart, of four rows or pieces that begin `apart` elements after each other.
+template <class K, bool kStore>
+inline void four_rows(const typename K::In* x, typename K::Out* y, long long apart, long long n,
+                      long long step, typename K::Acc* a) {
+  typedef typename K::Acc Acc;
+  Acc a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3];
+  const typename K::In *x1 = x + apart, *x2 = x1 + apart, *x3 = x2 + apart;
+  typename K::Out *y1 = y + apart, *y2 = y1 + apart, *y3 = y2 + apart;
+  for (long long j = 0; j < n; j++) {
+    long long e = j * step;
+    a0 = K::combine(a0, static_cast<Acc>(x[e]));
+    a1 = K::combine(a1, static_cast<Acc>(x1[e]));
+    a2 = K::combine(a2, static_cast<Acc>(x2[e]));
+    a3 = K::combine(a3, static_cast<Acc>(x3[e]));
+    if (kStore) {
+      y[e] = static_cast<typename K::Out>(a0);
+      y1[e] = static_cast<typename K::Out>(a1);
+      y2[e] = static_cast<typename K::Out>(a2);
+      y3[e] = static_cast<typename K::Out>(a3);
+    }
+  }
+  a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
+}
+
 // Pieces first to last - 1 of rows: piece i is part i % parts of row i / parts. Each begins with start[i], or with the
 // identity where there are no starts, and leaves its last result in total[i].
 template <class K, bool kStore>
@@ -47,34 +71,23 @@ void along_rows(const CumulativeParams& p, int parts, const typename K::In* x, t
   const long long length = (p.n + parts - 1) / parts, step = p.reverse ? -1 : 1;
   for (long long i = first; i < last; i += kTogether) {
     int together = static_cast<int>(last - i < kTogether ? last - i : kTogether);
-    long long at[kTogether] = {}, n[kTogether] = {}, common = length;
     Acc a[kTogether];
+    if (parts == 1 && together == kTogether) {  // whole rows, one behind the other
+      long long at = i * p.n + (p.reverse ? p.n - 1 : 0);
+      for (int k = 0; k < kTogether; k++) a[k] = K::identity();
+      four_rows<K, kStore>(x + at, y + at, p.n, p.n, step, a);
+      continue;
+    }
+    long long at[kTogether], n[kTogether], j = 0;
     for (int k = 0; k < together; k++) {
-      long long row = parts == 1 ? i + k : (i + k) / parts, begin = (i + k - row * parts) * length;
+      long long row = (i + k) / parts, begin = (i + k) % parts * length;
       n[k] = begin >= p.n ? 0 : p.n - begin < length ? p.n - begin : length;
       at[k] = row * p.n + (p.reverse ? p.n - 1 - begin : begin);
       a[k] = start ? start[i + k] : K::identity();
-      if (n[k] < common) common = n[k];
     }
-    long long j = 0;
-    if (together == kTogether) {
-      Acc a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3];
-      const typename K::In *x0 = x + at[0], *x1 = x + at[1], *x2 = x + at[2], *x3 = x + at[3];
-      typename K::Out *y0 = y + at[0], *y1 = y + at[1], *y2 = y + at[2], *y3 = y + at[3];
-      for (; j < common; j++) {
-        long long e = j * step;
-        a0 = K::combine(a0, static_cast<Acc>(x0[e]));
-        a1 = K::combine(a1, static_cast<Acc>(x1[e]));
-        a2 = K::combine(a2, static_cast<Acc>(x2[e]));
-        a3 = K::combine(a3, static_cast<Acc>(x3[e]));
-        if (kStore) {
-          y0[e] = static_cast<typename K::Out>(a0);
-          y1[e] = static_cast<typename K::Out>(a1);
-          y2[e] = static_cast<typename K::Out>(a2);
-          y3[e] = static_cast<typename K::Out>(a3);
-        }
-      }
-      a[0] = a0, a[1] = a1, a[2] = a2, a[3] = a3;
+    if (together == kTogether && (i + kTogether - 1) / parts == i / parts) {  // pieces of one row
+      j = n[kTogether - 1];
+      four_rows<K, kStore>(x + at[0], y + at[0], step * length, j, step, a);
     }
     for (int k = 0; k < together; k++) {
       for (long long r = j; r < n[k]; r++) {

@@ -1,7 +1,7 @@
 // sort, argsort: the elements of x [outer, n, inner] along n in ascending order, or where they lie; stable, NaN last.
 //
-// The row's numbers come to the front and its NaNs behind them. Short rows: runs of kRun by insertion, merged two by two
-// between two buffers, without branches. From kRadix on: a radix sort of the keys' bytes, the least significant first;
+// The row's numbers come to the front and its NaNs behind them. Short rows: runs of kRun by counting, merged two by two
+// between two buffers, without branches. From some length on: a radix sort of the keys' bytes, the least significant first;
 // a byte that all keys share is passed over. Threads take rows; where there are fewer rows than threads, they share the
 // pieces of one and then their merges, each cut into pieces whose sources a binary search finds.
 #include <string.h>
@@ -15,7 +15,7 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int kRun = 16;
-constexpr long long kRadix = 256;       // keys from which a radix sort is faster
+constexpr long long kRadix = 16;        // keys, for each of their bytes, from which a radix sort is faster
 constexpr long long kPiece = 32 << 10;  // elements that one thread sorts, or merges, of a shared row
 constexpr long long kShare = 16 << 10;  // elements from which threads share the work
 
@@ -36,16 +36,21 @@ struct Keys {
   }
 };
 
+// At most kRun keys of a to their places in out: each counts those that go before it.
 template <class T, bool kPlaces>
-void insertion(const Keys<T, kPlaces>& a, long long n) {
-  for (long long i = 1; i < n; i++) {
+void by_rank(const Keys<T, kPlaces>& a, const Keys<T, kPlaces>& out, int n) {
+  int rank[kRun];
+  for (int i = 0; i < n; i++) {
     T key = a.key[i];
-    int place = kPlaces ? a.place[i] : 0;
-    long long j = i;
-    for (; j > 0 && key < a.key[j - 1]; j--) a.put(j, a, j - 1);
-    a.key[j] = key;
-    if (kPlaces) a.place[j] = place;
+    int before = 0;
+    for (int j = 0; j < i; j++) {
+      int less = key < a.key[j];
+      rank[j] += less;
+      before += 1 - less;
+    }
+    rank[i] = before;
   }
+  for (int i = 0; i < n; i++) out.put(rank[i], a, i);
 }
 
 // The first n_a of a and the first n_b of b, in order; of equal ones those of a first.
@@ -104,7 +109,10 @@ inline uint64_t ordered(double v) {
 // Sorts n keys that lie in a; b is as long. Returns the one that holds the result.
 template <class T, bool kPlaces>
 Keys<T, kPlaces> merge_sorted(Keys<T, kPlaces> a, Keys<T, kPlaces> b, long long n) {
-  for (long long i = 0; i < n; i += kRun) insertion(a.at(i), n - i < kRun ? n - i : kRun);
+  for (long long i = 0; i < n; i += kRun)
+    by_rank(a.at(i), b.at(i), static_cast<int>(n - i < kRun ? n - i : kRun));
+  Keys<T, kPlaces> runs = b;
+  b = a, a = runs;
   for (long long run = kRun; run < n; run *= 2) {
     for (long long i = 0; i < n; i += 2 * run) {
       long long n_a = n - i < run ? n - i : run, rest = n - i - n_a;
@@ -142,7 +150,7 @@ Keys<T, kPlaces> radix_sorted(Keys<T, kPlaces> a, Keys<T, kPlaces> b, long long 
 }
 template <class T, bool kPlaces>
 Keys<T, kPlaces> sorted(Keys<T, kPlaces> a, Keys<T, kPlaces> b, long long n) {
-  return n < kRadix ? merge_sorted(a, b, n) : radix_sorted(a, b, n);
+  return n < kRadix * static_cast<long long>(sizeof(T)) ? merge_sorted(a, b, n) : radix_sorted(a, b, n);
 }
 
 // The same by all threads.
