@@ -12,6 +12,7 @@ import pytest
 
 from symconv import viz
 from symconv.errors import MissingExtraError, OutputError, ShapeError
+from symconv.viz.curves import spans_decades
 from symconv.viz.figure import grid_columns, mosaic
 from symconv.viz.filters import stretch
 
@@ -202,6 +203,16 @@ def test_plot_curves_of_many_epochs_are_lines_not_rows_of_markers(tmp_path):
         viz.plot_curves({"cost": np.linspace(1, 0, n)}, tmp_path / "a.svg")
         counts.append((tmp_path / "a.svg").read_text().count("<use"))
     assert counts[1] <= counts[0] + 6, "the markers of a curve, and ticks"
+
+
+def test_plot_curves_of_a_cost_over_decades_are_logarithmic(tmp_path):
+    for last, log in ((0.5, False), (0.05, False), (0.01, True), (0.0, False), (-0.01, False)):
+        cost = [1.0, 0.6, np.nan, last]
+        assert spans_decades([np.array(cost), np.array([0.7])]) == log
+        viz.plot_curves({"cost": cost}, tmp_path / "a.svg")
+        ticks = [float(t) for t in svg_texts(tmp_path / "a.svg") if t.replace(".", "").isdigit()]
+        assert (0.25 in ticks or 0.5 in ticks or 0.8 in ticks or 0.6 in ticks) != log
+    assert not spans_decades([np.array([np.nan])])
 
 
 def test_plot_curves_leaves_gaps(tmp_path):

@@ -37,7 +37,8 @@ Run = Mapping[str, Sequence[float]] | Sequence[Mapping[str, float]]
 def plot_curves(history: Run | Mapping[str, Run], path: Pathlike, *, title: str | None = None) -> Path:
     """Draw cost, and validation and test accuracy, against the epoch, into a .png or .svg; returns the path.
 
-    `history` is a run, or several by name. A run is a list of one dict per epoch, or a dict of lists, with
+    A cost that falls over more than a decade and a half is drawn on a logarithmic scale, where its end can be
+    told from zero. `history` is a run, or several by name. A run is a list of one dict per epoch, or a dict of lists, with
     any of the keys cost, training_accuracy, validation_accuracy, test_accuracy (fractions from 0 to 1) and
     epoch (else 1, 2, ...). Values that are missing, None, NaN or Inf leave a gap. Raises ShapeError for
     anything else, OutputError for a path that cannot be written, MissingExtraError without matplotlib.
@@ -76,6 +77,8 @@ def plot_curves(history: Run | Mapping[str, Run], path: Pathlike, *, title: str 
         axes.set_xlabel("epoch", color=INK)
         axes.set_ylabel(label, color=INK)
         axes.xaxis.get_major_locator().set_params(integer=True)
+        if label == "cost" and spans_decades([run["cost"] for run in runs.values() if "cost" in run]):
+            axes.set_yscale("log")
         axes.grid(color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)
         for side in ("top", "right"):
@@ -85,6 +88,13 @@ def plot_curves(history: Run | Mapping[str, Run], path: Pathlike, *, title: str 
     if title:
         figure.suptitle(title, color=INK)
     return save(figure, path)
+
+
+def spans_decades(curves: Sequence[np.ndarray]) -> bool:
+    """Whether the greatest finite value is more than 30 times the least, and all are above 0."""
+    values = np.concatenate(curves)
+    values = values[np.isfinite(values)]
+    return bool(values.size and values.min() > 0 and values.max() > 30 * values.min())
 
 
 def named_runs(history: Any) -> dict[str, Any]:
