@@ -37,11 +37,12 @@ Run = Mapping[str, Sequence[float]] | Sequence[Mapping[str, float]]
 def plot_curves(history: Run | Mapping[str, Run], path: Pathlike, *, title: str | None = None) -> Path:
     """Draw cost, and validation and test accuracy, against the epoch, into a .png or .svg; returns the path.
 
-    A cost that falls over more than a decade and a half is drawn on a logarithmic scale, where its end can be
-    told from zero. `history` is a run, or several by name. A run is a list of one dict per epoch, or a dict of lists, with
-    any of the keys cost, training_accuracy, validation_accuracy, test_accuracy (fractions from 0 to 1) and
-    epoch (else 1, 2, ...). Values that are missing, None, NaN or Inf leave a gap. Raises ShapeError for
-    anything else, OutputError for a path that cannot be written, MissingExtraError without matplotlib.
+    A cost that falls over more than a decade and a half is drawn on a logarithmic scale, where its end can
+    be told from zero. `history` is a run, or several by name. A run is a list of one dict per epoch, or a
+    dict of lists, with any of the keys cost, training_accuracy, validation_accuracy, test_accuracy
+    (fractions from 0 to 1) and epoch (else 1, 2, ...). Values that are missing, None, NaN or Inf leave a
+    gap. Raises ShapeError for anything else, OutputError for a path that cannot be written,
+    MissingExtraError without matplotlib.
     """
     runs = {name: columns_of(run, name) for name, run in named_runs(history).items()}
     panels = {
