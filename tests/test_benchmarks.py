@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import breakdown, loaded, ops, performance, reference, report, run, scaling, table  # noqa: E402
+from benchmarks import beyond, breakdown, loaded, ops, performance, reference, report, run, scaling, table  # noqa: E402
 from benchmarks.op_oracle import disagreement, oracle  # noqa: E402
 from benchmarks.opcases import CASES, OpCase  # noqa: E402
 from benchmarks.workloads import (  # noqa: E402
@@ -404,8 +404,9 @@ def test_outliers_take_more_time_per_flop_than_smaller_ones():
         (breakdown, ["--workloads", "W1", "--batches", "4", "--threads", "1"]),
         (loaded, ["--workloads", "W1", "--batches", "4", "--threads", "2", "--busy", "1"]),
         (scaling, ["--batches", "1", "--depths", "1"]),
+        (beyond, ["--batches", "4", "--parts", "augmentation,replicas"]),
     ],
-    ids=["breakdown", "loaded", "scaling"],
+    ids=["breakdown", "loaded", "scaling", "beyond"],
 )
 def test_programs_about_symconv_alone_write_their_rows(program, arguments, tmp_path):
     pytest.importorskip("symconv._core", reason="the C++ core is not built")
@@ -417,3 +418,8 @@ def test_programs_about_symconv_alone_write_their_rows(program, arguments, tmp_p
     if program is breakdown:
         assert sum(r["share"] for r in results["rows"]) == pytest.approx(1.0)
         assert {r["op"] for r in results["rows"]} >= {"gemm"}
+
+
+def test_the_pages_have_the_tables_of_what_lies_beyond_the_book():
+    for path, text in beyond.pages().items():
+        assert path.read_text(encoding="utf-8") == text, "python benchmarks/beyond.py --page"

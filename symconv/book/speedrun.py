@@ -35,6 +35,7 @@ from symconv.nn import (
     Conv,
     Dense,
     Flatten,
+    GlobalPool,
     Layer,
     Pool,
     Sequential,
@@ -64,33 +65,31 @@ class Course:
     augment: Augmentation | None = None
 
 
-def two_convolutions(first: int, second: int, hidden: int, norm: bool) -> list[Layer]:
-    """Pooling before the rectifier: a quarter of the values to rectify, normalise, and go back through."""
+def two_convolutions() -> list[Layer]:
+    """Pooling before the rectifier: a quarter of the values to rectify and to go back through."""
+    first = [Conv(20, 5), Pool(2), Activate("relu")]
+    second = [Conv(40, 5), Pool(2), Activate("relu")]
+    return [*first, *second, Flatten(), Dense(100, "relu"), Dense(10)]
 
-    def block(filters: int) -> list[Layer]:
-        return [Conv(filters, 5), Pool(2), *([BatchNorm()] if norm else []), Activate("relu")]
 
-    return [*block(first), *block(second), Flatten(), Dense(hidden, "relu"), Dense(10)]
+def four_convolutions() -> list[Layer]:
+    """24 x 24 pixels to 12, 10, 8, 4 and 2, each map's greatest value, and a dense layer."""
+
+    def block(filters: int, size: int, pool: bool) -> list[Layer]:
+        return [Conv(filters, size), *([Pool(2)] if pool else []), BatchNorm(), Activate("relu")]
+
+    layers = [*block(32, 5, True), *block(64, 3, False), *block(64, 3, True), *block(128, 3, False)]
+    return [*layers, GlobalPool("max"), Dense(10)]
 
 
 BENDS = Augmentation(translation=1, rotation=8, scale=0.05)
 COURSES = {
-    99.0: Course(
-        lambda: two_convolutions(20, 40, 100, False),
-        "20 and 40 5x5 filters, 100 neurons",
-        2, 128, 0.01,
-    ),
-    99.4: Course(
-        lambda: two_convolutions(20, 40, 100, False),
-        "20 and 40 5x5 filters, 100 neurons, augmentation",
-        9, 128, 0.007, BENDS,
-    ),
+    99.0: Course(two_convolutions, "20 and 40 5x5 filters, 100 neurons", 2, 128, 0.01),
+    99.4: Course(two_convolutions, "20 and 40 5x5 filters, 100 neurons, augmentation", 9, 128, 0.007, BENDS),
     99.6: Course(
-        lambda: two_convolutions(32, 64, 128, True),
-        "32 and 64 5x5 filters with batch norm, 128 neurons, augmentation",
-        20, 128, 0.01, BENDS,
+        four_convolutions, "32 5x5, 64, 64 and 128 3x3 filters, batch norm, augmentation", 6, 128, 0.01, BENDS
     ),
-}  # fmt: skip
+}
 
 
 def course_of(target: float) -> Course:

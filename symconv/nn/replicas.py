@@ -86,6 +86,42 @@ def takes_together(device: str | None) -> bool:
     return resolve_device(device) in ("cuda", "emulated")
 
 
+def together_step(
+    models: Sequence[Model],
+    optimizers: Sequence[Optimizer],
+    data: Split,
+    mini_batch_size: int,
+    lmbdas: Sequence[float] | None = None,
+    augments: Sequence[Augmentation | None] | None = None,
+    *,
+    device: str | None = None,
+) -> Function:
+    """The compiled step of all models on mini-batch i: gives their costs.
+
+    Inputs: i, int64; the rate of every scheduled optimizer; with augmentation, the epoch, int64.
+    """
+    i, epoch = tensor("int64", (), "i"), tensor("int64", (), "epoch")
+    batch, steps = MiniBatch(data, i, mini_batch_size), -(-len(data[1]) // mini_batch_size)
+    inputs, costs, updates = [i], [], []
+    givens: dict[Any, Any] = {}
+    augments = augments or [None] * len(models)
+    for m, o, lmbda, augment in zip(models, optimizers, lmbdas or [0.0] * len(models), augments):
+        cost, changes = cost_and_updates(m, o, steps, lmbda)
+        costs.append(cost)
+        updates += changes
+        givens |= {m.x: batch.images, m.y: batch.labels}
+        if augment is not None:
+            givens[m.x] = augment.rows(batch.images, m.input_shape, batch.numbers, epoch, m.seed)
+        if o.scheduled:
+            eta = tensor(o.rate.dtype, (), "eta")
+            givens[o.rate] = eta
+            inputs.append(eta)
+    if any(augments):
+        inputs.append(epoch)
+    name = "training step of replicas"
+    return function(inputs, costs, updates, givens, name, device=device, on_unused_input="ignore")
+
+
 class _Together:
     """One step for all models, with each model's history and best weights."""
 
@@ -103,37 +139,18 @@ class _Together:
         self.n = len(data[1])
         self.steps = -(-self.n // self.batch)
         self.augmented = any(t.augment is not None for t in trainers)
-        self.step = self.compile(data)
+        self.step = together_step(
+            self.models,
+            [t.optimizer for t in trainers],
+            data,
+            self.batch,
+            [t.lmbda for t in trainers],
+            [t.augment for t in trainers],
+            device=self.device,
+        )
         self.changing = [s for s, _ in self.step.updates]
         self.histories = [History() for _ in self.models]
         self.best: list[tuple[float, dict[str, np.ndarray]] | None] = [None] * len(self.models)
-
-    def compile(self, data: Split) -> Function:
-        """Of the mini-batch's number, and the rate of every scheduled optimizer: the costs."""
-        i = tensor("int64", (), "i")
-        batch = MiniBatch(data, i, self.batch)
-        inputs, costs, updates = [i], [], []
-        epoch = tensor("int64", (), "epoch")
-        givens: dict[Any, Any] = {}
-        for t in self.trainers:
-            cost, changes = cost_and_updates(t.model, t.optimizer, self.steps, t.lmbda)
-            costs.append(cost)
-            updates += changes
-            givens |= {t.model.x: batch.images, t.model.y: batch.labels}
-            if t.augment is not None:
-                givens[t.model.x] = t.augment.rows(
-                    batch.images, t.model.input_shape, batch.numbers, epoch, t.model.seed
-                )
-            if t.optimizer.scheduled:
-                eta = tensor(t.optimizer.rate.dtype, (), "eta")
-                givens[t.optimizer.rate] = eta
-                inputs.append(eta)
-        if self.augmented:
-            inputs.append(epoch)
-        return function(
-            inputs, costs, updates, givens, "training step of replicas", device=self.device,
-            on_unused_input="ignore",
-        )  # fmt: skip
 
     def arguments(self, epoch: int, first: int, last: int) -> list[np.ndarray]:
         found: list[np.ndarray] = [np.arange(first, last)]
