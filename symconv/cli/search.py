@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from symconv.book.runner import make_directory, read_json, write_json
 from symconv.cli.options import add_data, add_device, add_net, load_data, whole
 from symconv.config import config
 from symconv.device import resolve_device
-from symconv.errors import ConfigError, DataError, OutputError
-from symconv.files import atomic_path, output_hint, reason
+from symconv.errors import ConfigError, DataError
 from symconv.nn import SGD, LogUniform, Model, Optimizer, Trial, Uniform, grid, net, sample, search
 from symconv.nn.hyper import Values, ranked
 from symconv.nn.progress import percent
@@ -136,33 +135,22 @@ def table(trials: list[Trial]) -> str:
     return "\n".join(lines)
 
 
-def make_directory(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as why:
-        raise OutputError(
-            f"cannot make the output directory {path}: {reason(why)}{output_hint(path)}"
-        ) from why
-
-
 def write(path: Path, facts: dict[str, Any], trials: list[Trial]) -> None:
-    result = {**facts, "trials": [t.as_json() for t in ranked(trials)]}
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_json(path, {**facts, "trials": [t.as_json() for t in ranked(trials)]})
 
 
 def read(path: Path, facts: dict[str, Any]) -> list[Trial]:
     """What is there of the same search. Raises DataError for another's file."""
+    found = read_json(path)
+    if found is None:
+        return []
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
         same = {key: found[key] for key in facts} == facts
         trials = [
             Trial(t["setting"], *(tuple(t[k]) for k in ("seeds", "accuracies", "best_epochs", "stopped")))
             for t in found["trials"]
         ]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, KeyError, TypeError) as why:
+    except (KeyError, TypeError) as why:
         raise DataError(f"{path}: not the results of a search: {why}\n  hint: remove it") from why
     if not same:
         raise DataError(f"{path}: the results of another search\n  hint: remove it, or give another --out")
