@@ -1,4 +1,4 @@
-"""sc.scan: against NumPy loops and finite differences, on the reference and the compiled core."""
+"""sc.scan: values, draws and errors, on the reference and the compiled core."""
 
 import os
 import signal
@@ -6,55 +6,21 @@ import threading
 
 import numpy as np
 import pytest
+from scan_helpers import DEVICES, draw, loops_of, numeric, on_devices
 
 import symconv as sc
 from symconv.errors import (
     ArgumentError,
     DTypeError,
     ExecutionError,
-    GradientError,
     GraphError,
     IndexRangeError,
     ShapeError,
     SymconvError,
 )
-from symconv.loops import Scan
 
 pytest.importorskip("symconv._core", reason="the C++ core is not built")
-DEVICES = ["reference", "cpu"]
-
-
-@pytest.fixture(params=DEVICES)
-def device(request):
-    with sc.config(device=request.param, verify_rewrites=True):
-        yield request.param
-
-
-def loops_of(f):
-    """The Scan nodes of the function's only plan, after rewriting."""
-    (executable,) = f.executables
-    return [n for n in executable.graph.nodes() if isinstance(n.op, Scan)]
-
-
-def numeric(f, arrays, which, eps=1e-6):
-    """d f / d arrays[which] by central differences."""
-    x = arrays[which]
-    out = np.zeros_like(x)
-    for at in np.ndindex(x.shape):
-        ends = []
-        for sign in (1, -1):
-            moved = [a.copy() for a in arrays]
-            moved[which][at] += sign * eps
-            ends.append(f(*moved))
-        out[at] = (ends[0] - ends[1]) / (2 * eps)
-    return out
-
-
-RNG = np.random.default_rng(5)
-
-
-def draw(*shape):
-    return RNG.standard_normal(shape)
+device = on_devices
 
 
 # ---- values
@@ -259,233 +225,6 @@ def test_gibbs_chain_of_a_restricted_boltzmann_machine():
     assert loop.op.traces == () and loop.op.outputs == ()  # the means are not even computed into memory
 
 
-# ---- gradients
-
-
-def rnn(x, h0, w, u):
-    h, total = h0, 0.0
-    for row in x:
-        h = np.tanh(row @ u + h @ w)
-        total += (h**2).sum()
-    return total + h.sum()
-
-
-def test_gradient_of_a_recurrent_net(device):
-    x, h0, w, u = sc.dmatrix("x"), sc.dvector("h0"), sc.dmatrix("w"), sc.dmatrix("u")
-    h, _ = sc.scan(lambda row, h, w, u: sc.tanh(sc.dot(row, u) + sc.dot(h, w)), x, h0, [w, u])
-    cost = (h**2).sum() + h[-1].sum()
-    f = sc.function([x, h0, w, u], [cost, *sc.grad(cost, [x, h0, w, u])])
-    arrays = [draw(6, 2), draw(3), draw(3, 3) / 2, draw(2, 3)]
-    cost_value, *slopes = f(*arrays)
-    np.testing.assert_allclose(cost_value, rnn(*arrays), rtol=1e-12)
-    for k, slope in enumerate(slopes):
-        np.testing.assert_allclose(slope, numeric(rnn, arrays, k), rtol=1e-5, atol=1e-8)
-
-
-def test_gradient_through_several_taps_and_outputs(device):
-    x, s0, a = sc.dvector("x"), sc.dvector("s0"), sc.dscalar("a")
-
-    def step(before, after, s2, s1, a):
-        s = sc.tanh(a * s2 - s1 * before) + after
-        return [s, s * s1]
-
-    info = {"initial": s0, "taps": [-2, -1]}
-    (s, p), _ = sc.scan(step, {"input": x, "taps": [-1, 1]}, [info, None], a)
-    cost = (s * p).sum() + (p[1:] ** 2).sum()
-    f = sc.function([x, s0, a], [cost, *sc.grad(cost, [x, s0, a])])
-
-    def plain(x, s0, a):
-        states, ps = list(s0), []
-        for t in range(1, len(x) - 1):
-            states.append(np.tanh(a * states[-2] - states[-1] * x[t - 1]) + x[t + 1])
-            ps.append(states[-1] * states[-2])
-        ps = np.array(ps)
-        return (np.array(states[2:]) * ps).sum() + (ps[1:] ** 2).sum()
-
-    arrays = [draw(8), draw(2), np.array(0.7)]
-    value, *slopes = f(*arrays)
-    np.testing.assert_allclose(value, plain(*arrays), rtol=1e-12)
-    for k, slope in enumerate(slopes):
-        np.testing.assert_allclose(slope, numeric(plain, arrays, k), rtol=1e-5, atol=1e-7)
-
-
-def test_gradient_going_backwards_over_part_of_a_sequence(device):
-    x, s0 = sc.dvector("x"), sc.dscalar("s0")
-    s, _ = sc.scan(lambda v, s: sc.sin(s) * v + v, x, s0, n_steps=3, go_backwards=True)
-    f = sc.function([x, s0], sc.grad((s**2).sum(), [x, s0]))
-
-    def plain(x, s0):
-        total, s = 0.0, s0
-        for v in x[::-1][:3]:
-            s = np.sin(s) * v + v
-            total += s**2
-        return total
-
-    arrays = [draw(5), np.array(0.3)]
-    for k, slope in enumerate(f(*arrays)):
-        np.testing.assert_allclose(slope, numeric(plain, arrays, k), rtol=1e-5, atol=1e-8)
-
-
-def test_gradient_of_a_gradient(device):
-    x, s0, a = sc.dvector("x"), sc.dscalar("s0"), sc.dscalar("a")
-    s, _ = sc.scan(lambda v, s, a: sc.tanh(a * s + v), x, s0, a)
-    gx, ga = sc.grad((s**3).sum(), [x, a])
-    second = sc.grad((gx**2).sum() + ga, [x, s0, a])
-    first = sc.function([x, s0, a], (gx**2).sum() + ga)
-    f = sc.function([x, s0, a], second)
-    arrays = [draw(4), np.array(0.4), np.array(0.8)]
-    for k, slope in enumerate(f(*arrays)):
-        np.testing.assert_allclose(slope, numeric(first, arrays, k), rtol=1e-5, atol=1e-7)
-
-
-def test_product_of_jacobian_and_vector(device):
-    x, v = sc.dvector("x"), sc.dvector("v")
-    s, _ = sc.scan(lambda a, s: sc.tanh(a + 0.5 * s), x, 0.1)
-    f = sc.function([x, v], [s, sc.Rop(s, x, v)])
-    a, b = draw(5), draw(5)
-    eps = 1e-6
-    want = (f(a + eps * b, b)[0] - f(a - eps * b, b)[0]) / (2 * eps)
-    np.testing.assert_allclose(f(a, b)[1], want, rtol=1e-6, atol=1e-8)
-
-
-def test_truncated_gradient(device):
-    x, a = sc.dvector("x"), sc.dscalar("a")
-    s, _ = sc.scan(lambda v, s, a: a * s + v, x, 0.0, a, truncate_gradient=2)
-    dx, da = sc.function([x, a], sc.grad(s[-1], [x, a]))(np.array([1.0, 2, 3, 4]), 0.5)
-    np.testing.assert_allclose(dx, [0, 0, 0.5, 1])
-    states = [0, 1, 2.5, 4.25]
-    np.testing.assert_allclose(da, states[3] + 0.5 * states[2])
-
-
-def test_gradient_through_updated_shared_variable(device):
-    w, x = sc.dscalar("w"), sc.dvector("x")
-    state = sc.shared(np.array(2.0), "state")
-    y, _ = sc.scan(lambda v, w: (v * state, {state: state * w}), x, None, w)
-    f = sc.function([x, w], sc.grad(y.sum(), [x, w]), no_default_updates=True)
-    a = np.array([1.0, 3, 5])
-    dx, dw = f(a, 0.5)
-    np.testing.assert_allclose(dx, [2, 1, 0.5])
-    np.testing.assert_allclose(dw, 3 * 2 + 5 * 2 * 2 * 0.5)
-
-
-def test_integers_have_no_gradient(device):
-    x = sc.lvector("x")
-    y, _ = sc.scan(lambda v, s: s + v, x, 0)
-    with pytest.raises(GradientError):
-        sc.grad(y.sum(), x)
-
-
-# ---- what is compiled
-
-
-def test_what_does_not_change_is_computed_once():
-    x, w = sc.matrix("x"), sc.matrix("w")
-    y, _ = sc.scan(lambda row, w: sc.dot(row, sc.exp(w) + 1), x, None, w)
-    (loop,) = [n for n in sc.graph.traversal.toposort([y]) if isinstance(n.op, Scan)]
-    assert [n.op.name for n in loop.op.body.nodes if n.op.name in ("exp", "add")] == []
-    a, b = draw(3, 2).astype("f"), draw(2, 2).astype("f")
-    np.testing.assert_allclose(sc.function([x, w], y, device="cpu")(a, b), a @ (np.exp(b) + 1), rtol=1e-5)
-
-
-def test_only_the_last_value_takes_memory_for_one():
-    x0, n = sc.vector("x0"), sc.lscalar("n")
-    y, _ = sc.scan(lambda s: sc.tanh(s) + 1, None, x0, n_steps=n)
-    f = sc.function([x0, n], y[-1], device="cpu")
-    f(np.zeros(1000, "f"), 500)
-    (loop,) = loops_of(f)
-    assert loop.op.traces == () and loop.op.carries == 1
-    (executable,) = f.executables
-    assert executable.plan.arena_bytes < 3 * 4000
-    step = next(s for s in executable.plan.steps if s.loop is not None)
-    assert [s.kind for s in step.loop.plan.steps] == ["kernel"]  # the state is overwritten in place
-
-
-def test_several_last_values(device):
-    x = sc.dvector("x")
-    y, _ = sc.scan(lambda s2, s1: s2 + s1, None, {"initial": x, "taps": [-2, -1]}, n_steps=10)
-    f = sc.function([x], [y[-1], y[-2]])
-    assert [float(v) for v in f(np.array([0.0, 1.0]))] == [89.0, 55.0]
-    if device == "cpu":
-        assert loops_of(f)[0].op.carries == 2
-
-
-def test_unread_outputs_and_states_are_left_out():
-    x = sc.vector("x")
-    (a, b, c), _ = sc.scan(lambda v, s, r: [s + v, r * sc.exp(v), sc.tanh(v)], x, [0.0, 1.0, None])
-    f = sc.function([x], c, device="cpu")
-    f(np.ones(4, "f"))
-    (loop,) = loops_of(f)
-    assert (loop.op.traces, loop.op.carries, len(loop.op.outputs)) == ((), 0, 1)
-    assert {n.op.name for n in loop.op.body.nodes} == {"tanh"}
-
-
-def test_the_same_loop_is_one_node_and_a_gradient_shares_the_forward_loop():
-    x = sc.vector("x")
-    build = lambda: sc.scan(lambda v, s: sc.tanh(s * v) + sc.exp(s), x, 0.5)[0]  # noqa: E731
-    assert build() is build()
-    y = build()
-    f = sc.function([x], [y, sc.grad(y.sum(), x)], device="cpu")
-    f(np.ones(4, "f"))
-    assert len(loops_of(f)) == 2
-    assert "join_loops" in f.explain(rewrites=True)
-
-
-def test_bodies_are_rewritten_and_run_without_python():
-    x, w = sc.matrix("x"), sc.matrix("w")
-    h, _ = sc.scan(lambda v, h, w: sc.log(sc.sigmoid(sc.dot(v, w) + h)), x, sc.zeros((3,)), w)
-    f = sc.function([x, w], h, device="cpu")
-    f(np.ones((4, 2), "f"), np.ones((2, 3), "f"))
-    text = f.explain(rewrites=True)
-    assert "log_sigmoid" in text and "0 reference steps" in text
-    assert "4 times this plan" in text and "REFERENCE" not in text
-
-
-def test_debugprint_shows_the_step():
-    x = sc.vector("x")
-    y, _ = sc.scan(lambda v, s: sc.tanh(s) * v, x, 0.0, name="leak")
-    text = sc.debugprint(y)
-    assert "scan{leak; 1 sequences; taps [-1]}" in text
-    assert "one step of scan" in text and "tanh" in text and "test_scan.py" in text
-
-
-def test_emulated_device_takes_the_reference_and_says_so():
-    x = sc.vector("x")
-    y, _ = sc.scan(lambda v, s: s + v, x, 0.0)
-    f = sc.function([x], y * 2, device="emulated")
-    np.testing.assert_array_equal(f(np.arange(4, dtype="f")), [0, 2, 6, 12])
-    assert "scan has no cuda kernel" in f.explain()
-
-
-def test_find_nonfinite_names_the_loop():
-    x = sc.vector("x")
-    y, _ = sc.scan(lambda v, s: s + sc.log(v), x, 0.0)
-    f = sc.function([x], y)
-    assert "scan" in f.find_nonfinite(np.array([1, -1, 1], "f"))
-
-
-def test_givens_reach_into_the_loop(device):
-    x, w = sc.dvector("x"), sc.dscalar("w")
-    y, _ = sc.scan(lambda v, s: s * w + v, x, 0.0)
-    f = sc.function([x], y, givens={w: sc.constant(0.5)})
-    np.testing.assert_allclose(f(np.ones(3)), [1, 1.5, 1.75])
-
-
-def test_many_calls_in_one():
-    x = sc.vector("x")
-    y, _ = sc.scan(lambda v, s: s + v, x, 0.0)
-    f = sc.function([x], y[-1], device="cpu")
-    np.testing.assert_array_equal(f.map(np.arange(6, dtype="f").reshape(3, 2)), [1, 5, 9])
-
-
-def test_sizes_inside_the_step_from_outside(device):
-    x, k = sc.dmatrix("x"), sc.lscalar("k")
-    y, _ = sc.scan(lambda row: row[:k].sum(), x)
-    f = sc.function([x, k], y)
-    a = draw(3, 4)
-    np.testing.assert_allclose(f(a, 2), a[:, :2].sum(1))
-    np.testing.assert_allclose(f(a, 3), a[:, :3].sum(1))
-
-
 # ---- errors
 
 
@@ -578,42 +317,3 @@ def test_states_of_integers_and_bools(device):
     got = sc.function([x], [total, seen])(np.array([1, 3, 2], "int32"))
     assert got[0].dtype == np.int32 and got[0].tolist() == [1, 4, 6]
     assert got[1].dtype == bool and got[1].tolist() == [False, True, True]
-
-
-# ---- the core's side
-
-
-def loop_step(n=2, places=(("in", 0, 0, 8), ("out", 0, 0, 8)), copies=(), cleared=(), count=-1):
-    """An executor whose only step runs a plan of two 8-byte arrays n times over 16-byte ones."""
-    from symconv import _core
-
-    inner = _core.Executor([("external", 8), ("external", 8)], [])
-    step = ("loop", "test", inner, n, [0], [1, 2], list(places), list(copies), list(cleared), count)
-    return _core.Executor([("external", 16), ("external", 16), ("external", 8)], [step])
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"n": 3}, "leaves an array of 16 bytes"),
-        ({"n": 0}, "0 iterations"),
-        ({"places": [("in", 0, 0, 8)]}, "1 places for 2"),
-        ({"places": [("in", 0, 8, -8), ("out", 0, 0, -8)]}, "leaves an array"),
-        ({"places": [("in", 0, 0, 8), ("out", 2, 0, 8)]}, "array 2, there are 2"),
-        ({"places": [("in", 0, 0, 8), ("in", 0, 0, 2**62)]}, "leaves an array|too far"),
-        ({"places": [("in", 0, 0, 8), ("stop", 0, 0, 0)]}, "condition has 8 bytes"),
-        ({"places": [("in", 0, 0, 8), ("there", 0, 0, 8)]}, "a place in 'there'"),
-        ({"copies": [(0, 1, 16)]}, "a copy of 16 bytes"),
-        ({"cleared": [5]}, "output 5, there are 2"),
-        ({"count": 0}, "the count has 16 bytes"),
-    ],
-)
-def test_the_core_refuses_a_loop_that_leaves_its_arrays(wrong, message):
-    with pytest.raises(ValueError, match=message):
-        loop_step(**wrong)
-
-
-def test_the_core_counts_and_copies():
-    x, y, count = np.array([5, 6]), np.zeros(2, "int64"), np.zeros(1, "int64")
-    loop_step(copies=[(0, 0, 16)], cleared=[0], count=1).run([x, y, count])
-    assert y.tolist() == [5, 6] and count.tolist() == [2]

@@ -12,6 +12,7 @@ from typing import Any
 from symconv.theano import compile as compile
 from symconv.theano import gradient as gradient
 from symconv.theano import tensor as tensor
+from symconv.theano import version as version
 from symconv.theano.compile import In, Mode, Out, Param, function
 from symconv.theano.configuration import config
 from symconv.theano.gradient import Lop, Rop, grad, subgraph_grad
@@ -20,8 +21,7 @@ from symconv.theano.sharedvar import shared
 from symconv.theano.updates import OrderedUpdates
 from symconv.theano.variable import Variable
 
-__version__ = "1.0.5"  # the version of Theano whose behaviour this package has
-version = __version__
+__version__ = version.version
 
 
 def __getattr__(name: str) -> Any:

@@ -106,6 +106,9 @@ GROUPS = (
 )  # fmt: skip
 
 
+SUBGROUPS = ("dnn.conv",)
+
+
 class Group:
     """Settings with a dot, as config.dnn.enabled: kept, without effect."""
 
@@ -118,7 +121,10 @@ class Group:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return _GROUP_DEFAULTS.get(f"{self._name}.{name}", "")
+        full = f"{self._name}.{name}"
+        if full in SUBGROUPS:
+            return self.__dict__.setdefault(name, Group(full))
+        return _GROUP_DEFAULTS.get(full, "")
 
     def __bool__(self) -> bool:
         return bool(len(self.__dict__) > 1)

@@ -30,6 +30,7 @@ LAZY: dict[str, tuple[str, str | None]] = {
     "Constant": ("variable", "Constant"),
     "ifelse": ("ifelse", None),
     "pp": ("printing", "pp"),
+    "pprint": ("printing", "pp"),
     "dot": ("tensor.linear", "dot"),
     "_asarray": ("casting", "_asarray"),
     "change_flags": ("casting", "change_flags"),
@@ -103,10 +104,29 @@ class _Finder(importlib.abc.MetaPathFinder):
         )
 
 
+class _SixFinder(importlib.abc.MetaPathFinder):
+    """Answers `import six` where nothing else does: see compat/six.py."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "six" and not fullname.startswith("six."):
+            return None
+        from symconv.theano.compat import six
+
+        module = six if fullname == "six" else six.MODULES.get(fullname)
+        if module is None:
+            return None
+        return importlib.util.spec_from_loader(
+            fullname, _Loader(module), is_package=hasattr(module, "__path__")
+        )
+
+
 def install() -> None:
     """From now on `import theano`, `import theano.tensor as T` and the like give symconv.theano's modules.
 
-    Raises ImportError where another theano has been imported already.
+    `import six`, which Theano needed, works even where it is not installed. Raises ImportError where another
+    theano has been imported already.
     """
     loaded = sys.modules.get(ALIAS)
     if loaded is not None and loaded.__name__ != PACKAGE:
@@ -116,3 +136,4 @@ def install() -> None:
         )
     if not any(isinstance(f, _Finder) for f in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+        sys.meta_path.append(_SixFinder())

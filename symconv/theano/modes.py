@@ -141,11 +141,23 @@ _NAMED: dict[str, type[Mode]] = {
 }  # fmt: skip
 
 
+_REGISTERED: dict[str, Mode] = {}
+
+
+def register(name: str, mode: Mode) -> None:
+    """Let get_mode find a mode by a name. Raises ArgumentError for one that is taken."""
+    if name in _NAMED or name in _REGISTERED:
+        raise ArgumentError(f"register_mode: there is a mode {name!r} already")
+    _REGISTERED[name] = mode
+
+
 def get_mode(mode: Any = None) -> Mode:
     """A Mode for a name or a Mode; None is config.mode."""
     if isinstance(mode, Mode):
         return mode
     name = config.mode if mode is None else mode
+    if name in _REGISTERED:
+        return _REGISTERED[name]
     if name not in _NAMED:
         raise ArgumentError(f"unknown mode {name!r}; there are {', '.join(_NAMED)}")
     if _NAMED[name] is Mode and config.optimizer in ("None", "fast_compile"):

@@ -1,12 +1,20 @@
 """theano.compile: functions, modes and shared variables under Theano's names."""
 
+import symconv.theano.compile.function  # noqa: F401 - first: the name is that of the function below
 from symconv.errors import GraphError as UnusedInputError
+from symconv.theano.absent import absent
+from symconv.theano.compile import builders as builders
 from symconv.theano.compile import debugmode as debugmode
-from symconv.theano.compile.ops import as_op
+from symconv.theano.compile import mode as mode
+from symconv.theano.compile.ops import OpFromGraph, as_op
 from symconv.theano.functions import Function, In, Out, Param, SymbolicInput, SymbolicOutput, function
 from symconv.theano.modes import DebugMode, Mode, NanGuardMode, get_default_mode, get_mode
 from symconv.theano.sharedvar import SharedVariable, shared
 
+_OWN_COPIES = "outputs are always the caller's own, and symconv's plans decide what shares memory"
+DeepCopyOp = absent("theano.compile.DeepCopyOp", _OWN_COPIES)
+ViewOp = absent("theano.compile.ViewOp", _OWN_COPIES)
+Rebroadcast = absent("theano.compile.Rebroadcast", "T.patternbroadcast")
 FAST_RUN, FAST_COMPILE = get_mode("FAST_RUN"), get_mode("FAST_COMPILE")
 
 __all__ = [
@@ -17,6 +25,7 @@ __all__ = [
     "In",
     "Mode",
     "NanGuardMode",
+    "OpFromGraph",
     "Out",
     "Param",
     "SharedVariable",

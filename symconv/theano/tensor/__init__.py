@@ -16,7 +16,9 @@ from symconv.theano.sharedvar import TensorSharedVariable as TensorSharedVariabl
 from symconv.theano.sharedvar import shared as shared
 from symconv.theano.tensor import basic as basic
 from symconv.theano.tensor import elementwise as elementwise
+from symconv.theano.tensor import elemwise as elemwise
 from symconv.theano.tensor import extra_ops as extra_ops
+from symconv.theano.tensor import inplace as inplace
 from symconv.theano.tensor import nlinalg as nlinalg
 from symconv.theano.tensor import nnet as nnet
 from symconv.theano.tensor import opt as opt
@@ -27,12 +29,18 @@ from symconv.theano.tensor import sharedvar as sharedvar
 from symconv.theano.tensor import signal as signal
 from symconv.theano.tensor import slinalg as slinalg
 from symconv.theano.tensor import subtensor as subtensor
+from symconv.theano.tensor import xlogx as xlogx
 from symconv.theano.tensor.basic import *  # noqa: F403
 from symconv.theano.tensor.basic import TensorConstant as TensorConstant
 from symconv.theano.tensor.basic import TensorType as TensorType
 from symconv.theano.tensor.basic import TensorVariable as TensorVariable
 from symconv.theano.tensor.basic import as_tensor_variable as as_tensor_variable
 from symconv.theano.tensor.basic import constant as constant
+from symconv.theano.tensor.elemwise import CAReduce as CAReduce
+from symconv.theano.tensor.elemwise import DimShuffle as DimShuffle
+from symconv.theano.tensor.elemwise import Elemwise as Elemwise
+
+_shared = shared
 
 
 def __getattr__(name: str) -> Any:
@@ -51,6 +59,7 @@ def __getattr__(name: str) -> Any:
     advice = (
         f"did you mean {', '.join('T.' + n for n in near)}?"
         if near
-        else "docs/theano.md lists what is covered"
+        else "docs/theano.md lists what is covered; a custom Op (theano.gof.Op) runs NumPy or SciPy in a "
+        "graph"
     )
     raise AttributeError(f"theano.tensor.{name} is not supported by symconv.theano\n  hint: {advice}")

@@ -7,6 +7,7 @@ from symconv.theano.tensor.linear import *  # noqa: F403
 from symconv.theano.tensor.reductions import *  # noqa: F403
 from symconv.theano.tensor.shape_ops import *  # noqa: F403
 from symconv.theano.tensor.sort import *  # noqa: F403
+from symconv.theano.tensor.special import *  # noqa: F403
 from symconv.theano.tensor.subtensor import (  # noqa: F401
     choose,
     compress,

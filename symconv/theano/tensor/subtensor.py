@@ -11,8 +11,11 @@ from symconv import ops
 from symconv.errors import DTypeError
 from symconv.graph import Constant as NativeConstant
 from symconv.graph import Variable as Native
+from symconv.ops.gather import AdvancedIndex, Scatter
 from symconv.ops.operands import cast as native_cast
+from symconv.ops.slicing import SetSlice, Slice
 from symconv.theano import dtypes, shapes
+from symconv.theano.absent import absent
 from symconv.theano.tensor import elementwise, shape_ops
 from symconv.theano.variable import Variable, as_tensor_variable, native_of, wrap
 
@@ -148,6 +151,25 @@ def nonzero_values(a: Any) -> Any:
     """The elements of a that are not 0, as a vector."""
     flat = shape_ops.flatten(a)
     return getitem(flat, flatnonzero(a))
+
+
+_GRAPH = "write x[index], T.set_subtensor, T.inc_subtensor; x.owner.op tells what they became"
+Subtensor, AdvancedSubtensor, IncSubtensor, AdvancedIncSubtensor = Slice, AdvancedIndex, SetSlice, Scatter
+AdvancedSubtensor1, AdvancedIncSubtensor1 = AdvancedIndex, Scatter
+get_canonical_form_slice = absent("theano.tensor.subtensor.get_canonical_form_slice", _GRAPH)
+
+
+def advanced_inc_subtensor(x: Any, y: Any, *index: Any) -> Any:
+    """x with x[index] += y."""
+    return inc_subtensor(getitem(as_tensor_variable(x), index), y)
+
+
+def advanced_set_subtensor(x: Any, y: Any, *index: Any) -> Any:
+    """x with x[index] = y."""
+    return set_subtensor(getitem(as_tensor_variable(x), index), y)
+
+
+advanced_inc_subtensor1, advanced_set_subtensor1 = advanced_inc_subtensor, advanced_set_subtensor
 
 
 def _with_axes(a: Any) -> Native:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unittest
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,6 +29,30 @@ def verify_grad(
 ) -> None:
     """theano.gradient.verify_grad with a seeded generator."""
     _verify_grad(op, pt, n_tests, rng or np.random.RandomState(fetch_seed()), **options)
+
+
+def attr(*args: Any, **kwargs: Any) -> Callable[[Any], Any]:
+    """Labels of a test, as nose has them: no effect."""
+    return lambda test: test
+
+
+class InferShapeTester(unittest.TestCase):
+    """A test case with a check of the shapes that a graph is said to give."""
+
+    def setUp(self) -> None:
+        seed_rng()
+
+    def _compile_and_check(
+        self, inputs: Sequence[Any], outputs: Sequence[Any], numeric_inputs: Sequence[Any], cls: Any,
+        excluding: Any = None, warn: bool = True, check_topo: bool = True,
+    ) -> None:  # fmt: skip
+        """The symbolic shapes of `outputs` are those of the values."""
+        from symconv.theano.functions import function
+
+        values = function(list(inputs), list(outputs), on_unused_input="ignore")(*numeric_inputs)
+        sizes = function(list(inputs), [o.shape for o in outputs], on_unused_input="ignore")(*numeric_inputs)
+        for value, size in zip(values, sizes):
+            assert np.all(np.asarray(value).shape == size), (np.asarray(value).shape, size)
 
 
 def assert_allclose(expected: Any, value: Any, rtol: float | None = None, atol: float | None = None) -> None:

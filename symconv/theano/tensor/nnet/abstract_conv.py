@@ -1,5 +1,9 @@
 """theano.tensor.nnet.abstract_conv."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from symconv.theano.tensor.nnet.conv3d import conv3d
 from symconv.theano.tensor.nnet.conv_ops import (
     AbstractConv2d,
@@ -24,3 +28,9 @@ __all__ = [
     "conv3d",
     "get_conv_output_shape",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    from symconv.theano.absent import missing
+
+    return missing("tensor.nnet.abstract_conv", name)

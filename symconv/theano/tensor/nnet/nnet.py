@@ -177,6 +177,20 @@ def crossentropy_softmax_max_and_argmax_1hot(x: Any, y_idx: Any, **_: Any) -> li
     return [crossentropy_categorical_1hot(p, y_idx), p, T.max(p, axis=-1), T.argmax(p, axis=-1)]
 
 
+def confusion_matrix(actual: Any, pred: Any) -> list[Any]:
+    """[counts, labels]: counts[i, j] of examples with label i that were taken for label j."""
+    from symconv.theano.tensor.counting import unique
+
+    a, b = as_tensor_variable(actual), as_tensor_variable(pred)
+    for v in (a, b):
+        if v.ndim != 1:
+            raise ShapeError(f"confusion_matrix: takes two vectors of labels, got {v.type}")
+    order = unique(T.concatenate([a, b]))
+    columns = order.dimshuffle("x", 0)
+    hits = [T.cast(T.eq(v.dimshuffle(0, "x"), columns), "int64") for v in (a, b)]
+    return [T.dot(hits[0].T, hits[1]), order]
+
+
 def prepend_scalar_to_each_row(val: Any, mat: Any) -> Any:
     """A matrix with a first column of `val`."""
     mat = as_tensor_variable(mat)

@@ -1,0 +1,5 @@
+"""theano.compile.builders."""
+
+from symconv.theano.compile.ops import OpFromGraph
+
+__all__ = ["OpFromGraph"]

@@ -1,0 +1,5 @@
+"""theano.misc.safe_asarray."""
+
+from symconv.theano.casting import _asarray
+
+__all__ = ["_asarray"]

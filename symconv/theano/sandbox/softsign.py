@@ -1,0 +1,5 @@
+"""theano.sandbox.softsign."""
+
+from symconv.theano.tensor.nnet.nnet import softsign
+
+__all__ = ["softsign"]

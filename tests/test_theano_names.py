@@ -1,0 +1,167 @@
+"""Names that programs and Theano's own tests import, and the smaller functions behind some of them."""
+
+import importlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import symconv.theano as theano
+import symconv.theano.tensor as T
+from symconv import errors
+from symconv.theano.tensor.nnet.neighbours import images2neibs, neibs2images
+from symconv.theano.tensor.signal import pool
+
+NAMES = """
+compile: DeepCopyOp OpFromGraph Rebroadcast ViewOp debugmode function mode
+compile.mode: FAST_RUN Mode get_default_mode get_mode predefined_modes
+compile.function: function
+compile.builders: OpFromGraph
+compile.pfunc: pfunc rebuild_collect_shared
+compile.debugmode: BadOptimization BadThunkOutput DebugMode InvalidValueError
+gof: Apply FunctionGraph Op Type
+gof.fg: FunctionGraph
+gof.op: Op get_test_value
+gof.opt: local_optimizer check_stack_trace
+gof.toolbox: is_same_graph
+gof.utils: MethodNotDefined
+misc.safe_asarray: _asarray
+raise_op: Assert
+sandbox.neighbours: images2neibs
+scalar: upcast Scalar
+scalar.basic: float_dtypes
+scalar.sharedvar: shared
+scan_module.scan_op: Scan
+tensor: CAReduce DimShuffle Elemwise _shared gammaln inplace xlogx
+tensor.basic: as_tensor_variable
+tensor.blas: _dot22 gemm gemv ger
+tensor.elemwise: CAReduce DimShuffle Elemwise Prod ProdWithoutZeros
+tensor.extra_ops: Unique bartlett fill_diagonal_offset
+tensor.nlinalg: MatrixInverse det svd
+tensor.slinalg: Cholesky solve
+tensor.nnet: confusion_matrix conv3d neighbours
+tensor.signal.pool: AveragePoolGrad MaxPoolGrad Pool pool_3d
+tensor.subtensor: AdvancedIncSubtensor1 IncSubtensor Subtensor advanced_inc_subtensor1 inc_subtensor
+tests.unittest_tools: InferShapeTester attr verify_grad
+version: version
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("line", NAMES)
+def test_names_can_be_imported(line):
+    module, names = line.split(": ")
+    found = importlib.import_module(f"symconv.theano.{module}")
+    assert all(hasattr(found, n) for n in names.split())
+
+
+def test_what_is_absent_refuses_when_it_is_used():
+    from symconv.theano.compile import DeepCopyOp
+    from symconv.theano.gof.opt import local_optimizer
+
+    x = T.vector()
+    assert not isinstance((x + 1).owner.op, DeepCopyOp) and isinstance((x + 1).owner.op, T.Elemwise)
+    for use in (DeepCopyOp, lambda: local_optimizer([T.Elemwise])):
+        with pytest.raises(
+            errors.UnsupportedError, match=r"not supported, at test_theano_names.py.*\n  hint"
+        ):
+            use()
+    for missing in (lambda: T.nnet.nothing, lambda: T.nnet.abstract_conv.nothing, lambda: T.qwertyuiop):
+        with pytest.raises(AttributeError, match="custom Op"):
+            missing()
+
+
+def test_six_is_there_where_it_is_not_installed(tmp_path):
+    program = tmp_path / "old.py"
+    program.write_text(
+        "import sys\nfor n in [m for m in sys.modules if m.split('.')[0] == 'six']: del sys.modules[n]\n"
+        "import six, six.moves.cPickle as pickle\nfrom six.moves import xrange, urllib\n"
+        "assert pickle.dumps and list(xrange(2)) == [0, 1] and urllib.parse.quote and six.PY3\n"
+        "assert dict(six.iteritems({1: 2})) == {1: 2} and isinstance('a', six.string_types)\n"
+        "print('done')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "symconv.theano", str(program)], capture_output=True, text=True
+    )
+    assert done.stdout == "done\n", done.stderr
+
+
+def test_patches_and_images():
+    x = T.dtensor4()
+    data = np.arange(96.0).reshape(2, 3, 4, 4)
+    side = theano.function([x], images2neibs(x, (2, 2)))(data)
+    assert side.shape == (24, 4) and side[1].tolist() == [2, 3, 6, 7]
+    m = T.dmatrix()
+    np.testing.assert_array_equal(neibs2images(m, (2, 2), data.shape).eval({m: side}), data)
+    steps = theano.function([x], images2neibs(x, (3, 2), (1, 2)))(data)
+    assert steps[2].tolist() == [4, 5, 8, 9, 12, 13]
+    rest = images2neibs(x, (3, 3), mode="ignore_borders").eval({x: data})
+    np.testing.assert_array_equal(rest, data[:, :, :3, :3].reshape(6, 9))
+    with pytest.raises(errors.ExecutionError, match="ignore_borders"):
+        images2neibs(x, (3, 3)).eval({x: data})
+    T.verify_grad(lambda a: images2neibs(a, (2, 2), (1, 1)), [data[:1, :1] / 96], n_tests=1)
+
+
+def test_pool_as_an_op():
+    x = T.dtensor4()
+    data = np.random.RandomState(0).normal(size=(1, 2, 5, 5))
+    op = pool.Pool(ignore_border=False, mode="sum")
+    want = pool.pool_2d(x, (2, 2), False, (2, 2), mode="sum").eval({x: data})
+    np.testing.assert_array_equal(op(x, (2, 2)).eval({x: data}), want)
+    assert pool.Pool.out_shape((9, 8, 6), (2, 2)) == [9, 4, 3]
+    assert pool.Pool.out_shape((9, 5, 5), (2, 2), ignore_border=False) == [9, 3, 3]
+    assert pool.Pool.out_shape((9, 5, 5), (3, 3), True, (2, 1), (1, 0)) == [9, 3, 3]
+    with pytest.raises(errors.ArgumentError, match="mode"):
+        pool.Pool(mode="median")
+
+
+def test_confusion_matrix():
+    a, b = T.lvector(), T.lvector()
+    counts, labels = theano.function([a, b], T.nnet.confusion_matrix(a, b))(
+        [2, 0, 2, 2, 0, 5], [0, 0, 2, 2, 0, 2]
+    )
+    assert labels.tolist() == [0, 2, 5] and counts.tolist() == [[2, 0, 0], [1, 2, 0], [0, 1, 0]]
+
+
+def test_special_functions():
+    scipy = pytest.importorskip("scipy.special")
+    x = np.array([-2.5, -0.3, 0.01, 0.2, 0.9, 3.0, 20.0, 150.0])
+    for name in ("gammaln", "gamma", "psi"):
+        np.testing.assert_allclose(getattr(T, name)(x).eval(), getattr(scipy, name)(x), rtol=1e-12)
+    np.testing.assert_allclose(T.tri_gamma(x).eval(), scipy.polygamma(1, x), rtol=1e-12)
+    y = np.array([-0.999999, -0.3, -1e-9, 0, 1e-5, 0.6, 0.9999999])
+    np.testing.assert_allclose(T.erfinv(y).eval(), scipy.erfinv(y), rtol=1e-12)
+    np.testing.assert_allclose(T.erfcinv(1 + y).eval(), scipy.erfcinv(1 + y), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["gammaln", "gamma", "psi", "erfinv", "erfcinv"])
+def test_gradients_of_special_functions(name):
+    T.verify_grad(getattr(T, name), [np.array([0.3, 0.7])], n_tests=1)
+
+
+def test_products_with_logarithms():
+    x, y = T.dvector(), T.dvector()
+    f = theano.function(
+        [x, y], [T.xlogx.xlogx(x), T.xlogx.xlogy0(x, y), T.grad(T.xlogx.xlogy0(x, y).sum(), y)]
+    )
+    got = f([0.0, 0.5, 2.0], [0.0, 0.0, 3.0])
+    np.testing.assert_allclose(got[0], [0, 0.5 * np.log(0.5), 2 * np.log(2)])
+    np.testing.assert_allclose(got[1], [0, -np.inf, 2 * np.log(3)])
+    assert got[2][0] == 0 and got[2][2] == 2 / 3
+
+
+def test_blas_by_name_and_graphs_to_look_at():
+    a, x, y, z = (T.dmatrix(n) for n in "axyz")
+    value = np.arange(4.0).reshape(2, 2)
+    got = T.blas.gemm(z, 2.0, x, y, 0.5).eval({z: value, x: value, y: value})
+    np.testing.assert_allclose(got, 0.5 * value + 2 * value @ value)
+    graph = theano.gof.FunctionGraph([x, y], [T.exp(T.dot(x, y))])
+    assert [n.op.name for n in graph.toposort()] == ["dot", "exp"] and {x, y} < graph.variables
+    assert (
+        T.DimShuffle((False, False), (1, "x", 0))(a).ndim == 3 and T.inplace.exp_inplace(a).owner is not None
+    )
+    theano.compile.mode.register_mode("test_names_plain", theano.Mode(optimizer=None))
+    assert theano.function([x], x + 1, mode="test_names_plain")(value)[0, 0] == 1
+    with pytest.raises(errors.ArgumentError, match="already"):
+        theano.compile.mode.register_mode("FAST_RUN", theano.Mode())
+    assert theano.config.dnn.conv.algo_bwd_filter == "" and theano.version.version == theano.__version__
