@@ -26,6 +26,10 @@ from symconv.rewrite.registered import state as registrations
 from symconv.rewrite.specialize import specialize
 from symconv.see.profile import Profile
 
+GUARDED_PLANS = (
+    256  # kept for one function: the number of elements that a mask picks may be new in every call
+)
+
 
 class PlanTable:
     """Plans by what they were made for: shapes of inputs and shared variables, guards, what users registered.
@@ -168,6 +172,9 @@ class PlanTable:
             self.profile.watch(executable)
         key = self._guard_values(known, arrays) if known else ()
         self._plans[(signature, key)] = executable
+        guarded = [k for k in self._plans if k[1]]
+        if len(guarded) > GUARDED_PLANS:
+            del self._plans[guarded[0]]  # the oldest
         return executable
 
 

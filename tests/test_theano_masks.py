@@ -68,6 +68,16 @@ def test_masks_that_do_not_fit():
         T.dvector()[mask]
 
 
+def test_old_plans_of_masks_are_forgotten(monkeypatch):
+    monkeypatch.setattr("symconv.plan_table.GUARDED_PLANS", 3)
+    x = sc.vector("x")
+    f = sc.function([x], x[x > 0].sum())
+    for count in (1, 2, 3, 4, 5, 1, 5):
+        a = np.where(np.arange(6) < count, 2, -1).astype("float32")
+        assert f(a) == 2 * count
+    assert len(f.executables) == 3
+
+
 def test_native_masks():
     x = sc.vector("x")
     f = sc.function([x], [x[x > 0], sc.nonzero(x)[0]])
