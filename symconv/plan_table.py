@@ -26,9 +26,8 @@ from symconv.rewrite.registered import state as registrations
 from symconv.rewrite.specialize import specialize
 from symconv.see.profile import Profile
 
-GUARDED_PLANS = (
-    256  # kept for one function: the number of elements that a mask picks may be new in every call
-)
+# Kept for one function: the number of elements that a mask picks may be new in every call.
+GUARDED_PLANS = 256
 
 
 class PlanTable:

@@ -89,7 +89,7 @@ def conv3d_of_signals(
             raise ShapeError(f"conv3d2d.conv3d: needs tensors of 5 dimensions, got {v.type}")
     y = conv3d(
         x.dimshuffle(0, 2, 1, 3, 4),
-        hinted_shuffle(w),
+        _planes_second(w),
         turned(signals_shape),
         turned(filters_shape),
         border_mode,
@@ -97,7 +97,7 @@ def conv3d_of_signals(
     return y.dimshuffle(0, 2, 1, 3, 4)
 
 
-def hinted_shuffle(w: Any) -> Any:
+def _planes_second(w: Any) -> Any:
     """Filters [K, T, C, R, S] as [K, C, T, R, S], their size declared where it is known."""
     native: Native = of_known_size(w.native, 5)
     return wrap(native).dimshuffle(0, 2, 1, 3, 4)
