@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from symconv.graph.origin import origin
 from symconv.testing import check_grad, check_op, check_rule
 from symconv.workbench.check import examine
 from symconv.workbench.load import load_kernels
@@ -79,6 +80,13 @@ def test_the_speed_table_is_that_of_the_results_file():
     results = kernels.read("kernel_bench")
     assert results["commit"] and results["date"] and results["cpu"] and results["settings"]["peaks"]
     assert {row["file"] for row in results["rows"]} == set(kernels.FILES)
+
+
+def test_a_rule_of_a_file_has_its_line_there_under_a_command_too():
+    with origin("symconv kernel"):
+        (rule,) = load_kernels(CONV_GELU).rules
+    line = CONV_GELU.read_text().splitlines().index("fuse = sc.Rule(") + 1
+    assert rule.place == f"{CONV_GELU.name}:{line}"
 
 
 @pytest.mark.parametrize("path", [SCALE, CONV_GELU], ids=lambda p: p.name)

@@ -12,6 +12,7 @@ from types import ModuleType
 
 from symconv.errors import ArgumentError, SymconvError
 from symconv.graph import Kernel, Op
+from symconv.graph.origin import origin
 from symconv.graph.registry import all_ops, state
 from symconv.rewrite.pattern import Rule
 from symconv.testing import OpCase
@@ -84,7 +85,8 @@ def _run(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up
     sys.path.insert(0, str(path.resolve().parent))
     try:
-        spec.loader.exec_module(module)
+        with origin(None):  # rules and nodes have the file's lines, not the command's name
+            spec.loader.exec_module(module)
     except SymconvError:
         raise
     except BaseException as error:
