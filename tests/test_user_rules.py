@@ -216,6 +216,7 @@ def test_nodes_kept_for_a_kernel_stay(core, cxx):
         (sc.Rule("r", written, gated, when=lambda a: True), "when of rule r .*TypeError"),
         (sc.Rule("r", written, lambda a, b: sc.cast(gated(a, b), "float64")), "puts float64.* for float32"),
         (sc.Rule("r", lambda x: sc.tanh(x), lambda x: sc.tanh(x + 1)), "(?s)rules do not come to an end.*r"),
+        (sc.Rule("r", written, lambda a, b: written(a, b) * 1.5), "contains what it replaces, mul"),
         (sc.LocalRule("r", type(sc.tanh(sc.vector()).owner.op), lambda node: 1 // 0), "function of rule r"),
     ],
 )  # fmt: skip

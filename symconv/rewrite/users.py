@@ -88,6 +88,11 @@ class UserRules:
                     news = self._replaced(rule, node.out, bound)
                 if news is None or inside & taken:
                     continue
+                if node in toposort(news, stop=node.inputs):
+                    raise CompileError(
+                        f"rule {rule.name} ({rule.place}) puts an expression that contains what it replaces, "
+                        f"{node!r} from {node.origin}: it would never come to an end"
+                    )
                 if (why := self._no_kernel(news, node)) is not None:
                     leave(rule, node, why)
                 elif permitted():
