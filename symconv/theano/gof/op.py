@@ -82,7 +82,7 @@ class Op:
         """Put the values of the outputs into output_storage[k][0]."""
         raise UnsupportedError(
             f"{self} defines no perform; C code of Theano's ops is not compiled\n"
-            "  hint: write perform with NumPy, or a kernel by sc.cpu_kernel (docs/user_kernels.md)"
+            "  hint: write perform with NumPy, or a kernel by sc.cpu_kernel (docs/adding_a_kernel.md)"
         )
 
 
