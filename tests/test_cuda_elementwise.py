@@ -16,7 +16,16 @@ from symconv.backends.gpu.runtime import FAULT, Array, Work
 from symconv.errors import DeviceError
 from symconv.graph import TensorType, Variable
 from symconv.graph.types import DTYPES
-from symconv.ops import activations, arithmetic, elementwise_cuda, logic, rounding, transcendental
+from symconv.ops import (
+    activations,
+    arithmetic,
+    bits,
+    elementwise_cuda,
+    inverse_trig,
+    logic,
+    rounding,
+    transcendental,
+)
 from symconv.ops.arithmetic import Add, Cast, Mul, Sub
 from symconv.ops.dividers import dividers
 from symconv.ops.elementwise_base import Elementwise
@@ -88,7 +97,8 @@ def operands(op: Elementwise, dtype: str) -> list[np.ndarray] | None:
 
 
 def test_every_instruction_on_every_dtype() -> None:
-    modules = {m.__name__ for m in (activations, arithmetic, logic, rounding, transcendental)}
+    families = (activations, arithmetic, bits, inverse_trig, logic, rounding, transcendental)
+    modules = {m.__name__ for m in families}
     classes = [c for c in subclasses(Elementwise) if c.__module__ in modules and c.opcode and c is not Cast]
     assert {c.opcode for c in classes} == set(table("elementwise_ops.h", "ELEMENTWISE_OP")) - {"cast"}
     cases = [(cls(), arrays) for cls in classes for d in DTYPES if (arrays := operands(cls(), d)) is not None]

@@ -15,6 +15,7 @@ from symconv.graph.types import DTYPES
 from symconv.ops import (
     activations,
     arithmetic,
+    bits,
     elementwise_kernel,
     inverse_trig,
     logic,
@@ -280,7 +281,7 @@ def subclasses(cls: type) -> list[type]:
 def test_every_op_has_its_instruction() -> None:
     """Opcodes exist, none is unused, and every dtype that an op takes has a loop."""
     codes = table("elementwise_ops.h", "ELEMENTWISE_OP")
-    modules = (activations, arithmetic, inverse_trig, logic, rounding, transcendental)
+    modules = (activations, arithmetic, bits, inverse_trig, logic, rounding, transcendental)
     classes = [
         c for c in subclasses(Elementwise) if c.__module__ in {m.__name__ for m in modules} and c.opcode
     ]
