@@ -24,50 +24,49 @@ const void* image_of(const void* address) {
   return dladdr(address, &info) ? info.dli_fbase : nullptr;
 }
 
-}  // namespace
-
-void Scheduler::note_write(const char* address, size_t bytes, Site site, const void* pc) {
-  for (int k = 0; k < launch->n_traces; k++) {
-    const EmulatedTrace& t = launch->traces[k];
+// f(record) for each traced unit that an access touches.
+template <class F>
+void for_traced(const EmulatedLaunch& launch, const char* address, size_t bytes, const F& f) {
+  for (int k = 0; k < launch.n_traces; k++) {
+    const EmulatedTrace& t = launch.traces[k];
     if (address < t.begin || address >= t.end) continue;
     size_t last = (address + bytes - 1 - t.begin) / t.unit;
-    for (size_t i = (address - t.begin) / t.unit; i <= last; i++) {
-      EmulatedWrite& w = t.writes[i];
-      bool same = w.found && w.block == block->number && w.thread == thread->number;
-      if (pc && same && w.file) continue;            // the plain store inside a checked one
-      if (w.found && w.other_thread >= 0) continue;  // the two that met are kept
-      bool ordered = !w.found || same || (w.block == block->number && w.epoch != block->epoch);
-      if (!ordered && w.other_thread < 0) {
-        w.other_line = w.line;
-        w.other_block = w.block;
-        w.other_thread = w.thread;
-      }
-      if (!w.found) w.other_line = w.other_block = w.other_thread = -1;
-      w.file = pc ? nullptr : site.file;
-      w.pc = pc;
-      w.line = site.line;
-      w.block = block->number;
-      w.thread = thread->number;
-      w.epoch = block->epoch;
-      w.found = 1;
-    }
+    for (size_t i = (address - t.begin) / t.unit; i <= last; i++) f(t.writes[i]);
   }
 }
 
-void Scheduler::note_read(const char* address, size_t bytes, Site site, const void* pc) {
-  for (int k = 0; k < launch->n_traces; k++) {
-    const EmulatedTrace& t = launch->traces[k];
-    if (address < t.begin || address >= t.end) continue;
-    size_t last = (address + bytes - 1 - t.begin) / t.unit;
-    for (size_t i = (address - t.begin) / t.unit; i <= last; i++) {
-      EmulatedWrite& w = t.writes[i];
-      if (w.found || w.read) continue;
-      w.read_file = pc ? nullptr : site.file;
-      w.read_pc = pc;
-      w.read_line = site.line;
-      w.read = 1;
+}  // namespace
+
+void Scheduler::note_write(const char* address, size_t bytes, Site site, const void* pc) {
+  for_traced(*launch, address, bytes, [&](EmulatedWrite& w) {
+    bool same = w.found && w.block == block->number && w.thread == thread->number;
+    if (pc && same && w.file) return;            // the plain store inside a checked one
+    if (w.found && w.other_thread >= 0) return;  // the two that met are kept
+    bool ordered = !w.found || same || (w.block == block->number && w.epoch != block->epoch);
+    if (!ordered && w.other_thread < 0) {
+      w.other_line = w.line;
+      w.other_block = w.block;
+      w.other_thread = w.thread;
     }
-  }
+    if (!w.found) w.other_line = w.other_block = w.other_thread = -1;
+    w.file = pc ? nullptr : site.file;
+    w.pc = pc;
+    w.line = site.line;
+    w.block = block->number;
+    w.thread = thread->number;
+    w.epoch = block->epoch;
+    w.found = 1;
+  });
+}
+
+void Scheduler::note_read(const char* address, size_t bytes, Site site, const void* pc) {
+  for_traced(*launch, address, bytes, [&](EmulatedWrite& w) {
+    if (w.found || w.read) return;
+    w.read_file = pc ? nullptr : site.file;
+    w.read_pc = pc;
+    w.read_line = site.line;
+    w.read = 1;
+  });
 }
 
 void Scheduler::check_arg(int i, size_t itemsize, bool arithmetic, bool floating, Site site) {
@@ -124,7 +123,7 @@ void Scheduler::fail_at(const void* pc, const char* format, ...) {
     Dl_info info;
     bool known = dladdr(pc, &info) && info.dli_fname;
     size_t offset = known ? static_cast<const char*>(pc) - static_cast<const char*>(info.dli_fbase) - 1 : 0;
-    // symconv/backends/gpu/emulator.py puts the line in the place of {library+offset}
+    // symconv/backends/gpu/emulator_build.py puts the line in the place of {library+offset}
     int n = std::snprintf(launch->message, sizeof launch->message,
                           "kernel %s, block %d, thread %d, {%s+%zx}: ", kernel_, block->number,
                           thread->number, known ? info.dli_fname : "?", offset);

@@ -161,12 +161,6 @@ static inline void check_conv(const Sizes& s, const char* name, const ConvParams
 }
 
 // The checks of kernels that take x and w and give y, and of those that take dy, w and the two dimensions of x.
-// f(T{}), T the type of the values.
-template <class F>
-static inline auto with_type(const ConvParams& p, F f) {
-  return p.itemsize == 4 ? f(float{}) : f(double{});
-}
-
 static inline void check_conv_fprop(const Sizes& s, const char* name) {
   require_counts(s, name, 2, 1);
   check_conv(s, name, params_as<ConvParams>(s, name), s.in_bytes[0], s.in_bytes[1], s.out_bytes[0]);

@@ -326,10 +326,7 @@ void run(const Launch& l) {
 }
 
 void run_direct(const Launch& l) {
-  if (params_as<ConvPoolParams>(l).itemsize == 4)
-    run<float>(l);
-  else
-    run<double>(l);
+  with_type(params_as<ConvPoolParams>(l), [&](auto zero) { run<decltype(zero)>(l); });
 }
 
 size_t workspace(const Sizes& s) {

@@ -325,10 +325,7 @@ void run(const Launch& l) {
 }
 
 void run_walk(const Launch& l) {
-  if (params_as<ConvPoolParams>(l).itemsize == 4)
-    run<float>(l);
-  else
-    run<double>(l);
+  with_type(params_as<ConvPoolParams>(l), [&](auto zero) { run<decltype(zero)>(l); });
 }
 
 size_t workspace(const Sizes& s) {

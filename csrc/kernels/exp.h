@@ -2,7 +2,7 @@
 // floats is in vmath.h.
 //
 //   exp(x) = 2^n exp(r),  n = round(x / ln 2),  r = x - n ln 2 in two steps,  |r| <= 0.3466, exp(r) by its Taylor
-//   series, whose remainder is below half a unit. 2^n is applied as two factors, since n may lie below -126.
+//   series, whose remainder is below half a unit. 2^n is applied as two factors, since n may lie below -1022.
 // NaN stays NaN; -inf gives 0, +inf gives inf.
 #pragma once
 #include "simd.h"

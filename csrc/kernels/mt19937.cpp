@@ -232,31 +232,43 @@ struct Trial {
   bool value(double u) const { return (u > none) != flip; }
 };
 
-template <class T>
-void run_trials(const Launch& l, double chance) {
+// A chunk at a time. guess(u, i, count, y) gives `count` values from the i-th on, and how many of them are unclear;
+// then exact(i), the Trial of the i-th value, decides one by one.
+template <class T, class Guess, class Exact>
+void draw_trials(const Launch& l, const Guess& guess, const Exact& exact) {
   Words words(take_state(l));
   T* y = static_cast<T*>(l.out[1]);
   long long n = params_as<MersenneParams>(l).n;
-  Trial trial(chance);
-  const double none = trial.none, one = trial.one;
-  const T above = static_cast<T>(trial.flip ? 0 : 1), below = static_cast<T>(trial.flip ? 1 : 0);
   double u[kChunk];
   for (long long i = 0; i < n;) {
     int count = static_cast<int>(n - i < kChunk ? n - i : kChunk);
     words.take_doubles(u, count);
-    int64_t dropped = 0;
-    for (int k = 0; k < count; k++) {
-      y[i + k] = u[k] > none ? above : below;
-      dropped += u[k] - none > one;
-    }
-    if (!dropped) {
+    if (!guess(u, i, count, y + i)) {
       i += count;
       continue;
     }
-    for (int k = 0; k < count; k++)
+    for (int k = 0; k < count; k++) {
+      const Trial& trial = exact(i);
       if (!trial.drops(u[k])) y[i++] = static_cast<T>(trial.value(u[k]));
+    }
   }
   words.save();
+}
+
+template <class T>
+void run_trials(const Launch& l, double chance) {
+  const Trial trial(chance);
+  const double none = trial.none, one = trial.one;
+  const T above = static_cast<T>(trial.flip ? 0 : 1), below = static_cast<T>(trial.flip ? 1 : 0);
+  auto guess = [=](const double* u, long long, int count, T* y) {
+    int64_t dropped = 0;
+    for (int k = 0; k < count; k++) {
+      y[k] = u[k] > none ? above : below;
+      dropped += u[k] - none > one;
+    }
+    return dropped;
+  };
+  draw_trials<T>(l, guess, [&](long long) -> const Trial& { return trial; });
 }
 
 // A probability for each value. exp(log(1 - p)), with which NumPy compares u, lies within a few roundings of 1 - p,
@@ -264,34 +276,21 @@ void run_trials(const Launch& l, double chance) {
 template <class T>
 void run_trials(const Launch& l, const double* chances) {
   constexpr double kClose = 1e-9;
-  Words words(take_state(l));
-  T* y = static_cast<T*>(l.out[1]);
-  long long n = params_as<MersenneParams>(l).n;
-  double u[kChunk];
-  for (long long i = 0; i < n;) {
-    int count = static_cast<int>(n - i < kChunk ? n - i : kChunk);
-    words.take_doubles(u, count);
+  auto guess = [=](const double* u, long long i, int count, T* y) {
     int64_t unclear = 0;
     for (int k = 0; k < count; k++) {
       double chance = chances[i + k];
       bool flip = chance > 0.5;
       double none = flip ? 1.0 - (1.0 - chance) : 1.0 - chance, away = u[k] - none;
-      y[i + k] = static_cast<T>((away > 0.0) != flip);
+      y[k] = static_cast<T>((away > 0.0) != flip);
       // false for a NaN, so that Trial refuses it
       bool clear =
           (away < 0.0 ? -away : away) > kClose && u[k] < 1.0 - kClose && chance >= 0.0 && chance <= 1.0;
       unclear += !clear;
     }
-    if (!unclear) {
-      i += count;
-      continue;
-    }
-    for (int k = 0; k < count; k++) {
-      Trial trial(chances[i]);
-      if (!trial.drops(u[k])) y[i++] = static_cast<T>(trial.value(u[k]));
-    }
-  }
-  words.save();
+    return unclear;
+  };
+  draw_trials<T>(l, guess, [&](long long i) { return Trial(chances[i]); });
 }
 
 // f(T{}) for a type in which the 0 and 1 of a dtype are stored.

@@ -51,6 +51,12 @@ static inline const P& params_as(const Launch& l) {
   return *static_cast<const P*>(l.params);
 }
 
+// f(T{}), T the type of the floats that params with an itemsize speak of.
+template <class P, class F>
+static inline auto with_type(const P& p, const F& f) {
+  return p.itemsize == 4 ? f(float{}) : f(double{});
+}
+
 static inline void require_counts(const Sizes& s, const char* kernel, int n_in, int n_out) {
   if (s.n_in != n_in || s.n_out != n_out)
     fail("%s: got %d inputs and %d outputs, expected %d and %d", kernel, s.n_in, s.n_out, n_in, n_out);

@@ -164,7 +164,7 @@ void run_max_of_pairs(const Launch& l) {
 }
 
 void run_paired_max(const Launch& l) {
-  params_as<PoolParams>(l).itemsize == 4 ? run_max_of_pairs<float>(l) : run_max_of_pairs<double>(l);
+  with_type(params_as<PoolParams>(l), [&](auto zero) { run_max_of_pairs<decltype(zero)>(l); });
 }
 
 template <class T, class Op>
@@ -185,10 +185,7 @@ void run_typed(const Launch& l) {
 
 template <template <class> class Op>
 void run_pool(const Launch& l) {
-  if (params_as<PoolParams>(l).itemsize == 4)
-    run_typed<float, Op<float>>(l);
-  else
-    run_typed<double, Op<double>>(l);
+  with_type(params_as<PoolParams>(l), [&](auto zero) { run_typed<decltype(zero), Op<decltype(zero)>>(l); });
 }
 
 void run_lp(const Launch& l) { params_as<PoolParams>(l).exponent == 2 ? run_pool<L2>(l) : run_pool<Lp>(l); }
@@ -241,7 +238,7 @@ void run_spread_typed(const Launch& l) {
 }
 
 void run_spread(const Launch& l) {
-  params_as<PoolParams>(l).itemsize == 4 ? run_spread_typed<float>(l) : run_spread_typed<double>(l);
+  with_type(params_as<PoolParams>(l), [&](auto zero) { run_spread_typed<decltype(zero)>(l); });
 }
 
 size_t workspace(const Sizes& s) {

@@ -175,7 +175,7 @@ void run_spread_pairs(const Launch& l) {
 }
 
 void run_paired(const Launch& l) {
-  params_as<PoolParams>(l).itemsize == 4 ? run_spread_pairs<float>(l) : run_spread_pairs<double>(l);
+  with_type(params_as<PoolParams>(l), [&](auto zero) { run_spread_pairs<decltype(zero)>(l); });
 }
 
 template <class T, bool GRAD>
@@ -203,10 +203,7 @@ void run_typed(const Launch& l) {
 
 template <bool GRAD>
 void run(const Launch& l) {
-  if (params_as<PoolParams>(l).itemsize == 4)
-    run_typed<float, GRAD>(l);
-  else
-    run_typed<double, GRAD>(l);
+  with_type(params_as<PoolParams>(l), [&](auto zero) { run_typed<decltype(zero), GRAD>(l); });
 }
 
 size_t workspace(const Sizes& s) {

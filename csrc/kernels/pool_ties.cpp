@@ -67,10 +67,7 @@ void run_typed(const Launch& l) {
 
 template <bool GRAD>
 void run(const Launch& l) {
-  if (params_as<PoolParams>(l).itemsize == 4)
-    run_typed<float, GRAD>(l);
-  else
-    run_typed<double, GRAD>(l);
+  with_type(params_as<PoolParams>(l), [&](auto zero) { run_typed<decltype(zero), GRAD>(l); });
 }
 
 void check_grad(const Sizes& s) {
