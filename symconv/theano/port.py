@@ -2,7 +2,7 @@
 
 The grammar and the fixers for print, xrange, exceptions, dictionaries and moved modules are those of
 fissix, the successor of lib2to3. On top come division (which Python 2 rounded down between integers),
-pickles that Python 2 wrote, six.moves, and names that NumPy has dropped. Every changed line is printed.
+six.moves, and what port_libraries.py lists. Every changed line is printed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from symconv.errors import MissingExtraError, SymconvError
+from symconv.theano import port_libraries as libraries
 
 # fixers of fissix that programs need; those that only change style are left out
 FIXERS = (
@@ -27,14 +28,6 @@ FIXERS = (
     "urllib", "xrange", "xreadlines", "zip",
 )  # fmt: skip
 DIVISION_IMPORT = "from symconv.theano.python2 import div\n"
-NUMPY_NAMES = {
-    "float": "float",
-    "int": "int",
-    "bool": "bool",
-    "object": "object",
-    "str": "str",
-    "long": "int",
-}
 
 
 class PortError(SymconvError, SyntaxError):
@@ -74,8 +67,7 @@ def convert(source: str, name: str = "<string>") -> str:
         raise PortError(f"{name}: cannot be parsed as Python 2")
     if not true_division:
         _Division(tree).run()
-    _pickles(tree)
-    _numpy_names(tree)
+    libraries.convert(tree)
     text = str(tree)
     if re.search(r"\bdiv\(", text) and DIVISION_IMPORT not in text and not true_division:
         text = _with_import(text)
@@ -249,104 +241,6 @@ def _one_call(text: str) -> bool:
         if depth == 0 and c == ")":
             return k == len(text) - 1
     return False
-
-
-# ---- pickles and NumPy ----------------------------------------------------------------------------------
-
-
-def _pickles(tree: Any) -> None:
-    """pickle.load(f) of what Python 2 wrote needs encoding='latin1', and its files are binary."""
-    files: set[str] = set()
-    for node in tree.pre_order():
-        text = str(node).strip()
-        match = re.fullmatch(r"\(\s*(.+?)\s*\)", text, re.DOTALL) if _is_call(node) else None
-        if match is None:
-            continue
-        callee = _callee(node)
-        if callee in ("pickle.load", "pickle.loads", "cPickle.load") and "encoding" not in text:
-            closing = node.children[-1]
-            closing.prefix, closing.value = "", f", encoding='latin1'{closing.prefix})"
-            files.update(re.findall(r"^\(\s*(\w+)\s*[,)]", text))
-            _make_binary(node.children[1])
-        elif callee in ("pickle.dump", "cPickle.dump"):
-            files.update(re.findall(r",\s*(\w+)\s*[,)]", text))
-            _make_binary(node.children[1])
-    for leaf in list(tree.leaves()):
-        if leaf.type == 1 and leaf.value in files:
-            statement = leaf.parent
-            if statement is not None and re.match(rf"\s*{leaf.value}\s*=\s*(open|file)\(", str(statement)):
-                _make_binary(statement.children[2])
-    for node in tree.pre_order():  # with open(...) as f
-        match = re.match(r"\s*open\(.*\)\s+as\s+(\w+)\s*$", str(node), re.DOTALL)
-        if match and match[1] in files and node.children:
-            _make_binary(node.children[0])
-
-
-def _is_call(node: Any) -> bool:
-    children = getattr(node, "children", [])
-    return len(children) == 3 and str(children[0]) == "(" and str(children[2]).strip() == ")"
-
-
-def _callee(node: Any) -> str:
-    text = ""
-    previous = node.prev_sibling
-    while previous is not None:
-        text = str(previous).strip() + text
-        previous = previous.prev_sibling
-    return text
-
-
-def _make_binary(node: Any) -> None:
-    """open(name), open(name, 'r') and 'w' below `node` as binary files."""
-    for leaf in list(node.leaves()):
-        if leaf.value not in ("open", "file") or leaf.next_sibling is None:
-            continue
-        leaf.value = "open"
-        call = leaf.next_sibling
-        modes = [x for x in call.leaves() if re.fullmatch(r"""['"][rwa]\+?['"]""", x.value)]
-        if modes:
-            modes[-1].value = modes[-1].value[:-1] + "b" + modes[-1].value[-1]
-        elif len(_arguments(str(call).strip()[1:-1])) == 1:
-            call.children[-1].value = ", 'rb')"
-
-
-def _arguments(text: str) -> list[str]:
-    """The arguments of a call, as text."""
-    depth, parts = 0, [""]
-    for c in text:
-        depth += (c in "([{") - (c in ")]}")
-        if c == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += c
-    return [p for p in parts if p.strip()]
-
-
-def _numpy_names(tree: Any) -> None:
-    """np.float, np.int and np.bool, which NumPy 1.24 dropped, are Python's own types; np.cast is
-    np.asarray."""
-    for leaf in list(tree.leaves()):
-        if leaf.value not in ("np", "numpy") or leaf.next_sibling is None:
-            continue
-        trailer = leaf.next_sibling
-        text = str(trailer).strip()
-        if text == ".cast":
-            _cast(trailer)
-        elif text.startswith(".") and text[1:] in NUMPY_NAMES:
-            leaf.value = NUMPY_NAMES[text[1:]]
-            trailer.remove()
-
-
-def _cast(trailer: Any) -> None:
-    """np.cast[dtype](value), which NumPy 2 dropped, as np.asarray(value, dtype=dtype)."""
-    index = trailer.next_sibling
-    call = None if index is None else index.next_sibling
-    if call is None or not str(index).strip().startswith("[") or not _is_call(call):
-        return
-    dtype = str(index).strip()[1:-1].strip()
-    trailer.children[1].value = "asarray"
-    call.children[-1].value = f", dtype={dtype})"
-    index.remove()
 
 
 # ---- the command ----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from symconv.theano.configuration import config
+from symconv.theano.gradient import GradientError
 from symconv.theano.gradient import verify_grad as _verify_grad
 
 
@@ -29,6 +30,9 @@ def verify_grad(
 ) -> None:
     """theano.gradient.verify_grad with a seeded generator."""
     _verify_grad(op, pt, n_tests, rng or np.random.RandomState(fetch_seed()), **options)
+
+
+setattr(verify_grad, "E_grad", GradientError)  # noqa: B010
 
 
 def attr(*args: Any, **kwargs: Any) -> Callable[[Any], Any]:
