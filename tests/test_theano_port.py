@@ -53,6 +53,12 @@ def converted(source):
         ("plt.subplot(2, 3, 4)", "plt.subplot(2, 3, 4)"),
         ("plt.subplot(231)", "plt.subplot(231)"),
         ("plt.subplot(*cell)", "plt.subplot(*cell)"),
+        ("x = np.asscalar(y[0])", "x = np.asarray(y[0]).item()"),
+        ("x = np.product(s) * numpy.Inf", "x = np.prod(s) * numpy.inf"),
+        ("x = self.np.float + a.time.clock()", "x = self.np.float + a.time.clock()"),
+        ("t = time.clock() - t0", "t = time.perf_counter() - t0"),
+        ("from time import sleep, clock", "from time import sleep, perf_counter as clock"),
+        ("if f.func_name == 'relu': pass", "if f.__name__ == 'relu': pass"),
         ("n = 7 / 2", "n = 7 // 2"),
         ("n = len(a) / 2", "n = len(a) // 2"),
         ("x = 1.0 / n", "x = 1.0 / n"),
@@ -137,3 +143,12 @@ def test_command_on_hostile_files(tmp_path, capsys):
     assert "x = 7//2" in (tmp_path / "out" / "good.py").read_text()
     assert port.main([str(tmp_path / "missing.py")]) == 1
     assert good.read_bytes().startswith(b"x = 7/2") and port.main([str(good), "-n"]) == 0
+
+
+def test_a_directory_keeps_its_folders(tmp_path):
+    (tmp_path / "program" / "lib").mkdir(parents=True)
+    (tmp_path / "program" / "a.py").write_text("print 1\n")
+    (tmp_path / "program" / "lib" / "a.py").write_text("print 2\n")
+    assert port.main([str(tmp_path / "program"), "-q", "-o", str(tmp_path / "new")]) == 0
+    assert (tmp_path / "new" / "a.py").read_text() == "print(1)\n"
+    assert (tmp_path / "new" / "lib" / "a.py").read_text() == "print(2)\n"

@@ -18,14 +18,15 @@ from typing import Any
 
 from symconv.errors import MissingExtraError, SymconvError
 from symconv.theano import port_libraries as libraries
+from symconv.theano.port_names import moved_clock
 
 # fixers of fissix that programs need; those that only change style are left out
 FIXERS = (
-    "apply", "basestring", "dict", "except", "exec", "execfile", "filter", "getcwdu", "has_key", "import",
-    "imports", "imports2", "input", "itertools", "itertools_imports", "long", "map", "metaclass",
+    "apply", "basestring", "dict", "except", "exec", "execfile", "filter", "funcattrs", "getcwdu", "has_key",
+    "import", "imports", "imports2", "input", "itertools", "itertools_imports", "long", "map", "metaclass",
     "methodattrs", "ne", "next", "nonzero", "numliterals", "operator", "paren", "print", "raise", "raw_input",
-    "reduce", "renames", "repr", "standarderror", "sys_exc", "throw", "tuple_params", "types", "unicode",
-    "urllib", "xrange", "xreadlines", "zip",
+    "reduce", "reload", "renames", "repr", "standarderror", "sys_exc", "throw", "tuple_params", "types",
+    "unicode", "urllib", "xrange", "xreadlines", "zip",
 )  # fmt: skip
 DIVISION_IMPORT = "from symconv.theano.python2 import div\n"
 
@@ -47,7 +48,7 @@ def convert(source: str, name: str = "<string>") -> str:
     if not source.endswith("\n"):
         source += "\n"
     source = source.expandtabs(8) if re.search(r"^ *\t", source, re.MULTILINE) else source
-    source = _moved(source)
+    source = moved_clock(_moved(source))
     try:
         compile(source, name, "exec", dont_inherit=True)
         modern = True  # its prints are functions, and / may mean what Python 3 means by it
@@ -261,14 +262,16 @@ def changes(before: str, after: str) -> list[str]:
     return out
 
 
-def programs(paths: Iterable[str]) -> list[Path]:
-    """The .py files that are named, or lie below a directory that is. Raises FileNotFoundError."""
-    found: list[Path] = []
+def programs(paths: Iterable[str]) -> dict[Path, Path]:
+    """The .py files that are named, or lie below a directory that is, each with its path below what was
+    named. Raises FileNotFoundError."""
+    found: dict[Path, Path] = {}
     for name in paths:
         path = Path(name)
         if not path.exists():
             raise FileNotFoundError(f"no such file: {name}")
-        found += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            found[file] = file.relative_to(path) if path.is_dir() else Path(file.name)
     return found
 
 
@@ -286,7 +289,7 @@ def main(argv: list[str] | None = None) -> int:
     except FileNotFoundError as error:
         print(f"port: {error}", file=sys.stderr)
         return 1
-    for path in files:
+    for path, below in files.items():
         try:
             before = _read(path)
             after = convert(before, str(path))
@@ -302,8 +305,8 @@ def main(argv: list[str] | None = None) -> int:
             continue
         target = path
         if options.output is not None:
-            options.output.mkdir(parents=True, exist_ok=True)
-            target = options.output / path.name
+            target = options.output / below
+            target.parent.mkdir(parents=True, exist_ok=True)
         elif after != before:
             path.with_suffix(".py.bak").write_bytes(path.read_bytes())
         if target != path or after != before:

@@ -6,20 +6,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-NUMPY_NAMES = {
-    "float": "float",
-    "int": "int",
-    "bool": "bool",
-    "object": "object",
-    "str": "str",
-    "long": "int",
-}
+from symconv.theano.port_names import is_call, replace_names
 
 
 def convert(tree: Any) -> None:
     """Change a program's tree, one of fissix, in place."""
     _pickles(tree)
-    _numpy_names(tree)
+    replace_names(tree)
     _subplots(tree)
 
 
@@ -28,7 +21,7 @@ def _pickles(tree: Any) -> None:
     files: set[str] = set()
     for node in tree.pre_order():
         text = str(node).strip()
-        match = re.fullmatch(r"\(\s*(.+?)\s*\)", text, re.DOTALL) if _is_call(node) else None
+        match = re.fullmatch(r"\(\s*(.+?)\s*\)", text, re.DOTALL) if is_call(node) else None
         if match is None:
             continue
         callee = _callee(node)
@@ -49,11 +42,6 @@ def _pickles(tree: Any) -> None:
         match = re.match(r"\s*open\(.*\)\s+as\s+(\w+)\s*$", str(node), re.DOTALL)
         if match and match[1] in files and node.children:
             _make_binary(node.children[0])
-
-
-def _is_call(node: Any) -> bool:
-    children = getattr(node, "children", [])
-    return len(children) == 3 and str(children[0]) == "(" and str(children[2]).strip() == ")"
 
 
 def _callee(node: Any) -> str:
@@ -91,37 +79,10 @@ def _arguments(text: str) -> list[str]:
     return [p for p in parts if p.strip()]
 
 
-def _numpy_names(tree: Any) -> None:
-    """np.float, np.int and np.bool, which NumPy 1.24 dropped, are Python's own types; np.cast is
-    np.asarray."""
-    for leaf in list(tree.leaves()):
-        if leaf.value not in ("np", "numpy") or leaf.next_sibling is None:
-            continue
-        trailer = leaf.next_sibling
-        text = str(trailer).strip()
-        if text == ".cast":
-            _cast(trailer)
-        elif text.startswith(".") and text[1:] in NUMPY_NAMES:
-            leaf.value = NUMPY_NAMES[text[1:]]
-            trailer.remove()
-
-
-def _cast(trailer: Any) -> None:
-    """np.cast[dtype](value), which NumPy 2 dropped, as np.asarray(value, dtype=dtype)."""
-    index = trailer.next_sibling
-    call = None if index is None else index.next_sibling
-    if call is None or not str(index).strip().startswith("[") or not _is_call(call):
-        return
-    dtype = str(index).strip()[1:-1].strip()
-    trailer.children[1].value = "asarray"
-    call.children[-1].value = f", dtype={dtype})"
-    index.remove()
-
-
 def _subplots(tree: Any) -> None:
     """add_subplot(rows, columns, k): k = 0, which once meant the last cell, is an error in Matplotlib 3."""
     for node in tree.pre_order():
-        if not _is_call(node) or not re.search(r"(^|\.)(add_subplot|subplot)$", _callee(node)):
+        if not is_call(node) or not re.search(r"(^|\.)(add_subplot|subplot)$", _callee(node)):
             continue
         arguments = node.children[1]
         if not hasattr(arguments, "children") or len(arguments.children) < 5:
