@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -135,7 +135,7 @@ _GROUP_DEFAULTS: dict[str, Any] = {
     "nvcc.fastmath": False, "NanGuardMode.nan_is_error": True, "NanGuardMode.inf_is_error": True,
     "NanGuardMode.big_is_error": True, "unittests.rseed": 666, "tensor.cmp_sloppy": 0,
     "tensor.insert_inplace_optimizer_validate_nb": -1,
-    "numpy.seterr_all": "ignore",
+    "numpy.seterr_all": "ignore", "conv.assert_shape": False,
 }  # fmt: skip
 
 
@@ -185,8 +185,8 @@ class TheanoConfig:
 
     @contextmanager
     def change_flags(self, *args: Any, **values: Any) -> Iterator[None]:
-        """A context (or decorator) in which settings have other values."""
-        names = {**(args[0] if args and isinstance(args[0], Mapping) else {}), **values}
+        """A context (or decorator) in which settings have other values: keywords, a mapping, or pairs."""
+        names = {**dict(args[0] if args else ()), **values}
         dotted = {name.replace("__", "."): value for name, value in names.items()}
         before = {name: operator.attrgetter(name)(self) for name in dotted}
         for name, value in dotted.items():

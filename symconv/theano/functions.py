@@ -14,7 +14,16 @@ from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import leaves, rebuild
 from symconv.theano.configuration import config
-from symconv.theano.inputs import In, Out, Param, SymbolicInput, SymbolicOutput, as_input
+from symconv.theano.inputs import (
+    In,
+    MissingInputError,
+    Out,
+    Param,
+    SymbolicInput,
+    SymbolicOutput,
+    UnusedInputError,
+    as_input,
+)
 from symconv.theano.modes import Mode, get_mode
 from symconv.theano.sharedvar import TensorSharedVariable
 from symconv.theano.variable import Variable, as_tensor_variable, native_of
@@ -205,7 +214,7 @@ def _default_updates(
 def _check_leaves(roots: list[Native], inputs: list[Native], name: str | None) -> None:
     for v in leaves(roots, stop=inputs):
         if v not in inputs and not isinstance(v, NativeShared) and not hasattr(v, "data"):
-            raise GraphError(
+            raise MissingInputError(
                 f"function: the graph needs the input {v!r} from {v.origin}, which was not given a value\n"
                 "  hint: add it to inputs, or replace it by givens"
             )
@@ -419,7 +428,7 @@ def _complain(v: Native, policy: str) -> None:
         "  hint: remove it, or pass on_unused_input='ignore'"
     )
     if policy != "warn":
-        raise GraphError(message)
+        raise UnusedInputError(message)
     warnings.warn(message, stacklevel=5)
 
 

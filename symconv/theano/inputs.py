@@ -9,6 +9,16 @@ from symconv.theano.sharedvar import TensorSharedVariable, shared
 from symconv.theano.variable import Constant, Variable
 
 
+class MissingInputError(GraphError):
+    """Cause: the outputs need a variable that is no input and has no value. Cure: add it to inputs or to
+    givens.
+    """
+
+
+class UnusedInputError(GraphError):
+    """Cause: an input that neither outputs nor updates use. Cure: remove it, or on_unused_input='ignore'."""
+
+
 class In:
     """An input with a name, a default value, and its own rules of conversion.
 
@@ -115,4 +125,12 @@ def as_input(given: Any) -> In:
     return made.with_state()
 
 
-__all__ = ["In", "Out", "Param", "SymbolicInput", "SymbolicOutput"]
+__all__ = [
+    "In",
+    "MissingInputError",
+    "Out",
+    "Param",
+    "SymbolicInput",
+    "SymbolicOutput",
+    "UnusedInputError",
+]

@@ -9,7 +9,7 @@ import numpy as np
 
 from symconv.config import config as native
 from symconv.debug import mode as native_modes
-from symconv.errors import ArgumentError, NonFiniteError
+from symconv.errors import ArgumentError, ExecutionError, NonFiniteError, SymconvError
 from symconv.theano.configuration import as_boolean, config
 
 
@@ -41,13 +41,16 @@ class Mode:
     def _call(self, function: Any, values: Sequence[Any]) -> list[np.ndarray]:
         try:
             outputs: list[np.ndarray] = function(*values)
-        except Exception as error:
+        except Exception as caught:
+            error = in_kind(caught)
             if config.exception_verbosity == "high":
                 from symconv.graph.printing import debugprint
 
                 roots = [*function.outputs, *(v for _, v in function.updates)]
                 text = f"{error}\ngraph as written:\n{debugprint(roots)}"
-                raise type(error)(text).with_traceback(error.__traceback__) from None
+                raise type(error)(text).with_traceback(caught.__traceback__) from None
+            if error is not caught:
+                raise error from caught.__cause__
             raise
         return outputs
 
@@ -61,6 +64,37 @@ class Mode:
 
     def __repr__(self) -> str:
         return f"Mode({self.name})"
+
+
+_kinds: dict[type[Exception], type[Exception] | None] = {}
+
+
+def _both(kind: type[Exception]) -> type[Exception] | None:
+    """A class of errors that are ExecutionErrors and of that kind, or None where Python cannot have both."""
+    if kind not in _kinds:
+        try:
+            _kinds[kind] = type(kind.__name__, (ExecutionError, kind), {"__module__": __name__})
+        except TypeError:
+            _kinds[kind] = None
+    return _kinds[kind]
+
+
+def in_kind(error: Exception) -> Exception:
+    """An ExecutionError that is also of the kind that an Assert, or the perform of a user's Op, raised.
+
+    Programs catch what their Op raises, as in Theano. Any other error as it is.
+    """
+    cause: BaseException | None = error.__cause__
+    while cause is not None and isinstance(cause, ExecutionError):
+        cause = cause.__cause__
+    if (
+        type(error) is not ExecutionError
+        or not isinstance(cause, Exception)
+        or isinstance(cause, SymconvError)
+    ):
+        return error
+    kind = _both(type(cause))
+    return error if kind is None else kind(error.message)
 
 
 class FastCompile(Mode):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 import pickle
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO, StringIO
 from typing import Any
 
 PY3 = True
+operator_div = operator.truediv
 izip, imap, ifilter = zip, map, filter
 cmp: Callable[[Any, Any], int] = lambda a, b: (a > b) - (a < b)  # noqa: E731
 
@@ -25,7 +28,9 @@ def decode(text: bytes | str) -> str:
 
 __all__ = [
     "PY3",
+    "BytesIO",
     "OrderedDict",
+    "StringIO",
     "cmp",
     "decode",
     "defaultdict",
@@ -33,6 +38,7 @@ __all__ = [
     "ifilter",
     "imap",
     "izip",
+    "operator_div",
     "partial",
     "pickle",
 ]

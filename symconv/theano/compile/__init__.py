@@ -1,13 +1,13 @@
 """theano.compile: functions, modes and shared variables under Theano's names."""
 
 import symconv.theano.compile.function  # noqa: F401 - first: the name is that of the function below
-from symconv.errors import GraphError as UnusedInputError
 from symconv.theano.absent import absent
 from symconv.theano.compile import builders as builders
 from symconv.theano.compile import debugmode as debugmode
 from symconv.theano.compile import mode as mode
 from symconv.theano.compile.ops import OpFromGraph, as_op
 from symconv.theano.functions import Function, In, Out, Param, SymbolicInput, SymbolicOutput, function
+from symconv.theano.inputs import UnusedInputError
 from symconv.theano.modes import DebugMode, Mode, NanGuardMode, get_default_mode, get_mode
 from symconv.theano.sharedvar import SharedVariable, shared
 

@@ -5,6 +5,17 @@ from symconv.theano.gof import utils as utils
 from symconv.theano.gof.fg import FunctionGraph
 from symconv.theano.gof.op import Apply, Op, PureOp
 from symconv.theano.gof.type import Generic, Type
+from symconv.theano.inputs import MissingInputError
 from symconv.theano.variable import Constant, Variable
 
-__all__ = ["Apply", "Constant", "FunctionGraph", "Generic", "Op", "PureOp", "Type", "Variable"]
+__all__ = [
+    "Apply",
+    "Constant",
+    "FunctionGraph",
+    "Generic",
+    "MissingInputError",
+    "Op",
+    "PureOp",
+    "Type",
+    "Variable",
+]

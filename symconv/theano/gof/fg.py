@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from symconv.theano.gof.graph import io_toposort
+from symconv.theano.inputs import MissingInputError as MissingInputError
 
 
 class FunctionGraph:

@@ -49,10 +49,12 @@ def _complex(rank: str, prefix: str) -> Any:
 
 def _plural(one: Any) -> Any:
     def make(*names: Any, **kwargs: Any) -> Any:
-        """As many inputs as the number given, or one for each name."""
+        """As many inputs as the number given, or one for each name; of a single string, one for each
+        letter.
+        """
         if len(names) == 1 and isinstance(names[0], int):
             return [one(**kwargs) for _ in range(names[0])]
-        if len(names) == 1 and isinstance(names[0], (list, tuple)):
+        if len(names) == 1 and isinstance(names[0], (list, tuple, str)):
             names = tuple(names[0])
         made = [one(name, **kwargs) for name in names]
         return made[0] if len(made) == 1 else made

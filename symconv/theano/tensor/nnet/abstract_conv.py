@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from symconv.theano.tensor.nnet.conv3d import conv3d
-from symconv.theano.tensor.nnet.conv_ops import (
-    AbstractConv2d,
-    AbstractConv2d_gradInputs,
-    AbstractConv2d_gradWeights,
-    conv2d,
-    conv2d_grad_wrt_inputs,
-    conv2d_grad_wrt_weights,
-    conv2d_transpose,
-)
-from symconv.theano.tensor.nnet.conv_shapes import bilinear_kernel_1D, get_conv_output_shape
+from symconv.theano.tensor.nnet import conv3d as _three
+from symconv.theano.tensor.nnet import conv_classes, conv_ops, conv_shapes, separable, upsampling
+from symconv.theano.tensor.nnet.conv3d import *  # noqa: F403
+from symconv.theano.tensor.nnet.conv_classes import *  # noqa: F403
+from symconv.theano.tensor.nnet.conv_ops import *  # noqa: F403
+from symconv.theano.tensor.nnet.conv_shapes import *  # noqa: F403
+from symconv.theano.tensor.nnet.separable import *  # noqa: F403
+from symconv.theano.tensor.nnet.upsampling import *  # noqa: F403
 
-__all__ = [
-    "AbstractConv2d",
-    "AbstractConv2d_gradInputs",
-    "AbstractConv2d_gradWeights",
-    "bilinear_kernel_1D",
-    "conv2d",
-    "conv2d_grad_wrt_inputs",
-    "conv2d_grad_wrt_weights",
-    "conv2d_transpose",
-    "conv3d",
-    "get_conv_output_shape",
-]
+imported_scipy_signal = True  # what tests ask before they convolve: symconv needs no SciPy for it
+
+__all__ = sorted(
+    [
+        *conv_classes.__all__,
+        *conv_ops.__all__,
+        *conv_shapes.__all__,
+        *separable.__all__,
+        *_three.__all__,
+        *upsampling.__all__,
+    ]
+)
 
 
 def __getattr__(name: str) -> Any:

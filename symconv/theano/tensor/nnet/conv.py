@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from symconv.theano.tensor.nnet import conv_ops
+from symconv.theano.tensor.nnet.abstract_conv import imported_scipy_signal as imported_scipy_signal
 
 
 def conv2d(

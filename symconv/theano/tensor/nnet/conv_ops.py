@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from symconv import ops
-from symconv.errors import ShapeError, UnsupportedError
+from symconv.errors import ShapeError
 from symconv.graph import Constant as NativeConstant
 from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import Variable as Native
@@ -23,6 +23,9 @@ from symconv.ops.shape import dims_of
 from symconv.ops.window import normalize_padding
 from symconv.theano import dtypes, shapes
 from symconv.theano.declared import declare
+from symconv.theano.tensor.nnet.borders import WORDS, bordered, sides
+from symconv.theano.tensor.nnet.linear_maps import transposed
+from symconv.theano.tensor.nnet.unshared import unshared_conv2d
 from symconv.theano.variable import Variable, native_of, wrap
 
 SPATIAL = (2, 3)
@@ -70,22 +73,10 @@ def pair(value: Any, what: str) -> tuple[int, int]:
 
 
 def border(mode: Any) -> Any:
-    """A border mode as native padding. Raises ShapeError."""
-    if isinstance(mode, str):
-        if mode not in ("valid", "full", "half"):
-            raise ShapeError(
-                f"conv2d: border_mode must be 'valid', 'full', 'half', an int or a pair of ints, got {mode!r}"
-            )
+    """A border mode as native padding: a word or four ints. Raises ShapeError."""
+    if isinstance(mode, str) and mode in WORDS:
         return mode
-    if isinstance(mode, (Sequence, np.ndarray)):
-        sides: list[int] = []
-        for side in mode:
-            if isinstance(side, (Sequence, np.ndarray)):
-                sides += [int(v) for v in side]
-            else:
-                sides += [int(side)] * 2
-        return tuple(sides)
-    return int(mode)
+    return tuple(width for pair in sides(mode, (1, 1), "conv2d") for width in pair)
 
 
 def of_known_size(w: Native, ndim: int = 4) -> Native:
@@ -121,10 +112,6 @@ def conv2d(
     border_mode: 'valid', 'full', 'half', an int, or a pair. The unroll_* arguments and others of Theano's
     older kernels are accepted. Raises ShapeError for ranks, channels, and shape hints that are not met.
     """
-    if unshared:
-        raise UnsupportedError(
-            "conv2d(unshared=True) is not supported\n  hint: filters are shared by all positions"
-        )
     if kwargs.pop("imshp", None) is not None or kwargs.pop("kshp", None) is not None:
         raise ShapeError("conv2d: imshp and kshp are named input_shape and filter_shape")
     x, w = operands(input, filters)
@@ -132,6 +119,10 @@ def conv2d(
     w = hinted(w, filter_shape, "conv2d: filter_shape")
     step, dilation = pair(subsample, "conv2d: subsample"), pair(filter_dilation, "conv2d: filter_dilation")
     mode, groups = border(border_mode), int(num_groups)
+    if groups < 1:
+        raise ShapeError(f"conv2d: num_groups must be 1 or more, got {num_groups!r}")
+    if unshared:
+        return unshared_conv2d(wrap(x), wrap(w), border_mode, step, dilation, groups, filter_flip)
     if mode in ("full", "half"):
         w = of_known_size(w)
         if w.ndim == 4 and x.ndim == 4 and None in w.type.shape[2:]:
@@ -153,12 +144,14 @@ def _bordered(
 ) -> Native:
     """Border mode 'full' or 'half' for filters of unknown size, by way of the full convolution.
 
-    That is the transposed convolution with the filters' channel axes exchanged; 'half' is a part of it.
+    That is the transposed convolution with the filters' channel axes exchanged; 'half' is a part of it. With
+    groups the zeros are laid around the images.
     """
     if groups != 1:
-        raise ShapeError(
-            f"conv2d: border_mode={mode!r} with num_groups needs filters of known size: filter_shape="
-        )
+        around = [wrap(d * (n - 1) + 1) for d, n in zip(dilation, dims_of(w)[2:])]
+        wide = native_of(bordered(wrap(x), sides(mode, around, "conv2d")))
+        flipped = ops.flip(w, SPATIAL) if flip else w
+        return ops.conv2d(wide, flipped, stride=step, dilation=dilation, groups=groups)
     if not flip:
         w = ops.flip(w, SPATIAL)
     extent = [d * (n - 1) + 1 for d, n in zip(dilation, dims_of(w)[2:])]
@@ -183,10 +176,15 @@ def conv2d_grad_wrt_inputs(
     and width."""
     dy, w = operands(output_grad, filters)
     w = of_known_size(hinted(w, filter_shape, "conv2d_grad_wrt_inputs: filter_shape"))
+    size = last_dims(input_shape, 2, "conv2d_grad_wrt_inputs: input_shape")
+    if unshared or (border_mode in ("half", "full") and None in w.type.shape[2:]):
+        channels = dims_of(w)[3 if unshared else 1] * int(num_groups)
+        options = (border_mode, subsample, filter_flip, None, filter_dilation, num_groups, unshared)
+        dims = [dims_of(dy)[0], channels, *size]
+        return wrap(transposed(lambda x: conv2d(x, wrap(w), None, None, *options), dims, dy))
     op = _attributes(w, border_mode, subsample, filter_dilation, num_groups)
     if filter_flip:
         w = ops.flip(w, SPATIAL)
-    size = _size(input_shape, "conv2d_grad_wrt_inputs: input_shape")
     return wrap(Conv2dDgrad(*op)(dy, w, *size))
 
 
@@ -199,7 +197,12 @@ def conv2d_grad_wrt_weights(
     height and width."""
     x, dy = operands(input, output_grad)
     x = hinted(x, input_shape, "conv2d_grad_wrt_weights: input_shape")
-    size = _size(filter_shape, "conv2d_grad_wrt_weights: filter_shape")
+    size = last_dims(filter_shape, 2, "conv2d_grad_wrt_weights: filter_shape")
+    if unshared or (border_mode in ("half", "full") and not all(isinstance(d, NativeConstant) for d in size)):
+        (k, p, q), c = (dims_of(dy)[i] for i in (1, 2, 3)), dims_of(x)[1] // int(num_groups)
+        dims = [k, p, q, c, *size] if unshared else [k, c, *size]
+        options = (border_mode, subsample, filter_flip, None, filter_dilation, num_groups, unshared)
+        return wrap(transposed(lambda w: conv2d(wrap(x), w, None, None, *options), dims, dy))
     dilation = pair(filter_dilation, "filter_dilation")
     known = [int(d.data) if isinstance(d, NativeConstant) else None for d in size]
     extent = tuple(None if n is None else d * (n - 1) + 1 for d, n in zip(dilation, known))
@@ -208,12 +211,14 @@ def conv2d_grad_wrt_weights(
     return wrap(ops.flip(dw, SPATIAL) if filter_flip else dw)
 
 
-def _size(shape: Any, what: str) -> list[Native]:
-    """The last two dimensions of a shape."""
-    if isinstance(shape, (list, tuple)):
-        last = [native_of(d) if isinstance(d, Variable) else whole(d, what) for d in shape[-2:]]
-        return [as_dim(d) for d in last]
-    return shapes.as_dims(shape, what, 4)[2:]
+def last_dims(shape: Any, count: int, what: str) -> list[Native]:
+    """The last dimensions of a shape, which must be known or symbolic. Raises ShapeError."""
+    if not isinstance(shape, (list, tuple)):
+        return shapes.as_dims(shape, what, count + 2)[-count:]
+    last = [native_of(d) if isinstance(d, (Variable, Native)) else whole(d, what) for d in shape[-count:]]
+    if None in last:
+        raise ShapeError(f"{what}: its last {count} entries must be given, got {tuple(shape)!r}")
+    return [as_dim(d) for d in last]
 
 
 def _attributes(w: Native, mode: Any, subsample: Any, dilation: Any, groups: int) -> tuple[Any, ...]:
@@ -232,51 +237,11 @@ def conv2d_transpose(
     shape given."""
     return conv2d_grad_wrt_inputs(
         input, filters, output_shape, filter_shape, border_mode, input_dilation, filter_flip, filter_dilation,
-        num_groups,
+        num_groups, unshared,
     )  # fmt: skip
 
 
-class _AbstractConv2d:
-    """Theano's op classes as Lasagne and Keras call them: the constructor takes what the function takes."""
-
-    def __init__(
-        self, imshp: Any = None, kshp: Any = None, border_mode: Any = "valid", subsample: Any = (1, 1),
-        filter_flip: bool = True, filter_dilation: Any = (1, 1), num_groups: int = 1, unshared: bool = False,
-    ) -> None:  # fmt: skip
-        self.imshp, self.kshp = imshp, kshp
-        self.options = {
-            "border_mode": border_mode, "subsample": subsample, "filter_flip": filter_flip,
-            "filter_dilation": filter_dilation, "num_groups": num_groups,
-        }  # fmt: skip
-
-
-class AbstractConv2d(_AbstractConv2d):
-    """AbstractConv2d(...)(images, filters)."""
-
-    def __call__(self, img: Any, kern: Any) -> Any:
-        return conv2d(img, kern, self.imshp, self.kshp, **self.options)
-
-
-class AbstractConv2d_gradInputs(_AbstractConv2d):  # noqa: N801
-    """AbstractConv2d_gradInputs(...)(filters, output gradient, (height, width))."""
-
-    def __call__(self, kern: Any, topgrad: Any, shape: Any, add_assert_shape: bool = True) -> Any:
-        size = list(shape) if isinstance(shape, (list, tuple)) else [shape[-2], shape[-1]]
-        return conv2d_grad_wrt_inputs(topgrad, kern, [None, None, *size[-2:]], self.kshp, **self.options)
-
-
-class AbstractConv2d_gradWeights(_AbstractConv2d):  # noqa: N801
-    """AbstractConv2d_gradWeights(...)(images, output gradient, (height, width))."""
-
-    def __call__(self, img: Any, topgrad: Any, shape: Any, add_assert_shape: bool = True) -> Any:
-        size = list(shape) if isinstance(shape, (list, tuple)) else [shape[-2], shape[-1]]
-        return conv2d_grad_wrt_weights(img, topgrad, [None, None, *size[-2:]], self.imshp, **self.options)
-
-
 __all__ = [
-    "AbstractConv2d",
-    "AbstractConv2d_gradInputs",
-    "AbstractConv2d_gradWeights",
     "conv2d",
     "conv2d_grad_wrt_inputs",
     "conv2d_grad_wrt_weights",

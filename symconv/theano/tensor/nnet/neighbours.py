@@ -40,6 +40,18 @@ def images2neibs(ten4: Any, neib_shape: Any, neib_step: Any = None, mode: str = 
     return shape_ops.reshape(patches, (n * c * p * q, r * s))
 
 
+class Images2Neibs:
+    """Images2Neibs(mode)(images, neib_shape, neib_step) is images2neibs(images, neib_shape, neib_step,
+    mode).
+    """
+
+    def __init__(self, mode: str = "valid") -> None:
+        self.mode = mode
+
+    def __call__(self, ten4: Any, neib_shape: Any, neib_step: Any = None) -> Any:
+        return images2neibs(ten4, neib_shape, neib_step, self.mode)
+
+
 def neibs2images(neibs: Any, neib_shape: Any, original_shape: Any, mode: str = "valid") -> Any:
     """The images [N, C, H, W] of original_shape whose patches side by side are the rows of a matrix."""
     m = as_tensor_variable(neibs)
@@ -49,4 +61,4 @@ def neibs2images(neibs: Any, neib_shape: Any, original_shape: Any, mode: str = "
     return shape_ops.reshape(shape_ops.transpose(apart, (0, 1, 2, 4, 3, 5)), (n, c, h, w))
 
 
-__all__ = ["images2neibs", "neibs2images"]
+__all__ = ["Images2Neibs", "images2neibs", "neibs2images"]

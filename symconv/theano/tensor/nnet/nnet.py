@@ -208,6 +208,15 @@ def prepend_1_to_each_row(mat: Any) -> Any:
     return prepend_scalar_to_each_row(1, mat)
 
 
+def __getattr__(name: str) -> Any:
+    """The classes of ops, which are built on the functions above."""
+    from symconv.theano.tensor.nnet import nnet_classes
+
+    if name not in nnet_classes.__all__:
+        raise AttributeError(f"theano.tensor.nnet.nnet.{name} is not supported by symconv.theano")
+    return getattr(nnet_classes, name)
+
+
 def h_softmax(
     x: Any, batch_size: Any, n_outputs: int, n_classes: int, n_outputs_per_class: int, W1: Any, b1: Any,
     W2: Any, b2: Any, target: Any = None,

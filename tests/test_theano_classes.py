@@ -1,0 +1,113 @@
+"""symconv.theano: the op classes of tensor.nnet, older names of functions, and the kinds of its errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import symconv.theano as theano
+import symconv.theano.tensor as T
+from symconv import errors
+from symconv.theano.compile.pfunc import pfunc
+from symconv.theano.gof import MissingInputError
+from symconv.theano.tensor import nnet
+from symconv.theano.tensor.basic import _allclose
+
+X = np.random.RandomState(0).normal(size=(3, 4))
+B = np.array([0.5, -1.0, 0.0, 2.0])
+LABELS = np.array([1, 3, 0])
+
+
+def softmax(x):
+    e = np.exp(x - x.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def test_classes_of_softmax_and_its_costs():
+    x, b, y = T.matrix(), T.vector(), T.lvector()
+    p = softmax(X + B)
+    costs = -np.log(p[range(3), LABELS])
+    out = [
+        nnet.Softmax()(x),
+        nnet.LogSoftmax()(x),
+        nnet.SoftmaxWithBias()(x, b),
+        *nnet.CrossentropySoftmaxArgmax1HotWithBias()(x, b, y),
+        nnet.CrossentropyCategorical1Hot()(nnet.softmax(x), y),
+    ]
+    want = [
+        softmax(X), np.log(softmax(X)), p, costs, p, p.argmax(1), -np.log(softmax(X)[range(3), LABELS]),
+    ]  # fmt: skip
+    for got, value in zip(theano.function([x, b, y], out)(X, B, LABELS), want):
+        np.testing.assert_allclose(got, value, atol=1e-12)
+    assert nnet.Softmax() == nnet.Softmax() != nnet.LogSoftmax()
+    assert hash(nnet.Softmax()) == hash(nnet.Softmax())
+
+
+def test_classes_of_gradients_are_those_of_the_functions():
+    x, dy, y = T.matrix(), T.vector(), T.lvector()
+    p = nnet.softmax(x)
+    weights = T.constant(np.arange(12.0).reshape(3, 4))
+    cost = nnet.crossentropy_categorical_1hot(p, y)
+    pairs = [
+        (nnet.SoftmaxGrad()(weights, p), T.grad((p * weights).sum(), x)),
+        (nnet.crossentropy_softmax_1hot_with_bias_dx(dy, p, y), T.grad((cost * dy).sum(), x)),
+        (
+            nnet.CrossentropyCategorical1HotGrad()(dy, x, y),
+            T.grad((nnet.crossentropy_categorical_1hot(x, y) * dy).sum(), x),
+        ),
+    ]
+    f = theano.function([x, dy, y], [v for pair in pairs for v in pair])
+    got = f(np.abs(X), B[:3], LABELS)
+    for one, other in zip(got[::2], got[1::2]):
+        assert np.abs(other).max() > 0.1
+        np.testing.assert_allclose(one, other, atol=1e-12)
+
+
+def test_classes_that_prepend_a_column():
+    x = T.matrix()
+    out = [nnet.Prepend_scalar_constant_to_each_row(4.0)(x), nnet.Prepend_scalar_to_each_row()(5.0, x)]
+    for got, first in zip(theano.function([x], out)(X), (4, 5)):
+        np.testing.assert_array_equal(got, np.hstack([np.full((3, 1), first), X]))
+
+
+def test_patches_by_their_class():
+    images = np.arange(16.0).reshape(1, 1, 4, 4)
+    got = nnet.neighbours.Images2Neibs("ignore_borders")(T.constant(images), (3, 2)).eval()
+    np.testing.assert_array_equal(got, [[0, 1, 4, 5, 8, 9], [2, 3, 6, 7, 10, 11]])
+
+
+def test_plural_constructors_take_the_letters_of_a_string():
+    x, s = T.scalars("xs")
+    assert (x.name, s.name) == ("x", "s")
+    assert T.matrices("w").name == "w"
+    assert [v.name for v in T.ivectors("ab", "c")] == ["ab", "c"]
+
+
+def test_pfunc_calls_its_inputs_params():
+    x = T.scalar("x")
+    assert pfunc(params=[x], outputs=[x * 2])(4.0) == [8]
+    assert pfunc([x], x * 2)(4.0) == 8
+
+
+def test_missing_and_unused_inputs_have_their_own_errors():
+    x, y = T.scalars("xy")
+    with pytest.raises(MissingInputError, match="needs the input x"):
+        theano.function([], x)
+    with pytest.raises(theano.compile.UnusedInputError, match="input y"):
+        theano.function([x, y], x)
+    assert issubclass(MissingInputError, errors.GraphError)
+
+
+def test_arrays_are_compared_by_their_dtypes():
+    one = np.ones(3)
+    assert _allclose(one, one + 5e-6) and not _allclose(one, one + 1e-4)
+    assert _allclose(np.zeros(3, "float32"), np.full(3, 5e-6, "float32")) and not _allclose(
+        one * 0, one * 5e-6
+    )
+    assert _allclose(one, one + 0.1, atol=0.2)
+
+
+def test_flags_change_by_pairs_as_by_keywords():
+    with theano.change_flags([("floatX", "float32"), ("on_unused_input", "ignore")]):
+        assert T.matrix().dtype == "float32"
+    assert T.matrix().dtype == "float64"
