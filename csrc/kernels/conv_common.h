@@ -10,16 +10,9 @@ namespace symconv {
 namespace SYMCONV_ISA {
 
 template <class T>
-struct Lanes;
-template <>
-struct Lanes<float> {
-  using V = vf;
-  static constexpr int W = VF_WIDTH;
-};
-template <>
-struct Lanes<double> {
-  using V = vd;
-  static constexpr int W = VD_WIDTH;
+struct Lanes {
+  using V = typename Vec<T>::type;
+  static constexpr int W = Vec<T>::width;
 };
 
 // Keeps a loaded value in a register: the compiler may neither fold nor repeat the load.

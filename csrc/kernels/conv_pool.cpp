@@ -312,7 +312,7 @@ void run(const Launch& l) {
           xi = s.x;
         }
         TapRows rows{};
-        if (may_skip_rows(p) && looks_sparse(xi, plane * p.c)) {
+        if (may_skip_rows(p) && sampled_density(xi, plane * p.c) < kSparseInput) {
           find_tap_rows(p, plan, xi, s.bits, s.living, s.rows);
           rows = {s.rows.first + first, s.rows.end + first};
         }

@@ -1,6 +1,6 @@
 // What the kernels of conv_pool share: sizes, the maximum and its place, the way back to NCHW.
 #pragma once
-#include "conv_activation.h"
+#include "activation.h"
 #include "conv_common.h"
 #include "params.h"
 
@@ -72,14 +72,15 @@ void finish_positions(const ConvPoolParams& p, long long positions, int k, int c
                       T* pooled, const T* places, long long lanes, long long first, long long n, T* y,
                       uint8_t* argmax) {
   constexpr int W = Lanes<T>::W;
-  const int activation = p.activation;  // a store might change p, for all that the compiler knows
-  for (int c = 0; c < channels; c += W) {
-    const auto b = load_n(bias + k + c, channels - c < W ? channels - c : W);
-    for (long long i = 0; i < n; i++) {
-      T* at = pooled + i * lanes + c;
-      store(at, activate(activation, load(at) + b));
+  with_activation(p.activation, [&](auto act) {
+    for (int c = 0; c < channels; c += W) {
+      const auto b = load_n(bias + k + c, channels - c < W ? channels - c : W);
+      for (long long i = 0; i < n; i++) {
+        T* at = pooled + i * lanes + c;
+        store(at, activate(act.value, load(at) + b));
+      }
     }
-  }
+  });
   const long long out = k * positions + first;
   transpose(pooled, lanes, y + out, positions, n, channels);
   store_places(places, lanes, n, channels, positions, argmax + out);

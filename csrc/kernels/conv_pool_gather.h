@@ -1,6 +1,6 @@
 // The lists of non-zero gradients that conv_pool_grad walks: g = dy activation'(y), with the pixel of each maximum.
 #pragma once
-#include "conv_activation.h"
+#include "activation.h"
 #include "conv_common.h"
 
 namespace symconv {
@@ -77,8 +77,9 @@ inline vi pixels_of(const PixelTable& t, const int* base, int first, const uint8
 }
 
 // The n maxima of one image appended to the list of a channel; the sum of g is added to db, lane by lane.
-inline void gather(int activation, const float* y, const float* dy, const uint8_t* argmax,
-                   const PixelTable& t, long long n, List<float>& list, float* db) {
+template <int kActivation>
+void gather(const float* y, const float* dy, const uint8_t* argmax, const PixelTable& t, long long n,
+            List<float>& list, float* db) {
   const int *const base = t.base, first = t.first;  // the stores below might change t, list, for the compiler
   float* const values = list.g;
   int* const pixels = list.pixel;
@@ -86,12 +87,12 @@ inline void gather(int activation, const float* y, const float* dy, const uint8_
   int count = list.count;
   long long i = 0;
   for (; i + VF_WIDTH <= n; i += VF_WIDTH) {
-    const vf g = activation_gradient(activation, load(y + i), load(dy + i));
+    const vf g = activation_gradient(kActivation, load(y + i), load(dy + i));
     sum += g;
     count = append(g, pixels_of(t, base + i, first, argmax + i), values, pixels, count);
   }
   if (const int left = static_cast<int>(n - i); left > 0) {
-    const vf g = activation_gradient(activation, load_n(y + i, left), load_n(dy + i, left));
+    const vf g = activation_gradient(kActivation, load_n(y + i, left), load_n(dy + i, left));
     vi pixel{};
     for (int j = 0; j < left; j++) pixel[j] = t.first + t.base[i + j] + t.delta[argmax[i + j]];
     sum += g;
@@ -101,13 +102,14 @@ inline void gather(int activation, const float* y, const float* dy, const uint8_
   list.count = count;
 }
 
-inline void gather(int activation, const double* y, const double* dy, const uint8_t* argmax,
-                   const PixelTable& t, long long n, List<double>& list, double* db) {
+template <int kActivation>
+void gather(const double* y, const double* dy, const uint8_t* argmax, const PixelTable& t, long long n,
+            List<double>& list, double* db) {
   int count = list.count;
   for (long long i = 0; i < n; i++) {
     vd yv{}, dv{};
     yv[0] = y[i], dv[0] = dy[i];
-    const double g = activation_gradient(activation, yv, dv)[0];
+    const double g = activation_gradient(kActivation, yv, dv)[0];
     db[0] += g;
     list.g[count] = g;
     list.pixel[count] = t.first + t.base[i] + t.delta[argmax[i]];

@@ -123,7 +123,7 @@ struct Arrays {
   T *dx, *dw, *db;
 };
 
-template <class T>
+template <int kActivation, class T>
 void gather_channel(const Plan& plan, const Arrays<T>& a, const Scratch<T>& s, PixelTable& table, int first,
                     int count, int k) {
   const ConvPoolParams& p = plan.p;
@@ -133,8 +133,8 @@ void gather_channel(const Plan& plan, const Arrays<T>& a, const Scratch<T>& s, P
   for (int i = 0; i < count; i++) {
     const long long at = (static_cast<long long>(first + i) * p.k + k) * plan.positions;
     table.first = i * plan.pixels;
-    gather(p.activation, a.y + at, a.dy + at, a.argmax + at, table, plan.positions, list,
-           s.db + k * Lanes<T>::W);
+    gather<kActivation>(a.y + at, a.dy + at, a.argmax + at, table, plan.positions, list,
+                        s.db + k * Lanes<T>::W);
     s.ends[slot * plan.group + i] = list.count;
   }
 }
@@ -213,7 +213,11 @@ void run_part(const Plan& plan, const Arrays<T>& a, Scratch<T>& s, int first, in
   PixelTable table;
   table.base = s.base;
   table.places = p.pool_h * p.pool_w;
-  for (int i = 0; i < 256; i++) table.delta[i] = (i / p.pool_w % p.pool_h) * plan.wp + i % p.pool_w;
+  // Places beyond the window, which only a foreign argmax has, lie in it too.
+  for (int i = 0, row = 0, col = 0; i < 256; i++) {
+    table.delta[i] = row * plan.wp + col;
+    if (++col == p.pool_w) col = 0, row = row + 1 == p.pool_h ? 0 : row + 1;
+  }
   for (int i = 0; i < plan.rows; i++)
     for (int j = 0; j < plan.cols; j++) s.base[i * plan.cols + j] = i * p.pool_h * plan.wp + j * p.pool_w;
   memset(s.dw, 0, static_cast<size_t>(p.k * p.r * plan.stride) * sizeof(T));
@@ -226,7 +230,8 @@ void run_part(const Plan& plan, const Arrays<T>& a, Scratch<T>& s, int first, in
       to_channels_last(a.x + (first + i) * image, s.x + i * plan.image, p.c, p.h, p.w, p.top, p.left,
                        plan.wp);
     for (int k = 0; k < p.k; k++) {
-      gather_channel(plan, a, s, table, first, count, k);
+      with_activation(p.activation,
+                      [&](auto act) { gather_channel<act.value>(plan, a, s, table, first, count, k); });
       add_dw(plan, s, k);
     }
     if (p.need_dx)

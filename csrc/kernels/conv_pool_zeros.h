@@ -6,13 +6,13 @@
 // NaN and infinity in the weights: only where the input is exactly 0.
 #pragma once
 #include "conv_pool_common.h"
+#include "zeros.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-constexpr int kSamples = 256;
-constexpr double kSparseInput = 0.6;  // share of non-zero samples above which no rows are looked for
+constexpr double kSparseInput = 0.6;  // share of non-zeros above which no rows are looked for
 constexpr int kMaxPatch = 64;         // rows and columns of a patch: bits of a word
 
 // The rows [first, end) of the taps that each window needs: [C][P Q].
@@ -26,42 +26,15 @@ inline bool may_skip_rows(const ConvPoolParams& p) {
   return p.r + p.pool_h - 1 <= kMaxPatch && p.s + p.pool_w - 1 <= kMaxPatch;
 }
 
-template <class T>
-bool looks_sparse(const T* x, long long n) {
-  const long long step = n > kSamples ? n / kSamples | 1 : 1;
-  int seen = 0, living = 0;
-  for (long long i = 0; i < n; i += step, seen++) living += x[i] != 0;
-  return living < kSparseInput * seen;
-}
-
-// A bit for each lane that is not 0.
-inline uint64_t living_lanes(vf v) {
-#if defined(__AVX512F__)
-  return _mm512_cmp_ps_mask((__m512)v, _mm512_setzero_ps(), _CMP_NEQ_UQ);
-#elif defined(__AVX2__)
-  const __m256 living = _mm256_cmp_ps((__m256)v, _mm256_setzero_ps(), _CMP_NEQ_UQ);
-  return static_cast<uint64_t>(_mm256_movemask_ps(living));
-#else
-  uint64_t bits = 0;
-  for (int i = 0; i < VF_WIDTH; i++) bits |= static_cast<uint64_t>(v[i] != 0) << i;
-  return bits;
-#endif
-}
-
-inline uint64_t living_lanes(vd v) {
-  uint64_t bits = 0;
-  for (int i = 0; i < VD_WIDTH; i++) bits |= static_cast<uint64_t>(v[i] != 0) << i;
-  return bits;
-}
-
 // bits of x != 0, then each bit set where any of the `width` elements from there on is not 0.
 template <class T>
 void mark_row(const T* x, int n, int width, long long words, uint64_t* bits) {
   for (long long j = 0; j < words; j++) bits[j] = 0;
   constexpr int W = Lanes<T>::W;
   int i = 0;
-  for (; i + W <= n; i += W) bits[i / 64] |= living_lanes(load(x + i)) << (i % 64);
-  if (i < n) bits[i / 64] |= living_lanes(load_n(x + i, n - i)) << (i % 64);
+  for (; i + W <= n; i += W)
+    bits[i / 64] |= static_cast<uint64_t>(mask_bits(load(x + i) != T(0))) << (i % 64);
+  if (i < n) bits[i / 64] |= static_cast<uint64_t>(mask_bits(load_n(x + i, n - i) != T(0))) << (i % 64);
   for (long long j = 0; j < words; j++) {
     const uint64_t low = bits[j], high = j + 1 < words ? bits[j + 1] : 0;
     uint64_t any = low;

@@ -1,9 +1,9 @@
-// What the matrix products share: the bound problem, vector traits, masks of non-zeros, dispatch over dtypes and
-// batches. Everything here is in the instruction set's namespace (see runtime/kernel.h).
+// What the matrix products share: the bound problem, dispatch over dtypes and batches. Everything here is in the instruction set's namespace (see runtime/kernel.h).
 #pragma once
+#include "activation.h"
 #include "parallel.h"
 #include "params.h"
-#include "simd.h"
+#include "zeros.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
@@ -11,7 +11,6 @@ namespace SYMCONV_ISA {
 typedef long long ll;
 
 enum GemmForm { kDot, kGemm, kDenseAct, kDotMulActGrad };
-enum GemmActivation { kLinear, kRelu, kSigmoid, kTanh, kMul };
 
 // out[m, n] = finish(alpha op(a) op(b) + beta c). Vectors are normalised (see bind): n == 1 only where m == 1.
 template <class T>
@@ -33,77 +32,6 @@ struct Product {
   ll a_col() const { return trans_a ? lda : 1; }
   bool in_place() const { return c == out; }
 };
-
-template <class T>
-struct Vec;
-template <>
-struct Vec<float> {
-  typedef vf type;
-  typedef vi mask;
-  typedef int32_t lane;
-  static constexpr int width = VF_WIDTH;
-};
-template <>
-struct Vec<double> {
-  typedef vd type;
-  typedef vl mask;
-  typedef int64_t lane;
-  static constexpr int width = VD_WIDTH;
-};
-
-// Bit i is the sign of lane i.
-static inline unsigned mask_bits(vi m) {
-#if defined(__AVX512F__)
-  return _mm512_movepi32_mask((__m512i)m);
-#elif defined(__AVX2__)
-  return static_cast<unsigned>(_mm256_movemask_ps((__m256)m));
-#elif defined(__SSE2__)
-  return static_cast<unsigned>(_mm_movemask_ps((__m128)m));
-#else
-  unsigned bits = 0;
-  for (int i = 0; i < VF_WIDTH; i++) bits |= static_cast<unsigned>(m[i] < 0) << i;
-  return bits;
-#endif
-}
-static inline unsigned mask_bits(vl m) {
-#if defined(__AVX512F__)
-  return _mm512_movepi64_mask((__m512i)m);
-#elif defined(__AVX2__)
-  return static_cast<unsigned>(_mm256_movemask_pd((__m256d)m));
-#elif defined(__SSE2__)
-  return static_cast<unsigned>(_mm_movemask_pd((__m128d)m));
-#else
-  unsigned bits = 0;
-  for (int i = 0; i < VD_WIDTH; i++) bits |= static_cast<unsigned>(m[i] < 0) << i;
-  return bits;
-#endif
-}
-
-// Bit i is set unless p[i] is exactly zero (NaN counts as non-zero); count <= 64.
-template <class T>
-static inline uint64_t nonzero_bits(const T* p, int count) {
-  constexpr int W = Vec<T>::width;
-  uint64_t bits = 0;
-  int i = 0;
-  for (; i + W <= count; i += W) bits |= static_cast<uint64_t>(mask_bits(load(p + i) != T(0))) << i;
-  if (i < count) bits |= static_cast<uint64_t>(mask_bits(load_n(p + i, count - i) != T(0))) << i;
-  return bits;
-}
-
-// Share of non-zeros among about 1024 of count elements, in [0, 1].
-template <class T>
-static inline double sampled_density(const T* p, ll count) {
-  constexpr ll kChunks = 16, kChunk = 64;
-  ll seen = 0, found = 0;
-  for (ll i = 0; i < kChunks; i++) {
-    ll begin = count * i / kChunks, end = begin + kChunk;
-    ll limit = count * (i + 1) / kChunks;
-    if (end > limit) end = limit;
-    found += __builtin_popcountll(nonzero_bits(p + begin, static_cast<int>(end - begin)));
-    seen += end - begin;
-  }
-  return seen ? static_cast<double>(found) / static_cast<double>(seen) : 0.0;
-}
 
 // out = act(out + bias) or out * f(y) over rows [r0, r1) and columns [c0, c1); nothing for dot and gemm.
 void gemm_finish(const Product<float>& g, ll r0, ll r1, ll c0, ll c1);

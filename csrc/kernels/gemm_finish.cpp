@@ -1,36 +1,10 @@
 // The epilogues of the matrix products, and the checks that all their kernels share.
-#include <math.h>
-
 #include "gemm.h"
-#include "vmath.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
 
-static inline vd sigmoid(vd x) {
-  for (int i = 0; i < VD_WIDTH; i++) x[i] = 1.0 / (1.0 + ::exp(-x[i]));
-  return x;
-}
-static inline vd tanh(vd x) {
-  for (int i = 0; i < VD_WIDTH; i++) x[i] = ::tanh(x[i]);
-  return x;
-}
-
 namespace {
-
-template <class V>
-V activate(V x, int activation) {
-  switch (activation) {
-    case kRelu:
-      return max(V{}, x);  // in this order a NaN stays
-    case kSigmoid:
-      return sigmoid(x);
-    case kTanh:
-      return tanh(x);
-    default:
-      return x;
-  }
-}
 
 template <class T, class V>
 V factor(V y, int activation) {
@@ -58,23 +32,40 @@ void update_row(T* out, const T* y, ll c0, ll c1, const F& f) {
   if (n) store_n(out + c, f(load_n(out + c, n), load_n(y + c, n)), n);
 }
 
-template <class T>
-void finish(const Product<T>& g, ll r0, ll r1, ll c0, ll c1) {
+template <int kActivation, class T>
+void activate_rows(const Product<T>& g, ll r0, ll r1, ll c0, ll c1) {
   typedef typename Vec<T>::type V;
   for (ll r = r0; r < r1; r++) {
     T* out = g.out + r * g.n;
-    if (g.form == kDenseAct && g.bias_step == 0) {
-      update_row(out, out, c0, c1, [&](V x, V) { return activate(x + g.bias[0], g.activation); });
-    } else if (g.form == kDenseAct) {
-      update_row(out, g.bias, c0, c1, [&](V x, V bias) { return activate(x + bias, g.activation); });
-    } else if (g.form == kDotMulActGrad && g.activation != kLinear) {
-      // A factor of zero hides even an infinite product, whichever kernel ran.
-      update_row(out, g.y + r * g.n, c0, c1, [&](V x, V y) {
-        const V f = factor<T>(y, g.activation);
-        return select(f == T(0), V{}, x * f);
-      });
-    }
+    if (g.bias_step == 0)
+      update_row(out, out, c0, c1, [&](V x, V) { return activate(kActivation, x + g.bias[0]); });
+    else
+      update_row(out, g.bias, c0, c1, [&](V x, V bias) { return activate(kActivation, x + bias); });
   }
+}
+
+template <int kActivation, class T>
+void multiply_rows(const Product<T>& g, ll r0, ll r1, ll c0, ll c1) {
+  typedef typename Vec<T>::type V;
+  for (ll r = r0; r < r1; r++) {
+    // A factor of zero hides even an infinite product, whichever kernel ran.
+    update_row(g.out + r * g.n, g.y + r * g.n, c0, c1, [&](V x, V y) {
+      const V f = factor<T>(y, kActivation);
+      return select(f == T(0), V{}, x * f);
+    });
+  }
+}
+
+template <class T>
+void finish(const Product<T>& g, ll r0, ll r1, ll c0, ll c1) {
+  if (g.form == kDenseAct)
+    with_activation(g.activation, [&](auto act) { activate_rows<act.value>(g, r0, r1, c0, c1); });
+  else if (g.form != kDotMulActGrad || g.activation == kLinear)
+    return;
+  else if (g.activation == kMul)
+    multiply_rows<kMul>(g, r0, r1, c0, c1);
+  else
+    with_activation(g.activation, [&](auto act) { multiply_rows<act.value>(g, r0, r1, c0, c1); });
 }
 
 constexpr ll kLimit = 1LL << 40;  // of any extent or product of extents: byte counts cannot overflow

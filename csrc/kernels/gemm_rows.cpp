@@ -9,6 +9,9 @@
 // This serves the forward product of small batches (a = x, j along the features), and the rank-k update
 // w += alpha x^T dy (a = x^T, j along the batch), where a walk touches no row of w whose inputs are all zero.
 // A walk's zeros hide NaN and infinity in b: only where a is exactly 0.
+#include <cstring>
+#include <type_traits>
+
 #include "gemm.h"
 
 namespace symconv {
@@ -27,6 +30,7 @@ enum Start { kZero, kAdd, kScale };
 template <class T>
 struct Pass {
   const T* a;  // op(a)(r, j) = a[r * row + j * col]
+  ll ahead;    // elements from a to what will be read next
   ll row, col;
   const T* b;  // row 0 of this block, first column of this panel
   ll ldb;
@@ -193,37 +197,50 @@ TileOf<T> pick_tile(int vectors, bool narrow, int rows) {
   }
 }
 
-// bits[i] for rows r0 + i of op(a), j in [0, count): non-zero elements.
-template <class T>
-void find_bits(const T* a, ll row, ll col, ll r0, int rows, int count, uint64_t* bits) {
+// bits[i] for `rows` rows from a on, stored with rows contiguous, j in [0, count): one bit of every lane per j.
+// kWhole: rows = kChunk.
+template <class T, bool kWhole>
+void find_columns(const T* a, ll col, int rows, int count, uint64_t* bits) {
   constexpr int W = Vec<T>::width;
   typedef typename Vec<T>::mask M;
   typedef typename Vec<T>::lane Lane;
-  if (col == 1) {
-    for (int i = 0; i < rows; i++) bits[i] = nonzero_bits(a + (r0 + i) * row, count);
-    return;
-  }
-  // a is stored with r contiguous: W rows side by side, one bit of every lane per j.
-  constexpr int kLaneBits = sizeof(T) * 8;
-  for (int i = 0; i < rows; i += W) {
-    int n = rows - i < W ? rows - i : W;
-    for (int k = 0; k < n; k++) bits[i + k] = 0;
-    for (int j0 = 0; j0 < count; j0 += kLaneBits) {
-      M found{};
-      int end = count - j0 < kLaneBits ? count - j0 : kLaneBits;
-      const T* p = a + (r0 + i) + j0 * col;
-      if (n == W) {
-        for (int j = 0; j < end; j++, p += col) found |= (load(p) != T(0)) & static_cast<Lane>(1ULL << j);
-      } else {
-        for (int j = 0; j < end; j++, p += col)
-          found |= (load_n(p, n) != T(0)) & static_cast<Lane>(1ULL << j);
+  constexpr int kLaneBits = sizeof(T) * 8, kVectors = kChunk / W;
+  int j0 = 0;
+  do {  // once even for an empty sum
+    M found[kVectors];
+    for (int v = 0; v < kVectors; v++) found[v] = M{};
+    const int end = count - j0 < kLaneBits ? count - j0 : kLaneBits;
+    const T* p = a + j0 * col;
+    M bit = M{} + 1;
+    for (int j = 0; j < end; j++, p += col, bit += bit)
+      for (int v = 0; v < kVectors; v++) {
+        const int n = rows - v * W;
+        if (!kWhole && n <= 0) break;
+        found[v] |= ((kWhole || n >= W ? load(p + v * W) : load_n(p + v * W, n)) != T(0)) & bit;
       }
-      for (int k = 0; k < n; k++) {
-        uint64_t lane = static_cast<uint64_t>(found[k]);
-        if (kLaneBits == 32) lane &= 0xffffffffu;
-        bits[i + k] |= lane << j0;
-      }
+    Lane lanes[kChunk];
+    memcpy(lanes, found, sizeof lanes);
+    for (int i = 0; i < kChunk; i++) {
+      const uint64_t lane = static_cast<std::make_unsigned_t<Lane>>(lanes[i]);
+      bits[i] = j0 ? bits[i] | lane << j0 : lane;
     }
+    j0 += kLaneBits;
+  } while (j0 < count);
+}
+
+// bits[i] for row r + i of op(a), `rows` <= kChunk rows, j in [0, p.count): non-zero elements.
+template <class T>
+void find_bits(const Pass<T>& p, ll r, int rows, uint64_t* bits) {
+  const T* a = p.a + r * p.row;
+  if (p.col != 1)
+    return rows == kChunk ? find_columns<T, true>(a, p.col, rows, p.count, bits)
+                          : find_columns<T, false>(a, p.col, rows, p.count, bits);
+  // A batch is most often a slice of a larger array: what follows it is the next batch, a matrix further on.
+  constexpr int kLine = 64 / sizeof(T);
+  for (int i = 0; i < rows; i++, a += p.row) {
+    for (int j = 0; j < p.count; j += kLine) __builtin_prefetch(a + p.ahead + j, 0, 2);
+    for (int j = 0; j < p.count; j += kLine) __builtin_prefetch(a + kBlock + j);
+    bits[i] = nonzero_bits(a, p.count);
   }
 }
 
@@ -249,7 +266,7 @@ void visit(const Pass<T>& p, ll r0, ll r1, int vectors, bool narrow, bool walkin
     for (ll r = r0; r < r1; r += kChunk) {
       const int rows = static_cast<int>(r1 - r < kChunk ? r1 - r : kChunk);
       uint64_t bits[kChunk];
-      find_bits(p.a, p.row, p.col, r, rows, p.count, bits);
+      find_bits(p, r, rows, bits);
       f(p, r, rows, bits, may_skip);
     }
     return;
@@ -285,6 +302,7 @@ void rows_range(const Product<T>& g, ll r0, ll r1, ll j0, ll j1, bool walking, T
         p.count = static_cast<int>(j1 - jb < kBlock ? j1 - jb : kBlock);
         p.row = g.a_row(), p.col = g.a_col();
         p.a = g.a + jb * p.col;
+        p.ahead = g.m * p.row;
         p.ldb = copy ? vectors * W : g.ldb;
         p.b = (copy ? scratch + (jb - j0) * p.ldb : g.b + jb * p.ldb) + c0;
         p.out = (partial ? partial : g.out) + c0, p.ld = g.n;

@@ -38,6 +38,24 @@ typedef float vf_mem __attribute__((vector_size(4 * VF_WIDTH), aligned(4), may_a
 typedef double vd_mem __attribute__((vector_size(4 * VF_WIDTH), aligned(8), may_alias));
 typedef int32_t vi_mem __attribute__((vector_size(4 * VF_WIDTH), aligned(4), may_alias));
 
+// The vectors of a float type: comparisons give `mask`, of which each lane is a `lane`.
+template <class T>
+struct Vec;
+template <>
+struct Vec<float> {
+  typedef vf type;
+  typedef vi mask;
+  typedef int32_t lane;
+  static constexpr int width = VF_WIDTH;
+};
+template <>
+struct Vec<double> {
+  typedef vd type;
+  typedef vl mask;
+  typedef int64_t lane;
+  static constexpr int width = VD_WIDTH;
+};
+
 static inline vf load(const float* p) { return *reinterpret_cast<const vf_mem*>(p); }
 static inline vd load(const double* p) { return *reinterpret_cast<const vd_mem*>(p); }
 static inline vi load(const int32_t* p) { return *reinterpret_cast<const vi_mem*>(p); }

@@ -1,14 +1,15 @@
-// The activations of the fused convolution kernels: y = f(z), and f'(z) as a function of y.
+// The activations that products and convolutions are fused with: y = f(z), and f'(z) as a function of y.
 #pragma once
 #include <math.h>
 
-#include "conv_common.h"
+#include <type_traits>
+
 #include "vmath.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
 
-enum Activation { kLinear = 0, kRelu = 1, kSigmoid = 2, kTanh = 3 };
+enum Activation { kLinear, kRelu, kSigmoid, kTanh, kMul };  // kMul: multiplied by y, for products alone
 
 static inline vd sigmoid(vd z) {
   for (int i = 0; i < VD_WIDTH; i++) z[i] = 1.0 / (1.0 + ::exp(-z[i]));
@@ -45,6 +46,21 @@ static inline V activation_gradient(int activation, V y, V dy) {
       return dy * (1 - y * y);
     default:
       return dy;
+  }
+}
+
+// f(the activation as a constant): loops inside know it.
+template <class F>
+static inline void with_activation(int activation, const F& f) {
+  switch (activation) {
+    case kRelu:
+      return f(std::integral_constant<int, kRelu>{});
+    case kSigmoid:
+      return f(std::integral_constant<int, kSigmoid>{});
+    case kTanh:
+      return f(std::integral_constant<int, kTanh>{});
+    default:
+      return f(std::integral_constant<int, kLinear>{});
   }
 }
 
