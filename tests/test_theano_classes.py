@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -111,3 +113,70 @@ def test_flags_change_by_pairs_as_by_keywords():
     with theano.change_flags([("floatX", "float32"), ("on_unused_input", "ignore")]):
         assert T.matrix().dtype == "float32"
     assert T.matrix().dtype == "float64"
+
+
+def test_calls_that_do_not_fit_are_type_errors():
+    x, s = T.scalars("xs")
+    f = theano.function([x, s], x / s)
+    assert f(2, s=1) == f(s=1, x=2) == 2
+    for call, said in [
+        (lambda: f(1, 2, 3), "takes 2 arguments"),
+        (lambda: f(x=1), "no value for the argument 's'"),
+        (lambda: f(1, 2, q=3), "unknown argument q"),
+        (lambda: f(1, 2, x=3), "given twice"),
+    ]:
+        with pytest.raises(TypeError, match=said) as caught:
+            call()
+        assert isinstance(caught.value, errors.GraphError)
+    a, b = T.scalars("xx")
+    with pytest.raises(TypeError, match="several arguments are called x"):
+        theano.function([a, b], a + b)(1, x=2)
+
+
+def test_inputs_that_cannot_be_inputs_are_type_errors():
+    x = T.scalar("x")
+    for make in (
+        lambda: theano.function([theano.shared(1.0)], x),
+        lambda: theano.function([[x]], x),
+        lambda: theano.In(x, name=()),
+        lambda: theano.In(x, update=T.lscalar()),
+        lambda: theano.In(x, update=T.vector()),
+    ):
+        with pytest.raises(TypeError):
+            make()
+
+
+def test_containers_share_states_and_defaults():
+    x, s = T.scalars("xs")
+    up = theano.function([x, theano.In(s, value=10.0, update=s + x)], [])
+    down = theano.function([x, theano.In(s, value=up.container[s], update=s - x)], [])
+    look = theano.function([theano.In(s, value=up.container[s])], s * 1)
+    assert up.container[s].storage is down.container["s"].storage is not up.container[x].storage
+    up(3.0)
+    assert down[s] == look() == 13
+    down(1.0)
+    assert up[s] == up.container[1].data == up.value["s"] == 12
+    up.container[s].value = 2.0
+    assert down[s] == 2 and look() == 2
+    a = T.scalar("a")
+    first = theano.function([theano.In(a, value=1.0)], a * 1)
+    second = theano.function([theano.In(a, value=first.container[a])], a * 2)
+    first[a] = 5.0
+    assert (first(), second()) == (5, 10)
+    second[a] = 3.0
+    assert first[a] == 3
+    assert up.container[x].data is None
+    with pytest.raises(KeyError, match="keeps no value"):
+        up[x]
+    with pytest.raises(KeyError, match="no input"):
+        up["nothing"]
+
+
+def test_a_copied_function_has_a_state_of_its_own():
+    x, s = T.scalars("xs")
+    f = theano.function([x, theano.In(s, value=0.0, update=s + x)], s + x)
+    f(2.0)
+    g = copy.copy(f)
+    assert g.container[s].storage is not f.container[s].storage
+    f(1.0)
+    assert (f[s], g[s]) == (3, 2)

@@ -16,6 +16,8 @@ from symconv.graph.traversal import leaves, rebuild
 from symconv.theano.configuration import config
 from symconv.theano.inputs import (
     In,
+    InputContainer,
+    InputError,
     MissingInputError,
     Out,
     Param,
@@ -220,6 +222,19 @@ def _check_leaves(roots: list[Native], inputs: list[Native], name: str | None) -
             )
 
 
+class Containers:
+    """The containers of a function's inputs, by variable, name or place."""
+
+    def __init__(self, function: Function) -> None:
+        self._function = function
+
+    def __getitem__(self, key: Any) -> InputContainer:
+        return InputContainer(self._function._input(key))
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self._function
+
+
 class Function:
     """A compiled function."""
 
@@ -287,8 +302,11 @@ class Function:
 
     def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[np.ndarray]:
         if len(args) > len(self._ins):
-            raise GraphError(f"{self!r} takes {len(self._ins)} arguments, got {len(args)}")
+            raise InputError(f"{self!r} takes {len(self._ins)} arguments, got {len(args)}")
         values: list[Any] = list(args)
+        for name in kwargs:
+            if sum(i.name == name for i in self._ins) > 1:
+                raise InputError(f"{self!r}: several arguments are called {name}\n  hint: give them in order")
         for i in self._ins[len(args) :]:
             if i.name is not None and i.name in kwargs:
                 values.append(kwargs.pop(i.name))
@@ -298,10 +316,13 @@ class Function:
                 value = i.value
                 values.append(value.get_value() if isinstance(value, TensorSharedVariable) else value)
             else:
-                raise GraphError(f"{self!r}: no value for the argument {i.name or i.variable!r}")
+                raise InputError(f"{self!r}: no value for the argument {i.name or i.variable!r}")
         if kwargs:
             known = ", ".join(i.name for i in self._ins if i.name) or "none have names"
-            raise GraphError(
+            twice = [n for n in kwargs if any(i.name == n for i in self._ins)]
+            if twice:
+                raise InputError(f"{self!r}: {', '.join(twice)} is given twice, by its place and by its name")
+            raise InputError(
                 f"{self!r}: unknown argument {', '.join(kwargs)}\n  hint: the arguments are {known}"
             )
         arrays = [
@@ -314,18 +335,21 @@ class Function:
         return [a for i, a in zip(self._ins, arrays) if i.state is None]  # type: ignore[misc]
 
     def _input(self, key: Any) -> In:
-        """The input that is, or has the name, `key`, and holds a value."""
+        """The input that is, has the name, or stands at the place `key`."""
+        if isinstance(key, int) and -len(self._ins) <= key < len(self._ins):
+            return self._ins[key]
         for i in self._ins:
-            if (i.variable is key or (isinstance(key, str) and i.name == key)) and (
-                i.state or i.value is not None
-            ):
+            if i.variable is key or (isinstance(key, str) and i.name == key):
                 return i
-        raise KeyError(f"{self!r} has no input {key!r} with a value")
+        raise KeyError(f"{self!r} has no input {key!r}")
 
     def __getitem__(self, key: Any) -> Any:
         """The state of an input with an update, or another's default; key: the variable or its name."""
         i = self._input(key)
-        return i.state.get_value() if i.state is not None else i.value
+        if i.state is None and i.value is None:
+            raise KeyError(f"{self!r}: the input {key!r} keeps no value")
+        value = i.value if i.state is None else i.state
+        return value.get_value() if isinstance(value, TensorSharedVariable) else value
 
     def __setitem__(self, key: Any, value: Any) -> None:
         i = self._input(key)
@@ -339,10 +363,16 @@ class Function:
 
     @property
     def value(self) -> Function:
-        """f.value[name] is f[name], as is f.container[name]."""
+        """f.value[name] is f[name]."""
         return self
 
-    container = value
+    @property
+    def container(self) -> Containers:
+        """f.container[name]: what keeps f[name]; In(x, value=f.container[name]) shares it."""
+        return Containers(self)
+
+    def __copy__(self) -> Function:
+        return self.copy()
 
     def _filtered(self, k: int, value: Any) -> np.ndarray:
         dtype, ndim = self._plain[k]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from symconv.errors import GraphError
+from symconv.errors import DTypeError, GraphError
 from symconv.theano.sharedvar import TensorSharedVariable, shared
 from symconv.theano.variable import Constant, Variable
 
@@ -17,6 +17,14 @@ class MissingInputError(GraphError):
 
 class UnusedInputError(GraphError):
     """Cause: an input that neither outputs nor updates use. Cure: remove it, or on_unused_input='ignore'."""
+
+
+class InputError(GraphError, TypeError):
+    """Cause: arguments that do not fit a function's inputs, or an input that cannot be one. Cure: the text
+    tells.
+
+    A TypeError, as in Theano and as of any call in Python.
+    """
 
 
 class In:
@@ -41,14 +49,33 @@ class In:
         borrow: bool | None = None,
         shared: bool = False,
     ) -> None:
+        if name is not None and not isinstance(name, str):
+            raise InputError(f"In: name must be a string, got {name!r}")
+        if isinstance(update, Variable) and (update.dtype, update.ndim) != (variable.dtype, variable.ndim):
+            raise DTypeError(
+                f"In: an update must have the same type as its input: {variable!r} is {variable.type}, "
+                f"{update!r} from {update.native.origin} is {update.type}"
+            )
         self.variable = variable
         self.name = name or getattr(variable, "name", None)
-        self.value = value
+        self._value = value.source if isinstance(value, InputContainer) else value
         self.update = update
         self.strict = strict
         self.allow_downcast = allow_downcast
         self.mutable, self.borrow = mutable, borrow
         self.state: TensorSharedVariable | None = None
+
+    @property
+    def value(self) -> Any:
+        """The default; that of another function's input where it was given as f.container[x]."""
+        return self._value.value if isinstance(self._value, In) else self._value
+
+    @value.setter
+    def value(self, new: Any) -> None:
+        if isinstance(self._value, In):
+            self._value.value = new
+        else:
+            self._value = new
 
     def __repr__(self) -> str:
         return f"In({self.variable!r})"
@@ -84,6 +111,42 @@ class In:
         return made
 
 
+class InputContainer:
+    """f.container[x]: where a function keeps the state or the default of an input; to be shared with
+    others.
+    """
+
+    def __init__(self, owner: In) -> None:
+        self._owner = owner
+
+    @property
+    def source(self) -> Any:
+        """What another input takes as its value to share this one: the state, or the input itself."""
+        return self._owner if self._owner.state is None else self._owner.state
+
+    @property
+    def data(self) -> Any:
+        i = self._owner
+        value = i.value if i.state is None else i.state
+        return value.get_value(borrow=True) if isinstance(value, TensorSharedVariable) else value
+
+    @data.setter
+    def data(self, new: Any) -> None:
+        if self._owner.state is not None:
+            self._owner.state.set_value(new)
+        else:
+            self._owner.value = new
+
+    value = data
+
+    @property
+    def storage(self) -> list[Any]:
+        """[data]: the same list for all who share it."""
+        cell: list[Any] = self.source.__dict__.setdefault("_storage", [None])
+        cell[0] = self.data
+        return cell
+
+
 class Param(In):
     """The older name of In, with the default value as its second argument."""
 
@@ -108,25 +171,27 @@ SymbolicInput, SymbolicOutput = In, Out
 def as_input(given: Any) -> In:
     """An element of function's `inputs` as an In. Raises GraphError for what cannot be an input."""
     if isinstance(given, (list, tuple)):
-        raise GraphError(
+        raise InputError(
             f"function: the input {given!r} is a list\n  hint: In(variable, value=..., name=...)"
         )
     made = given if isinstance(given, In) else In(given)
     v = made.variable
     if isinstance(v, TensorSharedVariable):
-        raise GraphError(
+        raise InputError(
             f"function: the shared variable {v!r} cannot be an explicit input\n"
             "  hint: leave it out, functions use shared variables without being given them; or use givens"
         )
     if not isinstance(v, Variable):
-        raise GraphError(f"function: {v!r} is no variable and cannot be an input")
+        raise InputError(f"function: {v!r} is no variable and cannot be an input")
     if isinstance(v, Constant):
-        raise GraphError(f"function: the constant {v!r} cannot be an input")
+        raise InputError(f"function: the constant {v!r} cannot be an input")
     return made.with_state()
 
 
 __all__ = [
     "In",
+    "InputContainer",
+    "InputError",
     "MissingInputError",
     "Out",
     "Param",

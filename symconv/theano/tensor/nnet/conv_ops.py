@@ -35,7 +35,7 @@ def whole(value: Any, what: str) -> int | None:
     """An int from a shape hint: ints, whole floats, constants; None for what is unknown."""
     if isinstance(value, (Variable, Native)):
         value = native_of(value)
-        if not isinstance(value, NativeConstant):
+        if not isinstance(value, NativeConstant) or value.data.size != 1:
             return None
         value = value.data.item()
     if value is None:
@@ -57,7 +57,11 @@ def hinted(x: Native, shape: Any, what: str) -> Native:
 
 def several(value: Any, count: int, what: str) -> tuple[int, ...]:
     """`count` ints from an int or as many ints."""
-    given = tuple(value) if isinstance(value, (Sequence, np.ndarray)) else (value,) * count
+    listed = isinstance(value, (Sequence, np.ndarray))
+    if isinstance(value, Variable) and value.ndim == 1:  # a vector of constants, or one stacked from them
+        entries = shapes.entries(native_of(value))
+        value, listed = ([wrap(e) for e in entries], True) if entries else (value, False)
+    given = tuple(value) if listed else (value,) * count
     known = [whole(v, what) for v in given]
     if len(known) != count or None in known:
         raise ShapeError(

@@ -2,42 +2,100 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from symconv.errors import ArgumentError, ShapeError
 from symconv.theano import shapes
+from symconv.theano.printing import AssertTrue
 from symconv.theano.tensor import shape_ops
-from symconv.theano.tensor.nnet.conv_ops import pair
-from symconv.theano.variable import as_tensor_variable, wrap
+from symconv.theano.tensor.elementwise import eq, ge
+from symconv.theano.tensor.nnet.borders import bordered
+from symconv.theano.tensor.nnet.conv_ops import whole
+from symconv.theano.variable import Variable, as_tensor_variable, wrap
+
+MODES = ("valid", "half", "full", "ignore_borders", "wrap_centered")
+
+
+class NeibsError(ShapeError, TypeError):
+    """Cause: patches that do not fit the images in the mode that was asked for. Cure: another mode, shape
+    or step.
+
+    A TypeError, as in Theano.
+    """
+
+
+@dataclass(frozen=True)
+class PatchesFit(AssertTrue):
+    """x; raises NeibsError where one of the conditions that follow it is not true."""
+
+    name = "patches_fit"
+
+    def reference(self, x: np.ndarray, *conditions: np.ndarray) -> np.ndarray:
+        if not all(conditions):
+            raise NeibsError(self.message)
+        return x.copy()
 
 
 def images2neibs(ten4: Any, neib_shape: Any, neib_step: Any = None, mode: str = "valid") -> Any:
     """[N, C, H, W] as a matrix with a row for each patch of neib_shape, every neib_step.
 
-    By default patches lie side by side. mode 'valid' wants patches that fill the image, 'ignore_borders'
-    leaves out what remains.
+    By default patches lie side by side. mode 'valid' wants patches that fill the image, 'half' and 'full'
+    those that fill it with a border of zeros, half a patch or a patch less one wide; 'ignore_borders' leaves
+    out what
+    remains. 'wrap_centered' takes the patch around each pixel, every neib_step, of an image whose edges
+    meet; its sides must be odd. Raises NeibsError, here where the sizes are known, else at the call.
     """
     x = as_tensor_variable(ten4)
     if x.ndim != 4:
-        raise ShapeError(f"images2neibs: needs a tensor of 4 dimensions, got {x.type}")
-    if mode not in ("valid", "ignore_borders"):
-        raise ArgumentError(f"images2neibs: mode {mode!r} is not supported; 'valid' and 'ignore_borders' are")
-    r, s = pair(neib_shape, "images2neibs: neib_shape")
-    step = (r, s) if neib_step is None else pair(neib_step, "images2neibs: neib_step")
-    n, c, h, w = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
-    p, q = (h - r) // step[0] + 1, (w - s) // step[1] + 1
-    if mode == "valid":
-        from symconv.theano.printing import Assert
-        from symconv.theano.tensor.elementwise import and_, eq
-
-        whole = and_(eq((p - 1) * step[0] + r, h), eq((q - 1) * step[1] + s, w))
-        x = Assert(
-            "images2neibs: the patches do not fill the images; mode='ignore_borders' takes those that fit"
-        )(x, whole)
-    rows = shape_ops.arange(p).dimshuffle(0, "x") * step[0] + shape_ops.arange(r).dimshuffle("x", 0)
-    columns = shape_ops.arange(q).dimshuffle(0, "x") * step[1] + shape_ops.arange(s).dimshuffle("x", 0)
+        raise NeibsError(f"images2neibs: needs a tensor of 4 dimensions, got {x.type}")
+    if mode not in MODES:
+        raise ArgumentError(f"images2neibs: mode must be one of {', '.join(MODES)}, got {mode!r}")
+    shape = _sizes(neib_shape, "images2neibs: neib_shape")
+    step = shape if neib_step is None else _sizes(neib_step, "images2neibs: neib_step")
+    if mode in ("half", "full"):
+        around = [s // 2 if mode == "half" else s - 1 for s in shape]
+        x = bordered(x, [(a, a) for a in around])
+    n, c = x.shape[0], x.shape[1]
+    places, counts, fits = [], [], []
+    for size, length, stride in zip((x.shape[2], x.shape[3]), shape, step):
+        if mode == "wrap_centered":
+            fits += [eq(length % 2, 1), ge(size, length)]
+            count = (size - 1) // stride + 1
+        else:
+            count = (size - length) // stride + 1
+            if mode != "ignore_borders":
+                fits += [ge(size, length), eq((size - length) % stride, 0)]
+        starts = (shape_ops.arange(count) * stride).dimshuffle(0, "x")
+        offsets = shape_ops.arange(length).dimshuffle("x", 0)
+        if mode == "wrap_centered":
+            places.append((starts + offsets - length // 2) % size)
+        else:
+            places.append(starts + offsets)
+        counts.append(count)
+    if fits:
+        message = (
+            f"images2neibs: the patches do not fit the images in mode {mode!r}; 'ignore_borders' always does"
+        )
+        x = wrap(PatchesFit(message)(x.native, *(as_tensor_variable(f).native for f in fits)))
+    rows, columns = places
     patches = x[:, :, rows.dimshuffle(0, "x", 1, "x"), columns.dimshuffle("x", 0, "x", 1)]
-    return shape_ops.reshape(patches, (n * c * p * q, r * s))
+    return shape_ops.reshape(patches, (n * c * counts[0] * counts[1], shape[0] * shape[1]))
+
+
+def _sizes(value: Any, what: str) -> list[Any]:
+    """Two sizes: ints where they are known, else scalars of the graph."""
+    v = as_tensor_variable(value)
+    given = [value, value] if v.ndim == 0 else [v[0], v[1]] if isinstance(value, Variable) else list(value)
+    if len(given) != 2:
+        raise NeibsError(f"{what} must hold two sizes, got {value!r}")
+    sizes = [whole(g, what) for g in given]
+    for size in sizes:
+        if size is not None and size < 1:
+            raise NeibsError(f"{what} must be positive, got {value!r}")
+    return [g if s is None else s for g, s in zip(given, sizes)]
 
 
 class Images2Neibs:
@@ -55,7 +113,7 @@ class Images2Neibs:
 def neibs2images(neibs: Any, neib_shape: Any, original_shape: Any, mode: str = "valid") -> Any:
     """The images [N, C, H, W] of original_shape whose patches side by side are the rows of a matrix."""
     m = as_tensor_variable(neibs)
-    r, s = pair(neib_shape, "neibs2images: neib_shape")
+    r, s = _sizes(neib_shape, "neibs2images: neib_shape")
     n, c, h, w = (wrap(d) for d in shapes.as_dims(original_shape, "neibs2images", 4))
     apart = shape_ops.reshape(m, (n, c, h // r, w // s, r, s))
     return shape_ops.reshape(shape_ops.transpose(apart, (0, 1, 2, 4, 3, 5)), (n, c, h, w))

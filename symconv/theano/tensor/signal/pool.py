@@ -10,8 +10,6 @@ from symconv.errors import ArgumentError, ShapeError
 from symconv.graph import Variable
 from symconv.ops.pool import MaxPool2d, MaxPool2dGrad
 from symconv.ops.shape import dims_of
-from symconv.ops.window import conv_output_size
-from symconv.theano.absent import absent
 from symconv.theano.configuration import config
 from symconv.theano.tensor.nnet.conv_ops import pair, several
 from symconv.theano.tensor.signal.ties import EveryTie
@@ -102,46 +100,6 @@ def _pooled(x: Variable, window: Any, step: Any, pads: Any, ceil_mode: bool, mod
     return ops.avg_pool2d(x, window, count_include_pad=mode == "average_inc_pad", **options)
 
 
-class Pool:
-    """Pool(ignore_border, mode, ndim)(x, ws, stride, pad): pool_2d or pool_3d with options fixed."""
-
-    def __init__(
-        self, ignore_border: bool = False, mode: str = "max", ndim: int = 2, openmp: Any = None
-    ) -> None:
-        if mode not in MODES:
-            raise ArgumentError(f"Pool: mode must be one of {', '.join(MODES)}, got {mode!r}")
-        if ndim not in (2, 3):
-            raise ArgumentError(f"Pool: ndim must be 2 or 3, got {ndim!r}")
-        self.ignore_border, self.mode, self.ndim = bool(ignore_border), mode, ndim
-
-    def __call__(self, x: Any, ws: Any, stride: Any = None, pad: Any = None) -> Any:
-        pool = pool_2d if self.ndim == 2 else pool_3d
-        return pool(x, ws, self.ignore_border, stride, (0,) * self.ndim if pad is None else pad, self.mode)
-
-    @staticmethod
-    def out_shape(
-        imgshape: Any, ws: Any = None, ignore_border: bool = False, stride: Any = None, pad: Any = None,
-        ndim: int = 2, ds: Any = None, st: Any = None, padding: Any = None,
-    ) -> list[Any]:  # fmt: skip
-        """The shape of the result for images of that shape, whose last `ndim` sizes are known."""
-        window = several(ds if ws is None else ws, ndim, "Pool.out_shape: ws")
-        given = st if stride is None else stride
-        step = window if given is None else several(given, ndim, "Pool.out_shape: stride")
-        room = padding if pad is None else pad
-        pads = (0,) * ndim if room is None else several(room, ndim, "Pool.out_shape: pad")
-        sizes = [
-            conv_output_size(int(n), w, s, p, p, 1, not ignore_border)
-            for n, w, s, p in zip(imgshape[-ndim:], window, step, pads)
-        ]
-        return [*imgshape[:-ndim], *sizes]
-
-
-_GRADIENTS = "T.grad gives the gradient of a pool"
-MaxPoolGrad = absent("theano.tensor.signal.pool.MaxPoolGrad", _GRADIENTS)
-AveragePoolGrad = absent("theano.tensor.signal.pool.AveragePoolGrad", _GRADIENTS)
-DownsampleFactorMaxGradGrad = absent("theano.tensor.signal.pool.DownsampleFactorMaxGradGrad", _GRADIENTS)
-
-
 def max_pool_2d_same_size(input: Any, patch_size: Any) -> Any:
     """input where it is the maximum of its patch, 0 elsewhere."""
     x = native_of(input)
@@ -150,3 +108,12 @@ def max_pool_2d_same_size(input: Any, patch_size: Any) -> Any:
     y = MaxPool2d(window, window, (0, 0, 0, 0), True)(images)
     kept = MaxPool2dGrad(window, window, (0, 0, 0, 0), True)(images, y)
     return wrap(ops.reshape(kept, dims_of(x)))
+
+
+def __getattr__(name: str) -> Any:
+    """The classes of ops, which are built on the functions above."""
+    from symconv.theano.tensor.signal import pool_classes
+
+    if name not in pool_classes.__all__:
+        raise AttributeError(f"theano.tensor.signal.pool.{name} is not supported by symconv.theano")
+    return getattr(pool_classes, name)
