@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from symconv.errors import DTypeError, ShapeError, SymbolicError
+from symconv.errors import DTypeError, IndexRangeError, ShapeError, SymbolicError
 from symconv.graph import Constant, Variable, constant
 from symconv.graph.types import FLOATS
 from symconv.ops.gather import AdvancedIndex, Scatter, as_index_array
@@ -160,7 +160,7 @@ def _items(x: Variable, index: Any) -> list[Any]:
     if len(dots) > 1:
         raise ShapeError(f"an index can hold one Ellipsis (...), got {_show(index)}")
     if used > x.ndim:
-        raise ShapeError(
+        raise IndexRangeError(
             f"too many indices: {used} for the {x.ndim} dimensions of {x.type} from {x.origin}, "
             f"in {_show(index)}"
         )

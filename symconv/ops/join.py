@@ -156,7 +156,10 @@ def tile(x: Any, reps: int | Sequence[Any]) -> Variable:
 
 
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
-    """Every element along `axis` (of x flattened by default) `repeats` times; or a known count for each."""
+    """Every element along `axis` (of x flattened by default) `repeats` times; or a known count for each.
+
+    A list of one count counts for every element.
+    """
     x = as_variable(x)
     if axis is None:
         x, axis = reshape(x, -1), 0
@@ -167,8 +170,13 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
         counts = np.asarray(repeats)
         if counts.dtype.kind not in "iu" or counts.ndim != 1 or np.any(counts < 0):
             raise ShapeError(f"repeat: counts must be a vector of non-negative integers, got {repeats!r}")
-        if x.type.shape[axis] not in (None, len(counts)):
+        if len(counts) != 1 and x.type.shape[axis] not in (None, len(counts)):
             raise ShapeError(f"repeat: {len(counts)} counts for axis {axis} of {x.type} from {x.origin}")
+        if len(counts) == 1:
+            return repeat(x, int(counts[0]), axis)
+        if x.type.shape[axis] is None:  # the number of elements is compared when it is known
+            dims = list(dims_of(x))
+            x = reshape(x, [*dims[:axis], len(counts), *dims[axis + 1 :]])
         return take(x, np.repeat(np.arange(len(counts)), counts), axis)
     times, dims = as_dim(repeats), list(dims_of(x))
     wide = broadcast_to(expand_dims(x, axis + 1), [*dims[: axis + 1], times, *dims[axis + 1 :]])

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from symconv.errors import DTypeError
-from symconv.graph.traversal import rebuild
+from symconv.graph import Constant as NativeConstant
+from symconv.graph import Variable as Native
+from symconv.graph.traversal import leaves, rebuild
 from symconv.theano.variable import Variable, native_of, wrap
 
 
@@ -14,7 +16,7 @@ def clone(
     output: Any, replace: Any = None, strict: bool = True, share_inputs: bool = True, copy_inputs: Any = None
 ) -> Any:
     """`output` (a variable or a list of them) with {old: new} replaced; a new one must have the old
-    one's type."""
+    one's type. Without share_inputs the inputs and shared variables below it are new ones, too."""
     pairs = list(replace.items()) if isinstance(replace, Mapping) else list(replace or [])
     exchange = {}
     for old, new in pairs:
@@ -29,5 +31,10 @@ def clone(
             )
         exchange[old.native] = fresh
     outputs = [output] if isinstance(output, Variable) else list(output)
+    shared = share_inputs if copy_inputs is None else copy_inputs
+    if not shared:
+        for v in leaves([o.native for o in outputs], stop=exchange):
+            if v not in exchange and not isinstance(v, NativeConstant):
+                exchange[v] = v.front.clone().native if hasattr(v, "front") else Native(v.type, name=v.name)
     made = [wrap(v) for v in rebuild([v.native for v in outputs], exchange)]
     return made[0] if isinstance(output, Variable) else made

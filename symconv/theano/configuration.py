@@ -95,6 +95,7 @@ SETTINGS: dict[str, tuple[Any, Callable[[Any], Any], str]] = {
             "ignore_bug_before": "None", "pickle_test_value": True, "print_test_value": False,
             "check_input": True, "cycle_detection": "regular", "metaopt": "", "pthreads": "", "root": "",
             "tensor": "", "scan": "", "experimental": "", "numpy": "", "warn_on_gpu_transfer": "ignore",
+            "compute_test_value_opt": "off", "on_opt_error": "warn", "on_shape_error": "warn",
             "magma": "", "conv": "", "contexts": "",
         }.items()
     },

@@ -13,6 +13,7 @@ from symconv.function import function as native_function
 from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import leaves, rebuild
+from symconv.theano import shapes
 from symconv.theano.configuration import config
 from symconv.theano.inputs import (
     In,
@@ -53,7 +54,7 @@ def function(
     keys that the graph does not use are ignored. Raises GraphError, DTypeError, ShapeError.
     """
     if isinstance(inputs, (Variable, In)) or not isinstance(inputs, (list, tuple)):
-        raise GraphError(
+        raise InputError(
             f"function: inputs must be a list or tuple, got {type(inputs).__name__}\n  hint: function([x], y)"
         )
     ins = [as_input(i) for i in inputs]
@@ -71,9 +72,15 @@ def function(
         kept = {v.native for v in no_default_updates}
         drop_all = False
     else:
+        if not isinstance(no_default_updates, (bool, int, np.bool_)):
+            raise InputError(
+                f"function: no_default_updates must be a bool or a list of shared variables, got "
+                f"{no_default_updates!r}"
+            )
         kept, drop_all = set(), bool(no_default_updates)
     if not drop_all:
-        changed += _default_updates(roots, changed, kept, replace)
+        given = [i.variable.native for i in ins]
+        changed += _default_updates(roots, changed, kept, replace, given)
     roots = rebuild([*natives, *(new for _, new in changed)], replace)
     natives, news = roots[: len(natives)], roots[len(natives) :]
     changed = [(s, new) for (s, _), new in zip(changed, news)]
@@ -121,7 +128,7 @@ def _givens(pairs: list[tuple[Any, Any]], ins: Sequence[In], strict: bool) -> di
     replace: dict[Native, Native] = {}
     for old, new in pairs:
         if not isinstance(old, Variable):
-            raise GraphError(f"function: givens replace variables, {old!r} is none")
+            raise InputError(f"function: givens replace variables, {old!r} is none")
         if any(i.variable is old for i in ins):
             raise GraphError(f"function: givens replace {old!r}, which is also an explicit input")
         fresh = native_of(new) if isinstance(new, Variable) else native_of(old.type.filter(new))
@@ -149,7 +156,7 @@ def _check_updates(pairs: list[tuple[Any, Any]]) -> list[tuple[NativeShared, Nat
     changed: list[tuple[NativeShared, Native]] = []
     for target, new in pairs:
         if not isinstance(target, TensorSharedVariable):
-            raise GraphError(f"function: updates change shared variables, {target!r} is none")
+            raise InputError(f"function: updates change shared variables, {target!r} is none")
         if any(target.native is s for s, _ in changed):
             raise GraphError(f"function: the shared variable {target!r} is updated twice")
         changed.append((target.native, fitted_update(target, new)))
@@ -197,11 +204,13 @@ def _default_updates(
     changed: list[tuple[NativeShared, Native]],
     kept: set[Native],
     replace: Mapping[Native, Native],
+    given: Sequence[Native],
 ) -> list[tuple[NativeShared, Native]]:
-    """Default updates of the shared variables in the graph, and of those that these bring in."""
+    """Default updates of the shared variables in the graph above the inputs `given`, and of those that these
+    bring in."""
     known: set[Native] = {s for s, _ in changed} | kept
     added: list[tuple[NativeShared, Native]] = []
-    frontier = leaves(rebuild(roots, replace))
+    frontier = leaves(rebuild(roots, replace), stop=given)
     while frontier:
         fresh = []
         for v in frontier:
@@ -209,7 +218,7 @@ def _default_updates(
                 known.add(v)
                 added.append((v, v.default_update))
                 fresh.append(v.default_update)
-        frontier = leaves(rebuild(fresh, replace)) if fresh else []
+        frontier = leaves(rebuild(fresh, replace), stop=given) if fresh else []
     return added
 
 
@@ -276,7 +285,7 @@ class Function:
         stand_ins, replace = [], {}
         for i in self._given:
             v = i.variable.native
-            if v not in used:
+            if v not in used and on_unused != "ignore" and not shapes.asked_for(v):
                 _complain(v, on_unused)
             if v.owner is not None:
                 fresh = replace[v] = Native(v.type, name=v.name)

@@ -12,12 +12,14 @@ from symconv import autodiff
 from symconv.errors import DisconnectedInputError, GradientError
 from symconv.graph import Apply as NativeApply
 from symconv.graph import Variable as Native
-from symconv.graph.traversal import toposort
+from symconv.graph.traversal import rebuild, toposort
 from symconv.jacobian import hessian as native_hessian
 from symconv.jacobian import jacobian as native_jacobian
 from symconv.ops import elementwise as ew
+from symconv.ops.arithmetic import Cast
 from symconv.theano.configuration import config
 from symconv.theano.declared import _Identity
+from symconv.theano.errors import CostError
 from symconv.theano.variable import Variable, native_of, wrap
 
 
@@ -45,7 +47,8 @@ def grad(
 ) -> Any:
     """d cost / d w for each w, in the order of `wrt`; for a single variable the gradient itself.
 
-    Integer variables have gradient 0 (in floatX). Raises GradientError, DisconnectedInputError.
+    The gradient by integers, in floatX, is that by the floats which they become in the cost; what is
+    computed in integers passes none. Raises GradientError, DisconnectedInputError.
     """
     targets = list(wrt) if _many(wrt) else [wrt]
     for w in targets:
@@ -54,6 +57,13 @@ def grad(
     seeds = {k.native: native_of(g) for k, g in dict(known_grads or {}).items()}
     root = None if cost is None else native_of(cost)
     floats = [w for w in targets if w.native.type.is_float]
+    if root is not None and root.ndim:
+        raise CostError(
+            f"grad: the cost must be a scalar, got {root.type} from {root.origin}\n"
+            "  hint: cost.sum() or cost.mean(); theano.gradient.jacobian for vectors"
+        )
+    if root is not None and not root.type.is_float and not known_grads:
+        return _of_integer_cost(root, targets, wrt, consider_constant, disconnected_inputs)
     found: dict[Any, Any] = {}
     constants = _natives(consider_constant)
     if return_disconnected != "zero" and disconnected_inputs != "raise":
@@ -76,13 +86,63 @@ def grad(
                 raise DisconnectedInputError(
                     f"grad: the cost does not depend on {w!r} from {w.native.origin}"
                 )
-            from symconv.theano.tensor.shape_ops import zeros_like
-
-            found[w] = zeros_like(w, config.floatX)
+            found[w] = _of_integers(root, w, constants, seeds)
     result = [found[w] for w in targets]
+    if add_names and root is not None and root.name is not None:
+        _name(root.name, targets, result)
     if not _many(wrt):
         return result[0]
     return tuple(result) if isinstance(wrt, tuple) else result
+
+
+def _name(cost: str, targets: list[Any], gradients: list[Any]) -> None:
+    """(dcost/dw) as the name of what was computed for w, unless somebody has named it."""
+    for w, g in zip(targets, gradients):
+        if w.name is not None and g is not None and g.owner is not None and g.name in (None, f"d{w.name}"):
+            g.name = f"(d{cost}/d{w.name})"
+
+
+def _of_integer_cost(
+    root: Native, targets: list[Any], wrt: Any, consider_constant: Any, disconnected: str
+) -> Any:  # fmt: skip
+    """The gradients of what is computed in integers: 0, and 1 by the cost itself."""
+    from symconv.theano.tensor.shape_ops import ones_like, zeros_like
+
+    connected = _below([root], _natives(consider_constant))
+    result = []
+    for w in targets:
+        if w.native not in connected and disconnected == "raise":
+            raise DisconnectedInputError(f"grad: the cost does not depend on {w!r} from {w.native.origin}")
+        dtype = w.dtype if w.native.type.is_float else config.floatX
+        result.append(ones_like(w, dtype) if w.native is root else zeros_like(w, dtype))
+    return result if _many(wrt) else result[0]
+
+
+def _of_integers(root: Native | None, w: Any, constants: list[Native], seeds: dict[Native, Native]) -> Any:
+    """The gradient by integers: that by the floats which they are cast to, in floatX; 0 where there are
+    none."""
+    from symconv.theano.tensor import elementwise
+    from symconv.theano.tensor.shape_ops import ones_like, zeros_like
+
+    if w.native in seeds:
+        return wrap(seeds[w.native])
+    if root is w.native:
+        return ones_like(w, config.floatX)
+    there = [root] if root is not None else list(seeds)
+    casts = [
+        node.outputs[0]
+        for node in toposort(there, stop=constants)
+        if isinstance(node.op, Cast) and node.inputs[0] is w.native and node.outputs[0].type.is_float
+    ]
+    if not casts or (root is not None and not root.type.is_float):
+        return zeros_like(w, config.floatX)
+    parts = autodiff.grad(
+        root, casts, consider_constant=constants, known_grads=seeds, disconnected_inputs="ignore"
+    )
+    total = wrap(parts[0])
+    for part in parts[1:]:
+        total = elementwise.add(total, wrap(part))
+    return elementwise.cast(total, config.floatX)
 
 
 def _below(roots: Sequence[Native | None], stop: Sequence[Native]) -> set[Native]:
@@ -95,10 +155,21 @@ def _below(roots: Sequence[Native | None], stop: Sequence[Native]) -> set[Native
 
 
 def subgraph_grad(wrt: Any, end: Any, start: Any = None, cost: Any = None, details: bool = False) -> Any:
-    """(gradients by wrt, gradients by end) of one stretch of a graph, from those of its outputs `start`."""
-    together = grad(
-        cost, [*wrt, *end], known_grads=start, consider_constant=end, disconnected_inputs="ignore"
+    """(gradients by wrt, gradients by end) of one stretch of a graph, from those of its outputs `start`; what
+    lies below `end` counts as given."""
+    ends = [native_of(v) for v in end]
+    leaf = {v: Native(v.type, name=v.name) for v in ends if v.owner is not None}
+    starts = {native_of(v): native_of(g) for v, g in dict(start or {}).items()}
+    roots = [*starts, *([] if cost is None else [native_of(cost)])]
+    cut = rebuild(roots, leaf)
+    found = grad(
+        None if cost is None else wrap(cut[-1]),
+        [*wrt, *(wrap(leaf.get(v, v)) for v in ends)],
+        known_grads={wrap(v): wrap(g) for v, g in zip(cut, starts.values())},
+        disconnected_inputs="ignore",
     )
+    back = {new: old for old, new in leaf.items()}
+    together = [wrap(v) for v in rebuild([native_of(v) for v in found], back)]
     by_wrt, by_end = together[: len(wrt)], together[len(wrt) :]
     return (by_wrt, by_end, None, None) if details else (by_wrt, by_end)
 
@@ -160,9 +231,6 @@ def disconnected_grad(x: Any) -> Any:
     return wrap(ew.stop_gradient(native_of(x)))
 
 
-consider_constant = disconnected_grad
-
-
 @dataclass(frozen=True)
 class ZeroGrad(_Identity):
     """x, whose gradient is 0."""
@@ -210,6 +278,11 @@ def zero_grad(x: Any) -> Any:
     return wrap(ZeroGrad()(native_of(x)))
 
 
+def consider_constant(x: Any) -> Any:
+    """x as if it were a constant: gradients by what it is made of are 0, and count as connected."""
+    return zero_grad(x)
+
+
 def grad_clip(x: Any, lower_bound: float, upper_bound: float) -> Any:
     """x; its gradient is clipped."""
     return wrap(GradClip(float(lower_bound), float(upper_bound))(native_of(x)))
@@ -222,7 +295,7 @@ def grad_scale(x: Any, multiplier: float) -> Any:
 
 def grad_not_implemented(op: Any, x_pos: int, x: Any, comment: str = "") -> Any:
     """What a custom Op's grad returns for an input without gradient rule: raises when it is asked for."""
-    raise GradientError(f"{op}: the gradient by input {x_pos} ({x!r}) is not implemented. {comment}")
+    raise NullTypeGradError(f"{op}: the gradient by input {x_pos} ({x!r}) is not implemented. {comment}")
 
 
 def grad_undefined(op: Any, x_pos: int, x: Any, comment: str = "") -> Any:
@@ -237,7 +310,7 @@ class DisconnectedType:
         return None
 
 
-class NullTypeGradError(GradientError):
+class NullTypeGradError(GradientError, TypeError):
     """A gradient that is undefined was asked for."""
 
 

@@ -12,6 +12,7 @@ from symconv.errors import DTypeError, GraphError, ShapeError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable
 from symconv.ops.create import zeros_like
 from symconv.ops.elementwise import cast, neq
+from symconv.theano.errors import RankError
 from symconv.theano.variable import native_of, wrap
 
 
@@ -79,7 +80,7 @@ def ifelse(condition: Any, then_branch: Any, else_branch: Any, name: str | None 
         )
     for k, (a, b) in enumerate(zip(firsts, seconds)):
         if a.ndim != b.ndim:
-            raise ShapeError(
+            raise RankError(
                 f"ifelse: {a.type} from {a.origin} in one branch, {b.type} from {b.origin} in the other"
             )
         if a.dtype != b.dtype:

@@ -155,6 +155,7 @@ METHODS: dict[str, Any] = {
     "take": T.take,
     "sort": T.sort,
     "argsort": T.argsort,
+    "searchsorted": T.searchsorted,
     "cumsum": T.cumsum,
     "cumprod": T.cumprod,
     "choose": T.choose,

@@ -12,11 +12,15 @@ from symconv.errors import ShapeError
 from symconv.graph import Constant as NativeConstant
 from symconv.graph import Variable as Native
 from symconv.graph import constant as native_constant
+from symconv.graph.traversal import leaves
 from symconv.ops.join import stack
 from symconv.ops.operands import as_dim
 from symconv.ops.shape import dims_of
+from symconv.theano.declared import declare
 from symconv.theano.variable import Variable, native_of, wrap
 
+# The variables whose shape was read.
+_asked: weakref.WeakSet[Native] = weakref.WeakSet()
 # The dimensions that a vector was stacked from, so that x.shape[0] is the dimension itself.
 _entries: weakref.WeakKeyDictionary[Native, tuple[Native, ...]] = weakref.WeakKeyDictionary()
 
@@ -30,7 +34,14 @@ def vector_of(dims: Sequence[Native]) -> Native:
 
 def shape_of(x: Any) -> Any:
     """x.shape as an int64 vector."""
-    return wrap(vector_of(dims_of(native_of(x))))
+    native = native_of(x)
+    _asked.add(native)
+    return wrap(vector_of(dims_of(native)))
+
+
+def asked_for(x: Native) -> bool:
+    """Whether the shape of something made of x was read: a known dimension leaves no trace in the graph."""
+    return any(x in leaves([v]) for v in list(_asked))
 
 
 def entries(vector: Native) -> tuple[Native, ...] | None:
@@ -79,6 +90,8 @@ def as_dims(shape: Any, what: str, ndim: int | None = None) -> list[Native]:
                 f"{what}: the length of the shape {v!r} from {v.origin} is not known\n"
                 "  hint: pass ndim=, or a tuple of its elements"
             )
+        if v.type.shape[0] is None:
+            v = declare(v, (length,), f"{what}, whose shape has {length} elements")
         return [_dim(v[i]) for i in range(length)]
     if isinstance(shape, np.ndarray):
         shape = shape.ravel().tolist()

@@ -67,6 +67,10 @@ class TensorSharedVariable(TensorVariable, SharedVariable):
     def default_update(self, new: Any) -> None:
         self.native.default_update = None if new is None else native_of(new)
 
+    @default_update.deleter
+    def default_update(self) -> None:
+        self.native.default_update = None
+
     @property
     def container(self) -> _Container:
         return _Container(self)
@@ -88,8 +92,9 @@ def shared(
 ) -> Any:
     """A variable that keeps `value` (an array or a number) between calls.
 
-    The dtype is NumPy's (a Python float gives float64, an int int64, as in Theano). No dimension is
-    broadcastable unless `broadcastable` says so. With borrow=True the array itself is used.
+    A numpy.random.RandomState gives the variable of a random state. The dtype is NumPy's (a Python float
+    gives float64, an int int64, as in Theano). No dimension is broadcastable unless `broadcastable` says so.
+    With borrow=True the array itself is used.
     """
     if isinstance(value, (Variable, Native)):
         raise DTypeError(
@@ -100,6 +105,10 @@ def shared(
             f"shared: a {type(value).__name__} is no array\n  hint: pass np.asarray(value, "
             f"dtype=theano.config.floatX)"
         )
+    if isinstance(value, np.random.RandomState):
+        from symconv.theano.tensor.raw_random import random_state_shared
+
+        return random_state_shared(value, name)
     array = np.asarray(value)
     dtypes.checked(array.dtype, "shared")
     if not (borrow and isinstance(value, np.ndarray) and array.flags.c_contiguous and array.flags.writeable):

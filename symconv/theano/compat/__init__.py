@@ -13,6 +13,7 @@ from typing import Any
 PY3 = True
 operator_div = operator.truediv
 izip, imap, ifilter = zip, map, filter
+operator_div = operator.truediv
 cmp: Callable[[Any, Any], int] = lambda a, b: (a > b) - (a < b)  # noqa: E731
 
 

@@ -1,11 +1,14 @@
 """theano.compile: functions, modes and shared variables under Theano's names."""
 
 import symconv.theano.compile.function  # noqa: F401 - first: the name is that of the function below
+import symconv.theano.compile.pfunc  # noqa: F401 - likewise
 from symconv.theano.absent import absent
 from symconv.theano.compile import builders as builders
 from symconv.theano.compile import debugmode as debugmode
 from symconv.theano.compile import mode as mode
 from symconv.theano.compile.ops import OpFromGraph, as_op
+from symconv.theano.compile.pfunc import pfunc
+from symconv.theano.configuration import config
 from symconv.theano.functions import Function, In, Out, Param, SymbolicInput, SymbolicOutput, function
 from symconv.theano.inputs import UnusedInputError
 from symconv.theano.modes import DebugMode, Mode, NanGuardMode, get_default_mode, get_mode
@@ -33,8 +36,10 @@ __all__ = [
     "SymbolicOutput",
     "UnusedInputError",
     "as_op",
+    "config",
     "function",
     "get_default_mode",
     "get_mode",
+    "pfunc",
     "shared",
 ]

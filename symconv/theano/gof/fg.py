@@ -29,4 +29,4 @@ class FunctionGraph:
         return {*self.inputs, *self.outputs, *(v for n in nodes for v in (*n.inputs, *n.outputs))}
 
 
-__all__ = ["FunctionGraph"]
+__all__ = ["FunctionGraph", "MissingInputError"]

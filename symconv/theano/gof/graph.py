@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from symconv.graph.traversal import leaves, toposort
+import numpy as np
+
+from symconv.graph import Constant as NativeConstant
+from symconv.graph.traversal import leaves, rebuild, toposort
 from symconv.theano import variable
 from symconv.theano.gof.op import Apply
 from symconv.theano.variable import Constant, Variable, native_of, wrap
@@ -40,4 +43,28 @@ def io_toposort(inputs: Any, outputs: Any, orderings: Any = None) -> list[variab
     return list_of_nodes(inputs, outputs)
 
 
-__all__ = ["Apply", "Constant", "Variable", "ancestors", "inputs", "io_toposort", "list_of_nodes"]
+def equal_computations(xs: Any, ys: Any, in_xs: Iterable[Any] = (), in_ys: Iterable[Any] = ()) -> bool:
+    """Whether the variables ys compute the same of in_ys as the variables xs of in_xs: the same ops in the
+    same places, constants of the same values, the same other inputs."""
+    exchange = dict(zip(_natives(list(in_xs)), _natives(list(in_ys))))
+    firsts, seconds = rebuild(_natives(xs), exchange), _natives(ys)
+    return len(firsts) == len(seconds) and all(_same(a, b) for a, b in zip(firsts, seconds))
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, NativeConstant) and isinstance(b, NativeConstant):
+        return a.type == b.type and np.array_equal(a.data, b.data, equal_nan=a.type.is_float)
+    return a is b  # pure nodes of one op and the same inputs are one node
+
+
+def is_same_graph(var1: Any, var2: Any, givens: Any = None, debug: bool = False) -> bool:
+    """Whether two variables are computed alike, with {old: new} put in for what they are made of."""
+    exchange = {native_of(k): native_of(v) for k, v in dict(givens or {}).items()}
+    first, second = rebuild(_natives([var1, var2]), exchange)
+    return _same(first, second)
+
+
+__all__ = [
+    "Apply", "Constant", "Variable", "ancestors", "equal_computations", "inputs", "io_toposort",
+    "is_same_graph", "list_of_nodes",
+]  # fmt: skip

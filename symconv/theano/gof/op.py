@@ -68,15 +68,16 @@ class Op:
         return Apply(self, given, [t() for t in self.otypes])
 
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
-        """The output of the node, or a list of them."""
+        """The output of the node, or a list of them; return_list=True makes it a list always."""
         name = kwargs.pop("name", None)
-        kwargs.pop("return_list", None)
+        listed = kwargs.pop("return_list", False)
         outputs = self.make_node(*inputs, **kwargs).outputs
         if name is not None:
             outputs[0].name = name
         if self.default_output is not None:
-            return outputs[self.default_output]
-        return outputs[0] if len(outputs) == 1 else outputs
+            chosen = outputs[self.default_output]
+            return [chosen] if listed else chosen
+        return outputs[0] if len(outputs) == 1 and not listed else outputs
 
     def perform(self, node: Any, inputs: Sequence[np.ndarray], output_storage: list[list[Any]]) -> None:
         """Put the values of the outputs into output_storage[k][0]."""

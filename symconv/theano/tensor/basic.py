@@ -1,10 +1,14 @@
 """theano.tensor.basic: all functions on tensors under one name."""
 
+from symconv.theano.dtypes import FLOATS, INTS
 from symconv.theano.tensor.closeness import _allclose, _get_atol_rtol  # noqa: F401
 from symconv.theano.tensor.counting import *  # noqa: F403
 from symconv.theano.tensor.elementwise import *  # noqa: F403
-from symconv.theano.tensor.elementwise import and_, invert, or_, xor  # noqa: F401
+from symconv.theano.tensor.elementwise import and_, invert, or_, tensor_copy, xor  # noqa: F401
+from symconv.theano.tensor.known import *  # noqa: F403
 from symconv.theano.tensor.linear import *  # noqa: F403
+from symconv.theano.tensor.op_classes import *  # noqa: F403
+from symconv.theano.tensor.permutations import *  # noqa: F403
 from symconv.theano.tensor.reductions import *  # noqa: F403
 from symconv.theano.tensor.shape_ops import *  # noqa: F403
 from symconv.theano.tensor.sort import *  # noqa: F403
@@ -30,3 +34,11 @@ from symconv.theano.variable import (  # noqa: F401
 )
 
 as_tensor = as_tensor_variable
+Tensor = TensorType
+uint_dtypes, complex_dtypes = ("uint8",), ()
+int_dtypes, float_dtypes = INTS, FLOATS
+integer_dtypes = uint_dtypes + int_dtypes
+discrete_dtypes = ("bool", *integer_dtypes)
+continuous_dtypes = FLOATS
+all_dtypes = discrete_dtypes + continuous_dtypes
+conj = tensor_copy  # of real numbers

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from symconv.errors import DTypeError
+from symconv.errors import ArgumentError, DTypeError, ShapeError
 from symconv.theano import dtypes, shapes
 from symconv.theano.gof.op import Apply, Op
+from symconv.theano.printing import Assert
 from symconv.theano.tensor import elementwise, shape_ops
+from symconv.theano.tensor.reductions import all
 from symconv.theano.variable import TensorType, as_tensor_variable, wrap
 
 
@@ -81,13 +83,15 @@ class BinCount(Op):
 def bincount(x: Any, weights: Any = None, minlength: Any = None, assert_nonneg: bool = False) -> Any:
     """How often 0, 1, ..., max(x) come in x, or the sums of their weights, minlength or more of them.
 
-    Numbers below 0 raise when the function runs.
+    Numbers below 0 raise when the function runs: a ValueError, with assert_nonneg an AssertionError.
     """
     x = as_tensor_variable(x)
     if x.ndim != 1 or x.dtype not in dtypes.DISCRETE:
         raise DTypeError(f"bincount: takes a vector of integers, got {x.type} from {x.native.origin}")
     least = as_tensor_variable(0 if minlength is None else minlength)
     given = [] if weights is None else [as_tensor_variable(weights)]
+    if assert_nonneg:
+        x = Assert("bincount: x has elements below 0")(x, all(elementwise.ge(x, 0)))
     return BinCount()(elementwise.cast(x, "int64"), least, *given)
 
 
@@ -98,7 +102,7 @@ class SearchSorted(Op):
 
     def __init__(self, side: str = "left") -> None:
         if side not in ("left", "right"):
-            raise DTypeError(f"searchsorted: side must be 'left' or 'right', got {side!r}")
+            raise ArgumentError(f"searchsorted: side must be 'left' or 'right', got {side!r}")
         self.side = side
 
     def make_node(self, x: Any, v: Any, *order: Any) -> Apply:
@@ -116,8 +120,15 @@ class SearchSorted(Op):
 
 
 def searchsorted(x: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
-    """Where the elements of v belong in the sorted vector x."""
-    return SearchSorted(side)(x, v, *([] if sorter is None else [sorter]))
+    """Where the elements of v belong in the sorted vector x; sorter is the order that sorts x."""
+    x = as_tensor_variable(x)
+    order = [] if sorter is None else [as_tensor_variable(sorter)]
+    for given in (x, *order):
+        if given.ndim != 1:
+            raise ShapeError(f"searchsorted: x and sorter must be vectors, got {given!r}, {given.type}")
+    if order and order[0].dtype not in dtypes.DISCRETE:
+        raise DTypeError(f"searchsorted: sorter must hold integers, got {order[0]!r}, {order[0].type}")
+    return SearchSorted(side)(x, v, *order)
 
 
 def bartlett(M: Any) -> Any:  # noqa: N803 - Theano's name
@@ -132,11 +143,14 @@ def bartlett(M: Any) -> Any:  # noqa: N803 - Theano's name
     )
 
 
-def unravel_index(indices: Any, dims: Any, order: str = "C") -> tuple[Any, ...]:
-    """The index along each dimension of the elements that flat indices name; order 'C' or 'F'."""
-    at = as_tensor_variable(indices)
+def unravel_index(indices: Any, dims: Any, order: str = "C", ndim: int | None = None) -> tuple[Any, ...]:
+    """The index along each dimension of the elements that flat indices name; order 'C' or 'F'. ndim is the
+    length of a symbolic vector dims."""
+    at = _integers(indices, "unravel_index")
+    if ndim is not None and ndim != int(ndim):
+        raise ArgumentError(f"unravel_index: ndim must be an integer, got {ndim!r}")
     found = []
-    for d in _in_order(dims, order)[::-1]:
+    for d in _in_order(dims, order, "unravel_index", ndim)[::-1]:
         found.append(at % d)
         at = at // d
     return tuple(found[::-1] if order == "C" else found)
@@ -144,11 +158,12 @@ def unravel_index(indices: Any, dims: Any, order: str = "C") -> tuple[Any, ...]:
 
 def ravel_multi_index(multi_index: Any, dims: Any, mode: str = "raise", order: str = "C") -> Any:
     """The flat indices of elements named along each dimension; mode 'wrap' or 'clip' brings strays back."""
-    sizes = _in_order(dims, order)
-    parts = list(multi_index) if order == "C" else list(multi_index)[::-1]
+    parts = [_integers(part, "ravel_multi_index") for part in multi_index]
+    sizes = _in_order(dims, order, "ravel_multi_index", len(parts))
+    if order == "F":
+        parts.reverse()
     total: Any = 0
-    for part, d in zip(parts, sizes):
-        at = as_tensor_variable(part)
+    for at, d in zip(parts, sizes):
         if mode == "wrap":
             at = at % d
         elif mode == "clip":
@@ -159,10 +174,20 @@ def ravel_multi_index(multi_index: Any, dims: Any, mode: str = "raise", order: s
     return total
 
 
-def _in_order(dims: Any, order: str) -> list[Any]:
+def _integers(x: Any, what: str) -> Any:
+    x = as_tensor_variable(x)
+    if x.dtype not in dtypes.DISCRETE:
+        raise DTypeError(f"{what}: indices are integers, got {x!r} of dtype {x.dtype}")
+    return x
+
+
+def _in_order(dims: Any, order: str, what: str, ndim: int | None) -> list[Any]:
     if order not in ("C", "F"):
-        raise DTypeError(f"order must be 'C' or 'F', got {order!r}")
-    sizes = [wrap(d) for d in shapes.as_dims(dims, "dims")]
+        raise DTypeError(f"{what}: order must be 'C' or 'F', got {order!r}")
+    given = _integers(dims, what)
+    if given.ndim != 1:
+        raise DTypeError(f"{what}: dims must be a vector, got {given.type}")
+    sizes = [wrap(d) for d in shapes.as_dims(given, what, ndim)]
     return sizes if order == "C" else sizes[::-1]
 
 

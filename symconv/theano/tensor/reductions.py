@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from symconv.errors import ShapeError
+from symconv.errors import ArgumentError, ShapeError
 from symconv.graph import Variable as Native
 from symconv.ops import reduce
 from symconv.ops.elementwise import cast as native_cast
@@ -131,6 +131,51 @@ def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Whether all elements are not 0, as bool."""
     return wrap(reduce.reduce_all(native_of(x), _axis(axis, "all"), keepdims))
+
+
+def cov(
+    m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None,
+    fweights: Any = None, aweights: Any = None,
+) -> Any:  # fmt: skip
+    """The covariance matrix of the variables in m's rows (columns with rowvar=False) and y's, as numpy.cov.
+
+    Weights are vectors with an entry for each observation: how often it occurs, how much it counts.
+    """
+    from symconv.theano.tensor import linear, shape_ops
+
+    def rows(values: Any) -> Any:
+        v = as_tensor_variable(values)
+        if v.ndim > 2:
+            raise ShapeError(f"cov: {v!r} has {v.ndim} dimensions, at most 2 were expected")
+        if v.ndim < 2:
+            return v.dimshuffle(*["x"] * (2 - v.ndim), *range(v.ndim))
+        return v if rowvar else v.T
+
+    if ddof is not None and ddof != int(ddof):
+        raise ArgumentError(f"cov: ddof must be an integer, got {ddof!r}")
+    x = rows(m)
+    if y is not None:
+        x = shape_ops.concatenate([x, rows(y)], 0)
+    free = ddof if ddof is not None else 0 if bias else 1
+    weights = None
+    for given in (fweights, aweights):
+        if given is not None:
+            given = as_tensor_variable(given)
+            if given.ndim != 1:
+                raise ShapeError(f"cov: weights must be vectors, got {given!r}, {given.type}")
+            weights = given if weights is None else weights * given
+    if weights is None:
+        total, average = x.shape[1], mean(x, 1, keepdims=True)
+    else:
+        total = sum(weights)
+        average = sum(x * weights, 1, keepdims=True) / total
+    if weights is None or free == 0 or aweights is None:
+        count = total - free
+    else:
+        count = total - free * sum(weights * as_tensor_variable(aweights)) / total
+    x = x - average
+    product = linear.dot(x, (x if weights is None else x * weights).T)
+    return shape_ops.squeeze(product / elementwise.cast(elementwise.maximum(count, 0), product.dtype))
 
 
 def allclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from symconv import ops
 from symconv.errors import DTypeError, ShapeError
 from symconv.graph import Constant as NativeConstant
@@ -231,7 +229,7 @@ def repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
         return wrap(ops.repeat(native_of(x), int(count.data), axis))
     if count.ndim == 1:  # the rows of the True elements of a table with repeats[i] of them in row i
         x = as_tensor_variable(x) if axis is not None else flatten(x)
-        times = wrap(count)
+        times = alloc(wrap(count), x.shape[axis or 0])  # as many counts as elements, or one for all
         table = elementwise.lt(arange(wrap(ops.max(count))), shape_padright(times))
         return wrap(ops.take(x.native, ops.nonzero(table.native)[0], axis or 0))
     return wrap(ops.repeat(native_of(x), count, axis))
@@ -391,26 +389,3 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     from symconv.theano.tensor.reductions import sum
 
     return sum(diagonal(a, offset, axis1, axis2), axis=-1)
-
-
-def get_scalar_constant_value(v: Any) -> Any:
-    """The number that v is known to be. Raises NotScalarConstantError."""
-    from symconv.rewrite.pattern import filled_value
-
-    x = native_of(v)
-    found = filled_value(x)
-    if found is None or (x.ndim and not isinstance(x, NativeConstant) and not x.type.is_concrete):
-        raise NotScalarConstantError(f"{v!r} is not known to be a constant")
-    return np.asarray(found, x.dtype)
-
-
-class NotScalarConstantError(DTypeError):
-    """A value is not known while the graph is built."""
-
-
-def extract_constant(x: Any, *_: Any, **__: Any) -> Any:
-    """The number that x is known to be, or x."""
-    try:
-        return get_scalar_constant_value(x)
-    except NotScalarConstantError:
-        return x

@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from symconv import ops
+from symconv.errors import ArgumentError, ShapeError
+from symconv.theano import dtypes
 from symconv.theano.tensor import elementwise, shape_ops
+from symconv.theano.tensor.op_classes import ArgSortOp, SortOp, TopKOp  # noqa: F401
+from symconv.theano.tensor.subtensor import set_subtensor
 from symconv.theano.variable import TensorConstant, as_tensor_variable, native_of, wrap
 
 
@@ -23,24 +27,37 @@ def argsort(self: Any, axis: Any = -1, kind: str = "quicksort", order: Any = Non
     return wrap(ops.argsort(native_of(self), _axis(axis)))
 
 
-def topk(x: Any, kth: int, axis: int = -1, sorted: bool = True, idx_dtype: str = "int64") -> Any:
-    """The kth largest elements along `axis`, ascending; a negative kth takes the smallest."""
+def topk(x: Any, kth: Any, axis: int | None = -1, sorted: bool = True, idx_dtype: str = "int64") -> Any:
+    """The kth largest elements along `axis`, ascending; a negative kth takes the smallest; None flattens."""
     return _last(sort(x, axis), kth, axis)
 
 
-def argtopk(x: Any, kth: int, axis: int = -1, sorted: bool = True, idx_dtype: str = "int64") -> Any:
+def argtopk(x: Any, kth: Any, axis: int | None = -1, sorted: bool = True, idx_dtype: str = "int64") -> Any:
     """Where the kth largest elements lie along `axis`."""
     return elementwise.cast(_last(argsort(x, axis), kth, axis), idx_dtype)
 
 
-def topk_and_argtopk(x: Any, kth: int, axis: int = -1, **kwargs: Any) -> list[Any]:
+def topk_and_argtopk(
+    x: Any, kth: Any, axis: int | None = -1, sorted: bool = True, idx_dtype: str = "int64"
+) -> list[Any]:
     """[topk, argtopk]."""
-    return [topk(x, kth, axis), argtopk(x, kth, axis)]
+    return [topk(x, kth, axis), argtopk(x, kth, axis, idx_dtype=idx_dtype)]
 
 
-def _last(x: Any, kth: int, axis: int) -> Any:
-    index = slice(-kth, None) if kth > 0 else slice(None, -kth)
-    return x[tuple([slice(None)] * (axis % x.ndim) + [index])]
+def _last(x: Any, kth: Any, axis: int | None) -> Any:
+    lead = [slice(None)] * (0 if axis is None else axis % x.ndim)
+    k = as_tensor_variable(kth)
+    if isinstance(k, TensorConstant):
+        n = int(k.data)
+        if n == 0:
+            raise ArgumentError("topk: kth must not be 0")
+        return x[tuple([*lead, slice(-n, None) if n > 0 else slice(None, -n)])]
+    if k.ndim or k.dtype not in dtypes.INTS:
+        raise ArgumentError(f"topk: kth must be an integer, got {k!r}, {k.type}")
+    size = x.shape[len(lead)]
+    largest = elementwise.gt(k, 0)
+    start = elementwise.switch(largest, elementwise.maximum(size - k, 0), 0)
+    return x[tuple([*lead, slice(start, elementwise.switch(largest, size, elementwise.neg(k)))])]
 
 
 def cumsum(x: Any, axis: int | None = None) -> Any:
@@ -71,8 +88,15 @@ def to_one_hot(y: Any, nb_class: Any, dtype: Any = None) -> Any:
 
 
 def fill_diagonal(a: Any, val: Any) -> Any:
-    """A matrix with `val` on its diagonal."""
-    return fill_diagonal_offset(a, val, 0)
+    """a with `val` where all indices are equal; tensors of more than two dimensions must be as long along
+    each."""
+    a = as_tensor_variable(a)
+    if a.ndim < 2:
+        raise ShapeError(f"fill_diagonal: takes two dimensions or more, got {a!r}, {a.type}")
+    if a.ndim == 2:
+        return fill_diagonal_offset(a, val, 0)
+    places = shape_ops.arange(a.shape[0])
+    return set_subtensor(a[(places,) * a.ndim], elementwise.cast(val, a.dtype))
 
 
 def fill_diagonal_offset(a: Any, val: Any, offset: Any) -> Any:

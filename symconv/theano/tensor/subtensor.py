@@ -16,6 +16,7 @@ from symconv.ops.operands import cast as native_cast
 from symconv.ops.slicing import SetSlice, Slice
 from symconv.theano import dtypes, shapes
 from symconv.theano.absent import absent
+from symconv.theano.errors import RankError
 from symconv.theano.tensor import elementwise, shape_ops
 from symconv.theano.variable import Variable, as_tensor_variable, native_of, wrap
 
@@ -72,6 +73,15 @@ def _source(part: Any, what: str) -> tuple[Any, Any]:
     return found
 
 
+def _check_rank(x: Any, y: Any, what: str) -> None:
+    y = as_tensor_variable(y)
+    if y.ndim > x.ndim:
+        raise RankError(
+            f"{what}: a value with {y.ndim} dimensions, {y.type} from {y.native.origin}, cannot go into "
+            f"{x!r}, which has {x.ndim}"
+        )
+
+
 def _fitting(y: Any, x: Any, what: str) -> Native:
     y = native_of(y)
     if dtypes.upcast(y.dtype, x.dtype) != x.dtype:
@@ -88,6 +98,7 @@ def _fitting(y: Any, x: Any, what: str) -> Native:
 def set_subtensor(x: Any, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False) -> Any:
     """base with base[index] = y, where x is written base[index]."""
     base, index = _source(x, "set_subtensor")
+    _check_rank(x, y, "set_subtensor")
     return wrap(ops.index_update(base.native, index, _fitting(y, base, "set_subtensor")))
 
 
@@ -99,6 +110,7 @@ def inc_subtensor(
     if set_instead_of_inc:
         return set_subtensor(x, y)
     base, index = _source(x, "inc_subtensor")
+    _check_rank(x, y, "inc_subtensor")
     return wrap(ops.index_add(base.native, index, _fitting(y, base, "inc_subtensor")))
 
 

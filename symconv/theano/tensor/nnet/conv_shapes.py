@@ -117,7 +117,7 @@ def assert_conv_shape(shape: Any) -> tuple[Any, ...]:
     """`shape`, whose window sizes must be positive: ints are checked now, scalars of a graph when it runs."""
     from symconv.theano.printing import Assert
     from symconv.theano.tensor.elementwise import ge
-    from symconv.theano.tensor.shape_ops import NotScalarConstantError, get_scalar_constant_value
+    from symconv.theano.tensor.known import NotScalarConstantError, get_scalar_constant_value
 
     out = []
     for axis, size in enumerate(shape):

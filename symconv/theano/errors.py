@@ -1,0 +1,20 @@
+"""Errors that Theano's programs know under another built-in class than symconv has for them.
+
+A type in Theano is a dtype with a number of dimensions: a wrong rank was a TypeError. Those of arguments of
+theano.function are in inputs.py.
+"""
+
+from __future__ import annotations
+
+from symconv.errors import GradientError, ShapeError
+
+
+class RankError(ShapeError, TypeError):
+    """Cause: a tensor with the wrong number of dimensions. Cure: the text names it and its line."""
+
+
+class CostError(GradientError, TypeError):
+    """Cause: the gradient of what is no scalar float. Cure: sum it, or cast it."""
+
+
+__all__ = ["CostError", "RankError"]
