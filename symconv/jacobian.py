@@ -40,6 +40,10 @@ class Jacobian(Op):
         y = self._rebuilt(inputs)
         return TensorType(y.dtype, (*y.type.shape, *inputs[self.wrt].type.shape))
 
+    def shape_operands(self, n_inputs: int) -> Sequence[int]:
+        """The integers: numbers of steps and bounds of slices within the expression must be known, too."""
+        return [k for k, v in enumerate(self.leaves) if v.ndim == 0 and not v.type.is_float]
+
     def simplify(self, *inputs: Variable) -> Sequence[Variable] | None:
         y, x = self._rebuilt(inputs), inputs[self.wrt]
         if not (y.type.is_concrete and x.type.is_concrete):

@@ -122,3 +122,13 @@ def test_integers_have_no_gradient(device):
     y, _ = sc.scan(lambda v, s: s + v, x, 0)
     with pytest.raises(GradientError):
         sc.grad(y.sum(), x)
+
+
+def test_hessian_through_a_symbolic_number_of_steps():
+    """The number of steps is inside the op that waits for shapes, and must be known with them."""
+    w, n = sc.tensor("float64", (None,), name="w"), sc.scalar("n", dtype="int64")
+    out, _ = sc.scan(lambda s, w: s + (w**3).sum(), outputs_info=[sc.constant(0.0, "float64")],
+                     non_sequences=[w], n_steps=n)  # fmt: skip
+    f = sc.function([w, n], sc.hessian(out[-1], w))
+    for steps in (2, 3):
+        assert np.allclose(f(np.array([1.0, -2.0]), steps), np.diag([6.0, -12.0]) * steps)

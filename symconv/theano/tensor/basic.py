@@ -14,6 +14,14 @@ from symconv.theano.tensor.shape_ops import *  # noqa: F403
 from symconv.theano.tensor.sort import *  # noqa: F403
 from symconv.theano.tensor.special import *  # noqa: F403
 from symconv.theano.tensor.subtensor import (  # noqa: F401
+    AdvancedIncSubtensor,
+    AdvancedIncSubtensor1,
+    AdvancedSubtensor,
+    AdvancedSubtensor1,
+    IncSubtensor,
+    Subtensor,
+    advanced_inc_subtensor,
+    advanced_inc_subtensor1,
     choose,
     compress,
     flatnonzero,
