@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from symconv.backends.executable import Executable, compile_graph
+from symconv.backends.growing import GrowingExecutable, split_growing
 from symconv.backends.reference import evaluate
 from symconv.config import config
 from symconv.debug.mode import Mode
@@ -154,6 +155,7 @@ class PlanTable:
                     f"function: the update of {target!r} from {target.origin} has shape "
                     f"{list(new.type.shape)}, from {new.origin}"
                 )
+        graph, growing = split_growing(graph)
         passes: Sequence[Any] = ()
         stages = [Stage("shapes", graph)]
         if config.optimize:
@@ -162,6 +164,8 @@ class PlanTable:
             executable = compile_graph(graph, shared, self.device, passes, stages)
         if self.mode is not None:
             executable = self.mode.wrap(executable, shared, self.device)
+        if growing:
+            executable = GrowingExecutable(executable, [shared[i] for i in growing])
         known = self._guards.setdefault(signature, guards)
         if known is not guards and set(guards) - set(known):
             # other dimensions turned out to depend on values: forget plans that did not know them

@@ -180,3 +180,17 @@ def test_a_copied_function_has_a_state_of_its_own():
     assert g.container[s].storage is not f.container[s].storage
     f(1.0)
     assert (f[s], g[s]) == (3, 2)
+
+
+def test_a_hint_that_is_not_met_is_an_assertion_as_in_theano():
+    x = T.tensor4()
+    f = theano.function([x], T.nnet.conv2d(x, np.ones((1, 1, 2, 2)), input_shape=(None, 1, 5, None)))
+    assert f(np.ones((1, 1, 5, 3))).shape == (1, 1, 4, 2)
+    with pytest.raises(AssertionError, match="declared 5 and is 4") as caught:
+        f(np.ones((1, 1, 4, 3)))
+    assert isinstance(caught.value, errors.ShapeError)
+
+
+def test_verify_grad_takes_sides_of_one_for_broadcastable():
+    row, matrix = np.random.RandomState(0).normal(size=(1, 3)), np.ones((2, 3))
+    T.verify_grad(lambda a, b: a * b, [row, matrix], n_tests=1)

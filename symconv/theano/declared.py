@@ -76,6 +76,13 @@ class SameDims(_Identity):
         return arrays[0]
 
 
+class DeclarationError(ShapeError, AssertionError):
+    """Cause: a shape that was declared, by a hint or specify_shape, is not met. Cure: correct one of the two.
+
+    An AssertionError, as in Theano.
+    """
+
+
 @dataclass(frozen=True)
 class Declare(_Identity):
     """x, with dimensions declared: an int must be met, None keeps what is known, "?" forgets a 1.
@@ -99,6 +106,7 @@ class Declare(_Identity):
                     (x,),
                     f"{self.what}: dimension {axis} was declared {want} and is {have}",
                     "correct the declaration, or the data",
+                    DeclarationError,
                 )
             dims.append(want if isinstance(want, int) else None if want == "?" else have)
         return TensorType(x.dtype, tuple(dims))
