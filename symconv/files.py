@@ -53,6 +53,32 @@ def atomic_path(path: Pathlike) -> Iterator[Path]:
             temporary.unlink()
 
 
+@contextmanager
+def locked(path: Pathlike, *, wait: bool = True) -> Iterator[None]:
+    """Of all processes that ask, this one alone works on `path` until the block ends or the process does.
+
+    The lock is a hidden file beside `path`, which stays; where the system has no flock (Windows), nothing is
+    locked. Raises OutputError where the lock cannot be made, and, without `wait`, where another holds it.
+    """
+    target = Path(path)
+    lock = target.with_name(f".{target.name}.lock")
+    try:
+        handle = os.open(lock, os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as why:
+        raise OutputError(f"cannot write {path}: {reason(why)}{output_hint(target)}") from why
+    try:
+        with suppress(ImportError):
+            import fcntl
+
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError as why:
+                raise OutputError(f"{path} is being worked on by another process") from why
+        yield
+    finally:
+        os.close(handle)
+
+
 def reason(why: OSError) -> str:
     """The system's words for an OSError, without errno and without the temporary file's name."""
     return why.strerror or str(why) or type(why).__name__

@@ -19,6 +19,7 @@ from symconv.book.ensemble import judge
 from symconv.cli import main
 from symconv.device import core_error
 from symconv.errors import ArgumentError, ConfigError, DataError, OutputError, ShapeError, WeightsError
+from symconv.files import locked
 from symconv.nn.committee import decide, plurality
 
 pytest.importorskip("safetensors")
@@ -142,14 +143,14 @@ def test_runs_have_their_own_seeds_and_are_not_done_twice(tmp_path):
     plan = Plan(tmp_path, epochs=1, runs=2, limit=40, seed=7)
     told: list[str] = []
     assert run("shallow", plan, progress=False, say=told.append)
-    files = {p: p.stat().st_mtime_ns for p in (tmp_path / "shallow").iterdir()}
+    files = {p: p.stat().st_mtime_ns for p in (tmp_path / "shallow").glob("run-*")}
     assert {p.name for p in files} == {
         f"run-{s}.{end}" for s in (7, 8) for end in ("json", "state.safetensors", "weights.safetensors")
     }
     assert without_clocks(tmp_path / "shallow/run-7.json") != without_clocks(tmp_path / "shallow/run-8.json")
     assert run("shallow", plan, progress=False, say=told.append)
     assert [line.split(":")[1].split(",")[0] for line in told] == [" 1 epochs"] * 2 + [" done before"] * 2
-    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "shallow").iterdir()} == files
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "shallow").glob("run-*")} == files
 
 
 def test_more_epochs_go_on_from_what_is_there(tmp_path):
@@ -197,6 +198,17 @@ def test_a_killed_run_goes_on_with_the_same_bits(how, tmp_path):
         (tmp_path / d / "shallow" / "run-0.weights.safetensors").read_bytes() for d in ("cut", "whole")
     )
     assert cut == whole
+
+
+def test_a_run_belongs_to_one_process_at_a_time(tmp_path):
+    pytest.importorskip("fcntl")
+    plan = Plan(out=tmp_path, epochs=1, runs=1, limit=200)
+    state = tmp_path / "shallow" / runner.STATE.format(0)
+    state.parent.mkdir()
+    with locked(state), pytest.raises(OutputError, match="run-0.*another process"):
+        run("shallow", plan)
+    assert not state.exists()
+    assert run("shallow", plan) and state.exists()
 
 
 def test_a_run_that_diverges_is_a_result(tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ from symconv.datasets import Dataset
 from symconv.datasets.augment import shift_expand
 from symconv.device import resolve_device
 from symconv.errors import DataError, NonFiniteError, OutputError
-from symconv.files import Pathlike, atomic_path, output_hint, reason
+from symconv.files import Pathlike, atomic_path, locked, output_hint, reason
 from symconv.nn import SGD, History, Model, Net, Optimizer, Trainer
 from symconv.nn.progress import Progress
 
@@ -213,8 +213,9 @@ def run(
             say(f"{r.title}: done before, in {r.file(RESULT)}")
             continue
         recipe = f"{r.optimizer()}" if e.recipe else f"eta {r.net.eta:g}, lambda {r.net.lmbda:g}"
-        say(f"{r.title}: {r.epochs} epochs, {recipe}")
-        history = r.train(progress)
+        with locked(r.file(STATE), wait=False):  # two processes would write over each other's epochs
+            say(f"{r.title}: {r.epochs} epochs, {recipe}")
+            history = r.train(progress)
         if history.interrupted:
             return False
         if history.stopped:

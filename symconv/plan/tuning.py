@@ -15,15 +15,14 @@ import platform
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from symconv.config import config
 from symconv.errors import DataError, OutputError
-from symconv.files import atomic_path
+from symconv.files import atomic_path, locked
 from symconv.graph import Apply
 
 FORMAT = 1
@@ -119,7 +118,11 @@ def add(new: Records, path: Path | None = None) -> Records:
     A damaged file is moved aside and reported by a warning. Raises OutputError where it cannot be written.
     """
     path = path or tuning_file()
-    with _lock, _alone(path):
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the tuning file {path} cannot be written: {error}") from error
+    with _lock, locked(path):
         try:
             records = read(path)
         except DataError as error:
@@ -141,24 +144,6 @@ def _aside(path: Path) -> Path:
     while (found := path.with_name(f"{path.name}.damaged{number}")).exists():
         number += 1
     return found
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """One process at a time reads, merges and writes."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o644)
-    except OSError as error:
-        raise OutputError(f"the tuning file {path} cannot be written: {error}") from error
-    try:
-        with contextlib.suppress(ImportError):
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def record_of(node: Apply, machine_name: str) -> dict[str, Any] | None:
