@@ -5,6 +5,7 @@ op classes; shapes; upsampling."""
 from __future__ import annotations
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -280,16 +281,38 @@ def test_bilinear_upsampling_refuses_both_ratios_or_none():
             T.nnet.bilinear_upsampling(x, **options)
 
 
-def test_errors_of_a_step_are_also_what_the_step_raised():
+class Particular(Exception):
+    def __init__(self, first, second):
+        super().__init__(first, second)
+
+
+@pytest.mark.parametrize(
+    "raised", [KeyError("two"), ValueError("two"), Particular("two", 2), AssertionError("two")]
+)
+def test_errors_of_a_step_are_also_what_the_step_raised(raised):
     @theano.as_op(itypes=[T.dvector], otypes=[T.dvector])
     def wants_two(a):
         if len(a) != 2:
-            raise KeyError("two")
+            raise raised
         return a * 2
 
     v = T.dvector()
     f = theano.function([v], wants_two(v))
     assert f([1, 2]).tolist() == [2, 4]
-    with pytest.raises(KeyError) as caught:
+    with pytest.raises(type(raised)) as caught:
         f([1])
-    assert isinstance(caught.value, errors.ExecutionError) and "wants_two" in str(caught.value)
+    assert isinstance(caught.value, errors.ExecutionError)
+    text = str(caught.value)
+    assert "wants_two" in text and "\\n" not in text and text.count("see docs") == 1
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert isinstance(again, type(raised)) and str(again) == text
+
+
+def test_kinds_that_cannot_be_joined_stay_execution_errors():
+    @theano.as_op(itypes=[T.dvector], otypes=[T.dvector])
+    def reads(a):
+        raise FileNotFoundError(2, "nothing there")
+
+    v = T.dvector()
+    with pytest.raises(errors.ExecutionError, match="nothing there"):
+        theano.function([v], reads(v))([1.0])

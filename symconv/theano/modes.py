@@ -66,17 +66,23 @@ class Mode:
         return f"Mode({self.name})"
 
 
-_kinds: dict[type[Exception], type[Exception] | None] = {}
+_kinds: dict[type[Exception], type[Exception]] = {}
 
 
-def _both(kind: type[Exception]) -> type[Exception] | None:
-    """A class of errors that are ExecutionErrors and of that kind, or None where Python cannot have both."""
+def _both(kind: type[Exception], message: str) -> Exception:
+    """An ExecutionError that is of that kind, too; a plain one where Python cannot have both."""
     if kind not in _kinds:
+        body = {
+            "__module__": __name__,
+            "message": property(lambda self: self.args[0]),
+            "__reduce__": lambda self: (_both, (kind, self.args[0])),
+        }
         try:
-            _kinds[kind] = type(kind.__name__, (ExecutionError, kind), {"__module__": __name__})
+            _kinds[kind] = type(kind.__name__, (ExecutionError, kind), body)
+            _kinds[kind](message)
         except TypeError:
-            _kinds[kind] = None
-    return _kinds[kind]
+            _kinds[kind] = ExecutionError
+    return _kinds[kind](message)
 
 
 def in_kind(error: Exception) -> Exception:
@@ -85,16 +91,11 @@ def in_kind(error: Exception) -> Exception:
     Programs catch what their Op raises, as in Theano. Any other error as it is.
     """
     cause: BaseException | None = error.__cause__
-    while cause is not None and isinstance(cause, ExecutionError):
+    while isinstance(cause, ExecutionError):
         cause = cause.__cause__
-    if (
-        type(error) is not ExecutionError
-        or not isinstance(cause, Exception)
-        or isinstance(cause, SymconvError)
-    ):
+    if type(error) is not ExecutionError or not isinstance(cause, Exception):
         return error
-    kind = _both(type(cause))
-    return error if kind is None else kind(error.message)
+    return error if isinstance(cause, SymconvError) else _both(type(cause), error.message)
 
 
 class FastCompile(Mode):
