@@ -289,3 +289,15 @@ def test_names_of_op_classes(x):
     with pytest.raises(NotImplementedError, match="T.stack"):
         T.MakeVector()
     assert "uint8" in T.discrete_dtypes and T.float_dtypes == ("float32", "float64")
+
+
+def test_clip_with_bounds_in_the_wrong_order(x):
+    low, high = T.dscalars("low", "high")
+    f = theano.function([x, low, high], [T.clip(x, low, high), T.clip(x, 1.0, -1.0)])
+    symbolic, constant = f(M, 1.0, -1.0)
+    want = np.where(M < 1, 1.0, np.minimum(M, -1.0))
+    assert np.array_equal(symbolic, want) and np.array_equal(constant, want)
+    assert np.array_equal(f(M, 0.0, 2.0)[0], np.clip(M, 0, 2))
+    g = theano.function([x, low, high], T.grad(T.clip(x, low, high).sum(), [x, low, high]))
+    slopes = g(np.array([[-3.0, 0.5, 7.0]]), 0.0, 2.0)
+    assert [s.tolist() for s in slopes] == [[[0, 1, 0]], 1, 1]

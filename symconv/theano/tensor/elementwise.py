@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from symconv.errors import DTypeError
+from symconv.graph import Constant as NativeConstant
 from symconv.ops import elementwise as ew
 from symconv.ops.operands import cast as native_cast
 from symconv.theano import dtypes
@@ -110,11 +111,15 @@ def minimum(a: Any, b: Any) -> Any:
 
 
 def clip(x: Any, min: Any, max: Any) -> Any:
-    """min(max(x, min), max); on the bounds the gradient goes to x, beyond them nowhere."""
+    """x below `max`, and `min` where x is below that, also if min exceeds max; on the bounds the gradient
+    goes to x, beyond them nowhere."""
     x, low, high = (native_of(v) for v in (x, min, max))
     common = dtypes.upcast(x.dtype, low.dtype, high.dtype)
-    bounded = apply(ew.maximum, x, low, dtype=common)
-    return apply(ew.minimum, bounded, high, dtype=common)
+    known = [v.data for v in (low, high) if isinstance(v, NativeConstant)]
+    if len(known) == 2 and np.all(known[0] <= known[1]):
+        bounded = apply(ew.maximum, x, low, dtype=common)
+        return apply(ew.minimum, bounded, high, dtype=common)
+    return switch(lt(x, low), wrap(native_cast(low, common)), apply(ew.minimum, x, high, dtype=common))
 
 
 def _unary(function: Any, doc: str) -> Any:
