@@ -301,3 +301,13 @@ def test_clip_with_bounds_in_the_wrong_order(x):
     g = theano.function([x, low, high], T.grad(T.clip(x, low, high).sum(), [x, low, high]))
     slopes = g(np.array([[-3.0, 0.5, 7.0]]), 0.0, 2.0)
     assert [s.tolist() for s in slopes] == [[[0, 1, 0]], 1, 1]
+
+
+def test_fill_broadcasts_both_ways():
+    row, column = T.drow("row"), T.dcol("column")
+    f = theano.function([row, column], T.fill(row, column))
+    assert f([[1.0, 2.0, 3.0]], [[4.0], [np.nan]]).shape == (2, 3)
+    v, m = T.dvector("v"), T.lmatrix("m")
+    filled = theano.function([v, m], T.second(v, m))([0.5, np.inf], [[1, 2], [3, 4]])
+    assert filled.dtype == "int64" and filled.tolist() == [[1, 2], [3, 4]]
+    assert T.fill(m, 7).eval({m: [[1, 2]]}).tolist() == [[7, 7]]

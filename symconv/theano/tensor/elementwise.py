@@ -342,10 +342,15 @@ def cast(x: Any, dtype: Any) -> Any:
 
 
 def second(a: Any, b: Any) -> Any:
-    """b in the shape of a."""
+    """b in the shape of a; where b has more dimensions or a is broadcastable, in that of both together."""
     from symconv.ops.shape import broadcast_like
 
-    return wrap(broadcast_like(native_of(b), native_of(a)))
+    x, y = native_of(a), native_of(b)
+    pairs = zip(x.type.shape[::-1], y.type.shape[::-1])
+    if y.ndim <= x.ndim and all(m != 1 or n == 1 for m, n in pairs):
+        return wrap(broadcast_like(y, x))
+    zeros = broadcast_like(native_cast(native_of(np.int8(0)), y.dtype), x)
+    return apply(ew.logical_or if y.dtype == "bool" else ew.add, zeros, y, dtype=y.dtype)
 
 
 fill = second
