@@ -44,8 +44,9 @@ def grad(
     """d cost / d w for every w in `wrt`, as expressions of the same graph.
 
     cost must be a float scalar; it may be None where `known_grads` {variable: its gradient} starts
-    the walk. No gradient passes through `consider_constant`. `disconnected_inputs` says what happens
-    to a w that does not influence the cost: 'raise', 'warn' or 'ignore' (the latter two give zeros).
+    the walk. A gradient reaches those in `consider_constant` and goes no further. `disconnected_inputs`
+    says what happens to a w that does not influence the cost: 'raise', 'warn' or 'ignore' (the latter two
+    give zeros).
     Raises GradientError for a cost that is no scalar, DisconnectedInputError.
     """
     many = not isinstance(wrt, Variable)
@@ -107,14 +108,14 @@ def _backward(
     """Gradients of every variable between seeds and targets, and the nodes where none got through."""
     constants = set(consider_constant)
     order = toposort(seeds, stop=constants)
-    reaches: set[Variable] = set(targets) - constants
+    reaches: set[Variable] = set(targets)
     for node in order:
         if any(v in reaches for v in node.inputs):
             reaches.update(o for o in node.outputs if o not in constants)
     gradients: dict[Variable, Variable] = {v: g for v, g in seeds.items() if v in reaches}
     stopped: list[Apply] = []
     for node in reversed(order):
-        dys = [gradients.get(o) for o in node.outputs]
+        dys = [None if o in constants else gradients.get(o) for o in node.outputs]
         if all(dy is None for dy in dys) or not any(v in reaches for v in node.inputs):
             continue
         with origin(f"gradient of {node.op.name} at {_plain(node.origin)}"):

@@ -54,6 +54,16 @@ def test_values_used_twice_accumulate():
     )
 
 
+def test_a_gradient_reaches_what_is_considered_constant_and_goes_no_further():
+    x = sc.vector("x", dtype="float64")
+    y = x * 3
+    cost = (y * y).sum() + x.sum()
+    dx, dy = sc.grad(cost, [x, y], consider_constant=[y])
+    values = {x: np.array([1.0, 2.0])}
+    assert dx.eval(values).tolist() == [1, 1] and dy.eval(values).tolist() == [6, 12]
+    assert sc.grad((x * x).sum(), x, consider_constant=[x]).eval(values).tolist() == [2, 4]
+
+
 def test_consider_constant_and_stop_gradient():
     x = sc.scalar("x")
     y = x * x

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from symconv.errors import ArgumentError
+from symconv.theano.absent import absent
 from symconv.theano.tensor import basic as T
 from symconv.theano.variable import as_tensor_variable
 
@@ -85,3 +86,9 @@ def batch_normalization_test(
     over = _axes(axes, x.ndim)
     gamma, beta, mean, var = (_spread(v, over, x.ndim) for v in (gamma, beta, mean, var))
     return (x - mean) * gamma / T.sqrt(var + T.cast(epsilon, x.dtype)) + beta
+
+
+_FUNCTIONS = "batch_normalization_train and batch_normalization_test build graphs of plain operations"
+AbstractBatchNormTrain = absent("theano.tensor.nnet.bn.AbstractBatchNormTrain", _FUNCTIONS)
+AbstractBatchNormInference = absent("theano.tensor.nnet.bn.AbstractBatchNormInference", _FUNCTIONS)
+AbstractBatchNormTrainGrad = absent("theano.tensor.nnet.bn.AbstractBatchNormTrainGrad", _FUNCTIONS)
