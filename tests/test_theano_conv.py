@@ -114,7 +114,7 @@ def pooled(x, window, step, ignore_border, mode, pad=(0, 0)):
     sizes = []
     for n, w, s in zip(x.shape[2:], window, step):
         if ignore_border:
-            sizes.append((n - w) // s + 1)
+            sizes.append(max((n - w) // s + 1, 0))
         else:
             sizes.append((n - 1) // s + 1 if s >= w else max(0, (n - 1 - w + s) // s) + 1)
     out = np.zeros((*x.shape[:2], *sizes))
@@ -129,6 +129,17 @@ def pooled(x, window, step, ignore_border, mode, pad=(0, 0)):
     return out
 
 
+# For images of 7 x 6: window, step, ignore_border, pad.
+LARGE_WINDOWS = [
+    ((8, 7), (8, 9), False, (0, 0)),
+    ((9, 9), (1, 1), False, (0, 0)),
+    ((3, 7), (2, 10), False, (0, 0)),
+    ((9, 9), (1, 1), True, (0, 0)),
+    ((3, 7), (2, 10), True, (0, 0)),
+    ((8, 3), (2, 2), True, (0, 1)),
+]
+
+
 @pytest.mark.parametrize("mode", pool.MODES)
 @pytest.mark.parametrize(
     "window, step, ignore_border, pad",
@@ -138,13 +149,80 @@ def pooled(x, window, step, ignore_border, mode, pad=(0, 0)):
         ((3, 2), (1, 3), True, (1, 1)),
         ((3, 3), (2, 1), False, (0, 0)),
         ((2, 2), (3, 3), False, (0, 0)),
+        *LARGE_WINDOWS,
     ],
 )
 def test_pool_2d(mode, window, step, ignore_border, pad):
     x = T.tensor4()
     y = pool.pool_2d(x, window, ignore_border, step, pad, mode)
     want = pooled(X, window, step, ignore_border, mode, pad)
-    np.testing.assert_allclose(y.eval({x: X}), want, atol=1e-12)
+    got = y.eval({x: X})
+    assert got.shape == want.shape
+    np.testing.assert_allclose(got, want, atol=1e-12)
+
+
+@pytest.mark.parametrize("ties", ["first", "all"])
+@pytest.mark.parametrize("mode", pool.MODES)
+@pytest.mark.parametrize("window, step, ignore_border, pad", LARGE_WINDOWS)
+def test_gradients_of_pooling_by_windows_larger_than_the_image(mode, window, step, ignore_border, pad, ties):
+    """By central differences: exact, as costs are quadratic and the maxima stay where they are."""
+    data = np.random.RandomState(4).permutation(X[:1, :1].size).reshape(1, 1, *X.shape[2:]).astype("float64")
+    v = np.random.RandomState(5).normal(size=data.shape)
+    weights = 1.0 + np.arange(pooled(data, window, step, ignore_border, mode, pad).size)
+    with theano.config.change_flags(pool_ties=ties):
+        x = T.tensor4()
+        y = pool.pool_2d(x, window, ignore_border, step, pad, mode)
+        dx = T.grad(T.sum(y.flatten() ** 2 * weights), x)
+        f = theano.function([x], [dx, T.grad(T.sum(dx * v), x)])
+    want, want_second = np.zeros_like(data), np.zeros_like(data)
+    for at in np.ndindex(*data.shape):
+        ends, slopes = [], []
+        for h in (0.25, -0.25):
+            moved = data.copy()
+            moved[at] += h
+            ends.append(pooled(moved, window, step, ignore_border, mode, pad).ravel() ** 2 @ weights)
+            slopes.append(np.sum(f(moved)[0] * v))
+        want[at], want_second[at] = (ends[0] - ends[1]) / 0.5, (slopes[0] - slopes[1]) / 0.5
+    got, second = f(data)
+    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-8)
+    np.testing.assert_allclose(second, want_second, rtol=1e-9, atol=1e-8)
+    assert want.any() == want_second.any() == (weights.size > 0)
+    assert "REFERENCE" not in f.explain()
+
+
+def test_a_static_image_smaller_than_the_window_has_no_outputs():
+    y = pool.pool_2d(T.constant(X[..., :1]), (2, 2), True)
+    assert y.native.type.shape == (2, 3, 3, 0)
+    assert y.eval().shape == (2, 3, 3, 0)
+    assert pool.Pool.out_shape((2, 3, 7, 1), (2, 2), True) == [2, 3, 3, 0]
+
+
+def test_pooling_that_may_be_empty_is_fused_where_it_is_not():
+    x, w = T.tensor4(), T.constant(np.ones((1, 3, 2, 2)))
+    from symconv.theano.tensor.nnet import conv2d
+
+    f = theano.function([x], T.tanh(pool.pool_2d(conv2d(x, w), (2, 2), True)))
+    assert f(X).shape == (2, 1, 3, 2)
+    assert "conv_pool" in f.explain() and "empty" not in f.explain()
+    assert f(X[:, :, :2]).shape == (2, 1, 0, 2)
+
+
+@pytest.mark.parametrize("mode", pool.MODES)
+@pytest.mark.parametrize("ignore_border", [False, True])
+def test_pool_3d_by_windows_larger_than_the_image(mode, ignore_border):
+    x = T.tensor3()
+    data = X[0]  # [3, 7, 6]; along the second axis the last window is a part of one
+    y = pool.pool_3d(x, (4, 3, 7), ignore_border, mode=mode)
+    got, dx = theano.function([x], [y, T.grad(T.sum(y), x)])(data)
+    if ignore_border:
+        assert got.shape == (0, 2, 0) and not dx.any()
+        return
+    parts = [data[:, i : i + 3] for i in (0, 3, 6)]
+    reduce = {"max": np.max, "sum": np.sum}.get(mode, np.mean)
+    np.testing.assert_allclose(got[0, :, 0], [reduce(p) for p in parts])
+    share = [np.where(p == p.max(), 1, 0) if mode == "max" else np.ones_like(p) for p in parts]
+    scale = [1 if mode in ("max", "sum") else p.size for p in parts]
+    np.testing.assert_allclose(dx, np.concatenate([s / n for s, n in zip(share, scale)], axis=1))
 
 
 def test_pooling_of_other_ranks_and_older_names():

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from symconv.errors import DTypeError, ShapeError
 from symconv.graph import Apply, Kernel, Launch, Op, TensorType, Variable, op_error
 from symconv.graph.params import pack
 from symconv.ops import elementwise as ew
+from symconv.ops.create import full
 from symconv.ops.operands import as_operands, as_variable, static_dim
 from symconv.ops.pool_kernels import ALL, forward, max_pool_grad, sizes
 from symconv.ops.shape import shape_of
@@ -33,8 +34,9 @@ def max_pool2d(
 
     x is [N, C, H, W]. `window` and `stride` (by default the window) are an int or (vertical,
     horizontal); `padding`, smaller than the window, is as for conv2d and never the maximum. P =
-    floor((H + top + bottom - window) / stride) + 1; ceil_mode rounds up. NaN counts as the largest.
-    Raises ShapeError for a bad rank, window, stride or padding, or a window larger than the padded x.
+    floor((H + top + bottom - window) / stride) + 1; ceil_mode rounds up, so that windows reach over the
+    edge, also a single one larger than x. NaN counts as the largest. Raises ShapeError for a bad rank,
+    window, stride or padding, or, without ceil_mode, a window larger than the padded x.
     """
     return MaxPool2d(*_attributes("max_pool2d", window, stride, padding, ceil_mode))(as_variable(x))
 
@@ -113,14 +115,33 @@ def _attributes(
 
 @dataclass(frozen=True)
 class _Pool(Op):
-    """What the pooling ops share: x [N, C, H, W], y [N, C, P, Q] and the window's attributes."""
+    """What the pooling ops share: x [N, C, H, W], y [N, C, P, Q] and the window's attributes.
+
+    empty: where no window fits, y has no elements, rather than an error. Kernels never see it: with all
+    sizes known the op simplifies to zeros, or to itself without this attribute.
+    """
 
     window: Pair = (1, 1)
     stride: Pair = (1, 1)
     padding: Padding = (0, 0, 0, 0)
     ceil_mode: bool = False
+    empty: bool = field(default=False, kw_only=True)
 
     operands: ClassVar[tuple[str, ...]] = ("x",)
+
+    def attributes(self) -> dict[str, Any]:
+        """All but `empty` where it is False, as in nearly all graphs."""
+        return {k: v for k, v in super().attributes().items() if k != "empty" or v}
+
+    def simplify(self, *inputs: Variable) -> Sequence[Variable] | None:
+        if not self.empty:
+            return None
+        type = self.infer(*inputs)
+        if not type.is_concrete:
+            return None
+        if 0 in type.shape or any(v.type.is_concrete and v.type.size == 0 for v in inputs):
+            return [full(type.shape, 0, type.dtype)]
+        return [replace(self, empty=False)(*inputs)]
 
     def geometry(self, size: Sequence[Dim]) -> tuple[tuple[Dim, Dim], Pair]:
         """The window and stride for an input of that size; WHOLE becomes the size itself."""
@@ -129,8 +150,8 @@ class _Pool(Op):
         return self.window, self.stride
 
     def output_size(self, inputs: tuple[Variable, ...], size: Sequence[Dim]) -> tuple[Dim, Dim]:
-        """(P, Q) for an input of that size; raises ShapeError where no window fits."""
-        if 0 in size:
+        """(P, Q) for an input of that size; raises ShapeError where no window fits, unless `empty`."""
+        if 0 in size and not self.empty:
             raise op_error(self, inputs, f"nothing to pool in an image of {size[0]}x{size[1]}")
         window, stride = self.geometry(size)
         out: list[Dim] = [None, None]
@@ -141,6 +162,9 @@ class _Pool(Op):
                 out[i] = 1
             n = out[i]
             if n is not None and n < 1:
+                if self.empty:
+                    out[i] = 0
+                    continue
                 side, padded = ("height", "width")[i], (size[i] or 0) + before + after
                 what = f"a window of {side} {window[i]}"
                 message = f"{what} does not fit into the padded input of {side} {padded}"
@@ -172,6 +196,8 @@ class _Pool(Op):
         """A view [N, C, P, Q, window] of x."""
         window, stride = self.geometry(x.shape[2:])
         count = self.output_size((), x.shape[2:])
+        if 0 in count:
+            return np.empty((*x.shape[:2], *count, *window), x.dtype)  # type: ignore[arg-type]
         return windows_of(x, window, stride, self.padding, fill=fill, count=count)  # type: ignore[arg-type]
 
     def flops(self, node: Apply) -> int:
@@ -180,8 +206,12 @@ class _Pool(Op):
         return node.out.type.size * (window[0] or 1) * (window[1] or 1)
 
 
-def _shared(op: _Pool) -> tuple[Pair, Pair, Padding, bool]:
-    return op.window, op.stride, op.padding, op.ceil_mode
+_AnyPool = TypeVar("_AnyPool", bound=_Pool)
+
+
+def _over_windows_of(op: _Pool, kind: type[_AnyPool], **more: Any) -> _AnyPool:
+    """The op of another kind over the same windows."""
+    return kind(op.window, op.stride, op.padding, op.ceil_mode, empty=op.empty, **more)
 
 
 @dataclass(frozen=True)
@@ -211,7 +241,7 @@ class MaxPool2d(_Select):
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (dy,), (x,) = dys, node.inputs
-        return [None if dy is None or not x.type.is_float else MaxPool2dGrad(*_shared(self))(x, dy)]
+        return [None if dy is None or not x.type.is_float else _over_windows_of(self, MaxPool2dGrad)(x, dy)]
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         return x[self.argmax(x)]
@@ -233,7 +263,7 @@ class MaxPool2dGrad(_Select):
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (g,), (x, _) = dys, node.inputs
-        return [None, None if g is None else MaxPool2dPick(*_shared(self))(x, g)]
+        return [None, None if g is None else _over_windows_of(self, MaxPool2dPick)(x, g)]
 
     def reference(self, x: np.ndarray, dy: np.ndarray) -> np.ndarray:
         dx = np.zeros_like(x)
@@ -257,7 +287,7 @@ class MaxPool2dPick(_Select):
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (g,), (x, _) = dys, node.inputs
-        return [None, None if g is None else MaxPool2dGrad(*_shared(self))(x, g)]
+        return [None, None if g is None else _over_windows_of(self, MaxPool2dGrad)(x, g)]
 
     def reference(self, x: np.ndarray, v: np.ndarray) -> np.ndarray:
         return v[self.argmax(x)]
@@ -300,7 +330,7 @@ class AvgPool2d(_Average):
         (dy,), (x,) = dys, node.inputs
         if dy is None:
             return [None]
-        return [AvgPool2dGrad(*_shared(self), self.mode)(dy, shape_of(x, 2), shape_of(x, 3))]
+        return [_over_windows_of(self, AvgPool2dGrad, mode=self.mode)(dy, shape_of(x, 2), shape_of(x, 3))]
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         return self.windows(x, 0).sum((4, 5)) / self.divisor(x.shape[2:], x.dtype)
@@ -329,7 +359,7 @@ class AvgPool2dGrad(_Average):
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (g,) = dys
-        return [None if g is None else AvgPool2d(*_shared(self), self.mode)(g), None, None]
+        return [None if g is None else _over_windows_of(self, AvgPool2d, mode=self.mode)(g), None, None]
 
     def reference(self, dy: np.ndarray, height: np.ndarray, width: np.ndarray) -> np.ndarray:
         size = (int(height), int(width))
@@ -368,7 +398,7 @@ class LpPool2d(_Pool):
         safe = ew.where(empty, 1, y)
         scaled = dy / safe if self.p == 2 else dy * ew.power(safe, 1 - self.p)
         share = ew.where(empty, 0, scaled)
-        spread = AvgPool2dGrad(*_shared(self), "sum")(share, shape_of(x, 2), shape_of(x, 3))
+        spread = _over_windows_of(self, AvgPool2dGrad, mode="sum")(share, shape_of(x, 2), shape_of(x, 3))
         return [spread * (x if self.p == 2 else ew.sign(x) * ew.power(ew.abs(x), self.p - 1))]
 
     def reference(self, x: np.ndarray) -> np.ndarray:

@@ -23,14 +23,14 @@ def conv_output_size(
 
     None while `size` or `window` is unknown; zero or negative if the window does not fit. With
     ceil_mode the division rounds up, as long as the last window starts on the input or on the
-    padding before it.
+    padding before it: there is one window at least, however far it reaches over the input.
     """
     if size is None or window is None:
         return None
     room = size + before + after - dilation * (window - 1) - 1
     if not ceil_mode:
         return room // stride + 1
-    count = -(-room // stride) + 1
+    count = max(-(-room // stride) + 1, 1)
     return count - 1 if (count - 1) * stride >= size + before else count
 
 

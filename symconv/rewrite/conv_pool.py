@@ -85,12 +85,12 @@ def _activation_grad_of_pool_grad(node: Apply) -> Variable | None:
     if act is None:
         return None
     x, dy = act.inputs[0], grad.inputs[1]
-    attributes = tuple(grad.op.attributes().values())
-    pooled = act.op(MaxPool2d(*attributes)(x))
+    attributes = grad.op.attributes()
+    pooled = act.op(MaxPool2d(**attributes)(x))
     from symconv.autodiff import Lop
 
     inner = Lop(pooled, pooled.owner.inputs[0], dy)
-    return MaxPool2dGrad(*attributes)(x, inner)  # type: ignore[no-any-return]
+    return MaxPool2dGrad(**attributes)(x, inner)  # type: ignore[no-any-return]
 
 
 RULES = [

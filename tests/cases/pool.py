@@ -11,7 +11,7 @@ from symconv.ops.pool import AvgPool2dGrad, MaxPool2dGrad, MaxPool2dPick
 from symconv.testing import OpCase, Spec
 
 # name: x, window, attributes. Primes, no images, one value, a remainder that floor mode leaves, stride above
-# and below the window, unequal padding, ceil mode with a window half outside.
+# and below the window, unequal padding, ceil mode with a window half outside, one larger than x.
 ROWS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
     "halves": ((2, 3, 8, 12), 2, {}),
     "halves_remainder": ((2, 3, 7, 37), 2, {}),
@@ -24,6 +24,12 @@ ROWS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
     "padding": ((1, 2, 9, 7), (3, 4), {"stride": (2, 3), "padding": (1, 2)}),
     "ceil": ((1, 2, 7, 8), 3, {"stride": 2, "ceil_mode": True}),
     "ceil_padding": ((1, 2, 6, 5), 4, {"stride": 3, "padding": 2, "ceil_mode": True}),
+    "ceil_one_window": ((2, 2, 5, 3), (7, 4), {"stride": (9, 4), "ceil_mode": True}),
+    "ceil_one_window_stride": (
+        (1, 2, 3, 37),
+        (5, 39),
+        {"stride": 1, "padding": (0, 0, 0, 1), "ceil_mode": True},
+    ),
     "four_paddings": ((1, 2, 6, 9), (4, 5), {"stride": (2, 4), "padding": (1, 3, 0, 4)}),
     "wide": ((1, 1, 3, 71), (2, 5), {"stride": (1, 5)}),
 }

@@ -8,8 +8,10 @@ from typing import Any
 from symconv import ops
 from symconv.errors import ArgumentError, ShapeError
 from symconv.graph import Variable
-from symconv.ops.pool import MaxPool2d, MaxPool2dGrad
+from symconv.ops.operands import as_operands
+from symconv.ops.pool import AvgPool2d, MaxPool2d, MaxPool2dGrad
 from symconv.ops.shape import dims_of
+from symconv.ops.window import conv_output_size
 from symconv.theano.configuration import config
 from symconv.theano.tensor.nnet.conv_ops import pair, several
 from symconv.theano.tensor.signal.ties import EveryTie
@@ -24,8 +26,9 @@ def pool_2d(
 ) -> Any:  # fmt: skip
     """Pooling of the last two axes by windows `ws`, every `stride` (by default the window).
 
-    ignore_border=False keeps windows that overhang the image. ds, st and padding are older names. Where
-    the gradient of a maximum goes at ties, config.pool_ties says. Raises ShapeError, ArgumentError.
+    ignore_border=False keeps windows that overhang the image, also one larger than it; without, an image
+    smaller than the window has no outputs. ds, st and padding are older names. Where the gradient of a
+    maximum goes at ties, config.pool_ties says. Raises ShapeError, ArgumentError.
     """
     given = (ws, ignore_border, stride, pad, mode, ds, st, padding)
     x, window, step, pads, partial = _arguments("pool_2d", 2, input, *given)
@@ -88,16 +91,18 @@ def _as_images(x: Variable) -> list[Any]:
 
 
 def _pooled(x: Variable, window: Any, step: Any, pads: Any, ceil_mode: bool, mode: str) -> Variable:
-    options: dict[str, Any] = {"stride": step, "padding": pads, "ceil_mode": ceil_mode}
+    """Images without a window that fits give no outputs, as in Theano."""
+    sizes = [
+        conv_output_size(n, w, s, p, p, 1, ceil_mode)
+        for n, w, s, p in zip(x.type.shape[2:], window, step, pads)
+    ]
+    fits = ceil_mode or all(n is not None and n > 0 for n in sizes)
+    given = (tuple(window), tuple(step), (pads[0], pads[0], pads[1], pads[1]), ceil_mode)
     if mode == "max":
-        y = ops.max_pool2d(x, window, **options)
-        if config.pool_ties == "all":
-            assert y.owner is not None
-            return EveryTie(*y.owner.op.attributes().values())(x)  # type: ignore[no-any-return]
-        return y
-    if mode == "sum":
-        return ops.sum_pool2d(x, window, **options)
-    return ops.avg_pool2d(x, window, count_include_pad=mode == "average_inc_pad", **options)
+        kind = EveryTie if config.pool_ties == "all" else MaxPool2d
+        return kind(*given, empty=not fits)(x)  # type: ignore[no-any-return]
+    divided = {"sum": "sum", "average_inc_pad": "padded", "average_exc_pad": "mean"}[mode]
+    return AvgPool2d(*given, divided, empty=not fits)(*as_operands(x, to_float=True))  # type: ignore[no-any-return]
 
 
 def max_pool_2d_same_size(input: Any, patch_size: Any) -> Any:

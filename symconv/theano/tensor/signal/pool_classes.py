@@ -73,7 +73,7 @@ class Pool(_PoolOp):
         room = padding if pad is None else pad
         pads = (0,) * ndim if room is None else several(room, ndim, "Pool.out_shape: pad")
         sizes = [
-            conv_output_size(int(n), w, s, p, p, 1, not ignore_border)
+            max(conv_output_size(int(n), w, s, p, p, 1, not ignore_border) or 0, 0)
             for n, w, s, p in zip(imgshape[-ndim:], window, step, pads)
         ]
         return [*imgshape[:-ndim], *sizes]

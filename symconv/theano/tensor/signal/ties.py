@@ -34,7 +34,7 @@ class EveryTie(MaxPool2d):
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (dy,), (x,) = dys, node.inputs
-        return [None if dy is None else EveryTieGrad(*self.attributes().values())(x, node.out, dy)]
+        return [None if dy is None else EveryTieGrad(**self.attributes())(x, node.out, dy)]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class EveryTieGrad(_Pool):
         (g,), (x, y, _) = dys, node.inputs
         if g is None:
             return [None, None, None]
-        return [None, None, EveryTiePick(*self.attributes().values())(x, y, g)]
+        return [None, None, EveryTiePick(**self.attributes())(x, y, g)]
 
     def hits(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """[N, C, P, Q, window]: where the window's elements equal its maximum."""
@@ -84,7 +84,7 @@ class EveryTiePick(EveryTieGrad):
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (g,), (x, y, _) = dys, node.inputs
-        return [None, None, None if g is None else EveryTieGrad(*self.attributes().values())(x, y, g)]
+        return [None, None, None if g is None else EveryTieGrad(**self.attributes())(x, y, g)]
 
     def reference(self, x: np.ndarray, y: np.ndarray, v: np.ndarray) -> np.ndarray:
         return (self.hits(x, y) * self.windows(v, 0)).sum((4, 5)).astype(v.dtype)
