@@ -18,31 +18,18 @@ constexpr long long kShare = 1 << 15;  // elements over which sharing pays
 constexpr long long kChunk = 64;       // rows added in one go, before their sum joins the total
 
 template <class T>
-struct Of;
-template <>
-struct Of<float> {
-  typedef vf V;
-  static constexpr int width = VF_WIDTH;
-};
-template <>
-struct Of<double> {
-  typedef vd V;
-  static constexpr int width = VD_WIDTH;
-};
-
-template <class T>
-inline typename Of<T>::V get(const T* p, int n) {
-  return n == Of<T>::width ? load(p) : load_n(p, n);
+inline typename Vec<T>::type get(const T* p, int n) {
+  return n == Vec<T>::width ? load(p) : load_n(p, n);
 }
 template <class T>
-inline void put(T* p, typename Of<T>::V v, int n) {
-  n == Of<T>::width ? store(p, v) : store_n(p, v, n);
+inline void put(T* p, typename Vec<T>::type v, int n) {
+  n == Vec<T>::width ? store(p, v) : store_n(p, v, n);
 }
 
 template <class T>
 struct Shape {
-  typedef typename Of<T>::V V;
-  static constexpr int width = Of<T>::width;
+  typedef typename Vec<T>::type V;
+  static constexpr int width = Vec<T>::width;
   long long outer, c, inner;
 
   // f(offset, n) for the vectors of channel ch, n < width at the end of a row.
@@ -130,7 +117,7 @@ inline V first(V v, int n) {
 // Inputs x, gamma, beta; outputs y, mean, var.
 template <class T>
 void run_batch_norm(const Launch& l) {
-  typedef typename Of<T>::V V;
+  typedef typename Vec<T>::type V;
   const Shape<T> shape = shape_of<T>(l);
   const T *x = static_cast<const T*>(l.in[0]), *gamma = static_cast<const T*>(l.in[1]),
           *beta = static_cast<const T*>(l.in[2]);
@@ -170,7 +157,7 @@ void run_batch_norm(const Launch& l) {
 // dx = gamma r (dy - sum(dy) / count - h * sum(dy h) / count).
 template <class T>
 void run_batch_norm_grad(const Launch& l) {
-  typedef typename Of<T>::V V;
+  typedef typename Vec<T>::type V;
   const Shape<T> shape = shape_of<T>(l);
   const T *dy = static_cast<const T*>(l.in[0]), *x = static_cast<const T*>(l.in[1]),
           *gamma = static_cast<const T*>(l.in[2]), *mean = static_cast<const T*>(l.in[3]),
@@ -229,7 +216,7 @@ void check_backward(const Sizes& s) {
 // y[o, c, i] = sum of x[o, j, i] for j = c - before ... c + after.
 template <class T>
 void run_window_sum(const Launch& l) {
-  typedef typename Of<T>::V V;
+  typedef typename Vec<T>::type V;
   const WindowSumParams& p = params_as<WindowSumParams>(l);
   const T* x = static_cast<const T*>(l.in[0]);
   T* y = static_cast<T*>(l.out[0]);
@@ -242,8 +229,8 @@ void run_window_sum(const Launch& l) {
           long long high = ch + p.after < p.c - 1 ? ch + p.after : p.c - 1;
           const T* from = x + (row - ch + low) * inner;
           T* to = y + row * inner;
-          for (long long i = 0; i < inner; i += Of<T>::width) {
-            int n = static_cast<int>(inner - i < Of<T>::width ? inner - i : Of<T>::width);
+          for (long long i = 0; i < inner; i += Vec<T>::width) {
+            int n = static_cast<int>(inner - i < Vec<T>::width ? inner - i : Vec<T>::width);
             V sum{};
             for (long long j = 0; j <= high - low; j++) sum += get(from + j * inner + i, n);
             put(to + i, sum, n);

@@ -140,12 +140,15 @@ void max_of_pairs(const PoolParams& p, const T* x, T* y) {
       return larger(even, odd);
     };
     const T* below = x + p.w;
-    int j = 0;
-    for (; j + W <= p.q; j += W)
+    auto whole = [&](int j) {
       store(y + j,
             outputs(load(x + 2 * j), load(x + 2 * j + W), load(below + 2 * j), load(below + 2 * j + W)));
-    const int rest = 2 * (p.q - j), more = rest > W ? rest - W : 0;
-    if (rest)
+    };
+    int j = 0;
+    for (; j + W <= p.q; j += W) whole(j);
+    if (const int rest = 2 * (p.q - j), more = rest > W ? rest - W : 0; rest && p.q >= W)
+      whole(p.q - W);  // the last vector overlaps the one before
+    else if (rest)
       store_part(y + j,
                  outputs(load_part(x + 2 * j, rest), load_part(x + 2 * j + W, more),
                          load_part(below + 2 * j, rest), load_part(below + 2 * j + W, more)),

@@ -143,15 +143,18 @@ void spread_pairs(const PoolParams& p, const T* x, const T* dy, T* dx) {
   for (int i = 0; i < p.p; i++, x += 2LL * p.w, dx += 2LL * p.w, dy += p.q) {
     const T* below = x + p.w;
     T* to = dx + p.w;
-    int j = 0;
-    for (; j + W <= p.q; j += W) {
+    auto whole = [&](int j) {
       const int a = 2 * j, b = a + W;
       Pairs<T> pairs{load(x + a), load(x + b), load(below + a), load(below + b)};
       pairs.spread(load(dy + j));
       store(dx + a, pairs.above0), store(dx + b, pairs.above1);
       store(to + a, pairs.below0), store(to + b, pairs.below1);
-    }
-    if (const int rest = 2 * (p.q - j), more = rest > W ? rest - W : 0, a = 2 * j, b = a + W; rest) {
+    };
+    int j = 0;
+    for (; j + W <= p.q; j += W) whole(j);
+    if (j < p.q && p.q >= W) {
+      whole(p.q - W);  // the last vector overlaps the one before
+    } else if (const int rest = 2 * (p.q - j), more = rest > W ? rest - W : 0, a = 2 * j, b = a + W; rest) {
       Pairs<T> pairs{load_part(x + a, rest), load_part(x + b, more), load_part(below + a, rest),
                      load_part(below + b, more)};
       pairs.spread(load_part(dy + j, p.q - j));

@@ -17,23 +17,6 @@ namespace {
 
 constexpr long long kShare = 1 << 14;  // elements of a pass over which sharing pays: about 30 us
 
-template <class T>
-struct Of;
-template <>
-struct Of<float> {
-  typedef vf V;
-  typedef vi Mask;
-  static constexpr int width = VF_WIDTH;
-  static constexpr float lowest = -INFINITY;
-};
-template <>
-struct Of<double> {
-  typedef vd V;
-  typedef vl Mask;
-  static constexpr int width = VD_WIDTH;
-  static constexpr double lowest = -INFINITY;
-};
-
 inline float log_of(float x) { return ::logf(x); }
 inline double log_of(double x) { return ::log(x); }
 inline vf log_of(vf x) {
@@ -46,17 +29,17 @@ inline vd log_of(vd x) {
 }
 
 template <class T>
-inline typename Of<T>::Mask first_lanes(int n) {
-  typename Of<T>::Mask lane{};
-  for (int i = 0; i < Of<T>::width; i++) lane[i] = i;
+inline typename Vec<T>::mask first_lanes(int n) {
+  typename Vec<T>::mask lane{};
+  for (int i = 0; i < Vec<T>::width; i++) lane[i] = i;
   return lane < n;
 }
 
 // ---- a row of k neighbours. each(f): f(offset, n) for every vector, n < width in the last one.
 template <class T>
 struct Row {
-  typedef typename Of<T>::V V;
-  static constexpr int width = Of<T>::width;
+  typedef typename Vec<T>::type V;
+  static constexpr int width = Vec<T>::width;
   long long k;
 
   // Sum over the row of f(vector at i, of n lanes).
@@ -79,7 +62,7 @@ struct Row {
   }
   T max(const T* x) const {
     V m[4];  // a maximum takes some cycles, of which another starts in each
-    for (V& each : m) each = set1(Of<T>::lowest);
+    for (V& each : m) each = set1(-static_cast<T>(INFINITY));
     long long i = 0;
     for (; i + 4 * width <= k; i += 4 * width)
       for (int u = 0; u < 4; u++) m[u] = SYMCONV_ISA::max(load(x + i + u * width), m[u]);
@@ -119,7 +102,7 @@ struct Softmax {
   template <class S>
   static void strip(const S& s) {
     typedef typename S::V V;
-    V m = set1(Of<typename S::T>::lowest), total{};
+    V m = set1(-static_cast<typename S::T>(INFINITY)), total{};
     s.each([&](long long i) { m = max(s.get(0, i), m); });
     s.each([&](long long i) {
       V e = exp(s.get(0, i) - m);
@@ -144,7 +127,7 @@ struct LogSoftmax {
   template <class S>
   static void strip(const S& s) {
     typedef typename S::V V;
-    V m = set1(Of<typename S::T>::lowest), total{};
+    V m = set1(-static_cast<typename S::T>(INFINITY)), total{};
     s.each([&](long long i) { m = max(s.get(0, i), m); });
     s.each([&](long long i) { total += exp(s.get(0, i) - m); });
     V log = log_of(total);
@@ -196,7 +179,7 @@ struct LogSoftmaxGrad {
 template <class Type>
 struct Strip {
   typedef Type T;
-  typedef typename Of<T>::V V;
+  typedef typename Vec<T>::type V;
   const T* in[2];
   T* out;
   long long k, inner;
@@ -230,7 +213,7 @@ void run_along_axis(const Launch& l) {
         1);
     return;
   }
-  constexpr int width = Of<T>::width;
+  constexpr int width = Vec<T>::width;
   const long long strips = (inner + width - 1) / width;
   parallel_range(
       l.pool, p.outer * strips, kShare / (k * width) + 1,
