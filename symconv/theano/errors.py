@@ -6,7 +6,7 @@ theano.function are in inputs.py.
 
 from __future__ import annotations
 
-from symconv.errors import GradientError, ShapeError
+from symconv.errors import GradientError, GraphError, ShapeError
 
 
 class RankError(ShapeError, TypeError):
@@ -17,4 +17,8 @@ class CostError(GradientError, TypeError):
     """Cause: the gradient of what is no scalar float. Cure: sum it, or cast it."""
 
 
-__all__ = ["CostError", "RankError"]
+class OutputIndexError(GraphError, AttributeError):
+    """Cause: a node of several outputs where one variable is needed. Cure: choose one of its outputs."""
+
+
+__all__ = ["CostError", "OutputIndexError", "RankError"]

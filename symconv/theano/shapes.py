@@ -16,6 +16,7 @@ from symconv.graph.traversal import leaves
 from symconv.ops.join import stack
 from symconv.ops.operands import as_dim
 from symconv.ops.shape import dims_of
+from symconv.theano import dtypes
 from symconv.theano.declared import declare
 from symconv.theano.variable import Variable, native_of, wrap
 
@@ -47,7 +48,8 @@ def asked_for(x: Native) -> bool:
 def entries(vector: Native) -> tuple[Native, ...] | None:
     """The scalars that an integer vector is made of, where that is known."""
     found = _entries.get(vector)
-    if found is None and isinstance(vector, NativeConstant) and vector.ndim == 1:
+    whole = vector.dtype in dtypes.DISCRETE and vector.dtype != "bool"
+    if found is None and whole and isinstance(vector, NativeConstant) and vector.ndim == 1:
         found = tuple(native_constant(int(d), "int64") for d in vector.data)
     return found
 

@@ -23,6 +23,7 @@ from symconv.graph import constant as native_constant
 from symconv.graph.origin import user_line
 from symconv.theano import dtypes
 from symconv.theano.configuration import config
+from symconv.theano.errors import OutputIndexError
 
 _numbers = itertools.count()
 
@@ -284,6 +285,19 @@ class Apply:
     def out(self) -> Any:
         return wrap(self.native.outputs[0])
 
+    def default_output(self) -> Any:
+        """The output that stands for the node: its only one, or number op.default_output. Raises
+        OutputIndexError."""
+        chosen, outputs = getattr(self.op, "default_output", None), self.outputs
+        if chosen is None and len(outputs) == 1:
+            return outputs[0]
+        if type(chosen) is not int or not 0 <= chosen < len(outputs):
+            raise OutputIndexError(
+                f"{self.op} from {self.native.origin}: {len(outputs)} outputs, default_output={chosen!r}\n"
+                "  hint: choose one of node.outputs, or give the op the number of one as default_output"
+            )
+        return outputs[chosen]
+
     @property
     def nin(self) -> int:
         return len(self.inputs)
@@ -358,14 +372,13 @@ def is_variable(x: Any) -> bool:
 def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None) -> Any:
     """x as a tensor variable: itself, or a constant by Theano's rules for literals (see dtypes.literal).
 
-    A list that holds variables is stacked. With ndim, dimensions of length 1 are added on the left.
+    A list that holds variables is stacked. With ndim, dimensions of length 1 are added on the left,
+    or taken away there.
     """
     if hasattr(x, "_as_TensorVariable"):
         x = x._as_TensorVariable()
     if isinstance(x, NativeApply | Apply):
-        if len(x.outputs) != 1:
-            raise DTypeError(f"{x!r} has {len(x.outputs)} outputs; choose one")
-        x = x.outputs[0]
+        x = (x if isinstance(x, Apply) else Apply.of(x)).default_output()
     if isinstance(x, Native):
         x = wrap(x)
     if isinstance(x, Variable):
@@ -384,6 +397,8 @@ def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None)
     else:
         x = constant(x)
     if ndim is not None and x.ndim != ndim:
+        if x.ndim > ndim and all(x.broadcastable[: x.ndim - ndim]):
+            return x.dimshuffle(*range(x.ndim - ndim, x.ndim))
         if x.ndim > ndim:
             raise ShapeError(f"{x!r} has {x.ndim} dimensions, at most {ndim} were expected")
         x = x.dimshuffle(*["x"] * (ndim - x.ndim), *range(x.ndim))

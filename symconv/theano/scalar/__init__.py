@@ -1,7 +1,8 @@
-"""theano.scalar: the dtype rules by their names."""
+"""theano.scalar: the dtype rules by their names, and scalars, which are tensors without dimensions."""
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from symconv.theano.dtypes import DISCRETE, INTS, upcast
@@ -9,10 +10,44 @@ from symconv.theano.dtypes import FLOATS as float_dtypes  # noqa: N811
 
 discrete_dtypes, int_dtypes = DISCRETE, INTS
 
-__all__ = ["discrete_dtypes", "float_dtypes", "int_dtypes", "upcast"]
+_TYPES = ("bool", "uint8", *INTS, *float_dtypes)
+
+
+def constant(x: Any, name: str | None = None, dtype: str | None = None) -> Any:
+    """A number as a constant, in the dtype that Theano gives to the literal. Raises ShapeError."""
+    from symconv.theano.variable import constant as tensor_constant
+
+    return tensor_constant(x, name=name, ndim=0, dtype=dtype)
+
+
+def as_scalar(x: Any, name: str | None = None) -> Any:
+    """x, a number or a tensor without dimensions, as a variable. Raises ShapeError."""
+    from symconv.theano.variable import as_tensor_variable
+
+    return as_tensor_variable(x, name=name, ndim=0)
+
+
+def get_scalar_type(dtype: str) -> Any:
+    """The type of scalars of that dtype; calling it makes an input."""
+    from symconv.theano.variable import TensorType
+
+    return TensorType(dtype, ())
+
+
+Scalar = get_scalar_type
+
+__all__ = [
+    "Scalar", "as_scalar", "constant", "discrete_dtypes", "float_dtypes", "get_scalar_type", "int_dtypes",
+    "upcast", *_TYPES,
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
+    if name in _TYPES:  # theano.scalar.float64 is the type of such scalars
+        globals()[name] = made = get_scalar_type(name)
+        return made
+    if name in ("basic", "sharedvar"):
+        return importlib.import_module(f"{__name__}.{name}")
     from symconv.theano.absent import refusing
 
     return refusing("scalar", "operations are on tensors; scalars are tensors without dimensions")(name)

@@ -1,5 +1,11 @@
 """theano.scalar.basic."""
 
-from symconv.theano.scalar import discrete_dtypes, float_dtypes, int_dtypes, upcast
+from typing import Any
 
-__all__ = ["discrete_dtypes", "float_dtypes", "int_dtypes", "upcast"]
+from symconv.theano import scalar
+from symconv.theano.scalar import *  # noqa: F403
+from symconv.theano.scalar import __all__  # noqa: F401
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(scalar, name)

@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from symconv.errors import DTypeError, ShapeError
+from symconv.backends.reference import evaluate
+from symconv.errors import DTypeError, ShapeError, SymconvError
 from symconv.graph import Constant as NativeConstant
+from symconv.graph import Variable as Native
+from symconv.graph.traversal import leaves
+from symconv.rewrite.pattern import filled_value
 from symconv.theano import shapes
 from symconv.theano.variable import as_tensor_variable, native_of
 
@@ -23,18 +27,33 @@ class EmptyConstantError(NotScalarConstantError):
 def get_scalar_constant_value(
     v: Any, elemwise: bool = True, only_process_constants: bool = False, *_: Any
 ) -> Any:
-    """The number that v is known to be. Raises NotScalarConstantError."""
-    from symconv.rewrite.pattern import filled_value
-
+    """The number that every element of v is known to be: that of a constant, whatever shape it is stretched
+    to, or what is computed of constants alone (elemwise=False leaves this out; only_process_constants takes
+    constants only). Raises NotScalarConstantError.
+    """
     if v is None:
         raise NotScalarConstantError("None is no number")
     x = native_of(v)
     if isinstance(x, NativeConstant) and x.data.size == 0:
         raise EmptyConstantError(f"{v!r} is a constant without elements")
-    found = filled_value(x)
-    if found is None or (x.ndim and not isinstance(x, NativeConstant) and not x.type.is_concrete):
+    found = None if only_process_constants and x.owner is not None else filled_value(x)
+    if found is None and elemwise and not only_process_constants:
+        found = _computed(x)
+    if found is None:
         raise NotScalarConstantError(f"{v!r} is not known to be a constant")
     return np.asarray(found, x.dtype)
+
+
+def _computed(x: Native) -> Any | None:
+    """The value of a scalar, stretched or not, that is computed of constants only."""
+    while x.owner is not None and x.owner.op.name == "broadcast_to":
+        x = x.owner.inputs[0]
+    if x.ndim or x.owner is None or not all(isinstance(v, NativeConstant) for v in leaves([x])):
+        return None
+    try:
+        return evaluate([x], {})[0]
+    except (SymconvError, AssertionError):  # an Assert that does not hold
+        return None
 
 
 def extract_constant(x: Any, *_: Any, **__: Any) -> Any:

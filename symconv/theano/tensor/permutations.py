@@ -6,14 +6,15 @@ from typing import Any
 
 from symconv.errors import DTypeError, ShapeError
 from symconv.theano import dtypes
-from symconv.theano.tensor import shape_ops, sort
+from symconv.theano.tensor import elementwise, shape_ops, sort
 from symconv.theano.tensor.subtensor import getitem
 from symconv.theano.variable import as_tensor_variable
 
 
 def inverse_permutation(perm: Any) -> Any:
-    """The permutations q with perm[q[i]] = i, for each row of perm."""
-    return sort.argsort(_indices(perm, "inverse_permutation"), axis=-1)
+    """The permutations q with perm[q[i]] = i, for each row of perm, in its dtype."""
+    perm = _indices(perm, "inverse_permutation")
+    return elementwise.cast(sort.argsort(perm, axis=-1), perm.dtype)
 
 
 def permute_row_elements(x: Any, y: Any, inverse: Any = 0) -> Any:

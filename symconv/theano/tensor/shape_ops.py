@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from symconv import ops
-from symconv.errors import DTypeError, ShapeError
+from symconv.errors import DTypeError, IndexRangeError, ShapeError
 from symconv.graph import Constant as NativeConstant
 from symconv.graph import Variable as Native
 from symconv.ops.axes import dimshuffle as native_dimshuffle
@@ -15,6 +15,7 @@ from symconv.theano import dtypes, shapes
 from symconv.theano.configuration import config
 from symconv.theano.declared import declare
 from symconv.theano.tensor import elementwise
+from symconv.theano.tensor.symbolic_axis import for_each_axis, is_symbolic
 from symconv.theano.variable import Variable, as_tensor_variable, native_of, wrap
 
 
@@ -60,13 +61,21 @@ def dimshuffle(x: Any, *pattern: Any) -> Any:
 
 
 def transpose(x: Any, axes: Any = None) -> Any:
-    """x with its axes permuted, reversed by default."""
-    return wrap(ops.transpose(native_of(x), None if axes is None else [int(a) for a in axes]))
+    """x with its axes permuted, reversed by default; named x.T."""
+    x = native_of(x)
+    out = wrap(ops.transpose(x, None if axes is None else [int(a) for a in axes]))
+    if x.name is not None and out.name is None:
+        out.name = f"{x.name}.T"
+    return out
 
 
 def swapaxes(y: Any, axis1: int, axis2: int) -> Any:
     """y with two axes exchanged."""
-    return wrap(ops.swapaxes(native_of(y), axis1, axis2))
+    y = native_of(y)
+    for axis in (axis1, axis2):
+        if not -y.ndim <= axis < y.ndim:
+            raise IndexRangeError(f"swapaxes: axis {axis} is out of range for {y.type} from {y.origin}")
+    return wrap(ops.swapaxes(y, axis1, axis2))
 
 
 def moveaxis(x: Any, source: Any, destination: Any) -> Any:
@@ -159,7 +168,11 @@ def concatenate(tensor_list: Any, axis: Any = 0) -> Any:
         )
     parts = [native_of(t) for t in tensor_list]
     common = dtypes.upcast(*(p.dtype for p in parts))
-    return wrap(ops.concatenate([native_cast(p, common) for p in parts], _int(axis, "concatenate: axis")))
+    parts = [native_cast(p, common) for p in parts]
+    if is_symbolic(axis):
+        return for_each_axis(axis, parts[0].ndim, "join", lambda k: wrap(ops.concatenate(parts, k)))
+    joined = wrap(ops.concatenate(parts, _int(axis, "concatenate: axis")))
+    return wrap(parts[0]) if len(parts) == 1 else joined
 
 
 def join(axis: Any, *tensors: Any) -> Any:
@@ -208,13 +221,21 @@ def split(x: Any, splits_size: Any, n_splits: int, axis: Any = 0) -> list[Any]:
     sizes = shapes.as_dims(splits_size, "split", n_splits)
     if len(sizes) != n_splits:
         raise ShapeError(f"split: {len(sizes)} sizes for n_splits={n_splits}")
-    return [wrap(p) for p in ops.split(native_of(x), sizes, _int(axis, "split: axis"))]
+    x = native_of(x)
+    if is_symbolic(axis):
+        return for_each_axis(axis, x.ndim, "split", lambda k: [wrap(p) for p in ops.split(x, sizes, k)])
+    return [wrap(p) for p in ops.split(x, sizes, _int(axis, "split: axis"))]
 
 
 def tile(x: Any, reps: Any, ndim: int | None = None) -> Any:
     """x laid side by side reps[i] times along axis i."""
     times = shapes.as_dims(reps, "tile", ndim)
     x = native_of(x)
+    if ndim is not None and ndim < max(x.ndim, len(times)):
+        raise ShapeError(
+            f"tile: ndim={ndim} is less than the {x.ndim} dimensions of {x.type} from {x.origin} or the "
+            f"{len(times)} elements of reps"
+        )
     if ndim is not None and ndim > len(times):
         times = list(shapes.as_dims([1] * (ndim - len(times)), "tile")) + times
     return wrap(ops.tile(x, times))
@@ -313,6 +334,13 @@ def eye(n: Any, m: Any = None, k: Any = 0, dtype: Any = None) -> Any:
     """Ones on diagonal k, of floatX by default."""
     rows = shapes.as_dims(n, "eye")[0]
     columns = rows if m is None else shapes.as_dims(m, "eye")[0]
+    if not isinstance(native_of(k), NativeConstant):
+        k = as_tensor_variable(k)
+        if k.ndim or k.dtype not in dtypes.DISCRETE:
+            raise ShapeError(f"eye: k must be an integer, got {k!r}, {k.type}")
+        down, right = arange(wrap(rows)), arange(wrap(columns))
+        ones_there = elementwise.eq(shape_padright(down) + k, shape_padleft(right))
+        return elementwise.cast(ones_there, dtype or config.floatX)
     return wrap(ops.eye(rows, columns, _int(k, "eye: k"), dtypes.checked(dtype or config.floatX, "eye")))
 
 

@@ -10,6 +10,7 @@ from symconv.theano import dtypes
 from symconv.theano.tensor import elementwise, shape_ops
 from symconv.theano.tensor.op_classes import ArgSortOp, SortOp, TopKOp  # noqa: F401
 from symconv.theano.tensor.subtensor import set_subtensor
+from symconv.theano.tensor.symbolic_axis import for_each_axis, is_symbolic
 from symconv.theano.variable import TensorConstant, as_tensor_variable, native_of, wrap
 
 
@@ -19,12 +20,18 @@ def _axis(axis: Any) -> int | None:
 
 def sort(self: Any, axis: Any = -1, kind: str = "quicksort", order: Any = None) -> Any:
     """The elements in ascending order along `axis`; None flattens first."""
-    return wrap(ops.sort(native_of(self), _axis(axis)))
+    x = native_of(self)
+    if is_symbolic(axis):
+        return for_each_axis(axis, x.ndim, "sort", lambda k: wrap(ops.sort(x, k)))
+    return wrap(ops.sort(x, _axis(axis)))
 
 
 def argsort(self: Any, axis: Any = -1, kind: str = "quicksort", order: Any = None) -> Any:
     """The indices (int64) that sort along `axis`; equal elements keep their order, whatever `kind`."""
-    return wrap(ops.argsort(native_of(self), _axis(axis)))
+    x = native_of(self)
+    if is_symbolic(axis):
+        return for_each_axis(axis, x.ndim, "argsort", lambda k: wrap(ops.argsort(x, k)))
+    return wrap(ops.argsort(x, _axis(axis)))
 
 
 def topk(x: Any, kth: Any, axis: int | None = -1, sorted: bool = True, idx_dtype: str = "int64") -> Any:

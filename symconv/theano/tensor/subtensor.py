@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from symconv import ops
-from symconv.errors import DTypeError
+from symconv.errors import ArgumentError, DTypeError, ShapeError
 from symconv.graph import Constant as NativeConstant
 from symconv.graph import Variable as Native
+from symconv.graph import constant as native_constant
 from symconv.ops.gather import AdvancedIndex, Scatter
 from symconv.ops.operands import cast as native_cast
+from symconv.ops.shape import dims_of
 from symconv.ops.slicing import SetSlice, Slice
 from symconv.theano import dtypes, shapes
 from symconv.theano.absent import absent
@@ -57,7 +59,7 @@ def getitem(x: Any, index: Any) -> Any:
     native = x.native[plain]
     _made_by[native] = (x, plain)
     out = wrap(native)
-    if x.ndim == 1 and (dims := shapes.entries(x.native)) and isinstance(plain, int):
+    if x.dtype == "int64" and x.ndim == 1 and type(plain) is int and (dims := shapes.entries(x.native)):
         out = wrap(dims[plain])
         _made_by[out.native] = (x, plain)
     return out
@@ -124,20 +126,50 @@ def take(a: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Any:
 
 
 def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
-    """choices[a[i]][i], element by element; the choices broadcast against a."""
+    """choices[a[i]][i], element by element, everything broadcast as by NumPy; choices: a list, or a tensor
+    whose first axis numbers them. mode is what an a does that numbers no choice: 'raise' (an IndexError of
+    the call), 'wrap' around, or 'clip' to the nearest. Raises DTypeError, ArgumentError.
+    """
     a = as_tensor_variable(a)
-    if isinstance(choices, (list, tuple)):
-        parts = [as_tensor_variable(c) for c in choices]
-    else:
-        parts = list(as_tensor_variable(choices))
+    if a.dtype not in dtypes.DISCRETE:
+        raise DTypeError(f"choose: a numbers the choices and must hold integers, got {a!r} of {a.dtype}")
+    if mode not in ("raise", "wrap", "clip"):
+        raise ArgumentError(f"choose: mode must be 'raise', 'wrap' or 'clip', got {mode!r}")
+    listed = isinstance(choices, (list, tuple))
+    parts = [as_tensor_variable(c) for c in choices] if listed else []
+    table = None if listed else as_tensor_variable(choices)
+    if table is not None and table.ndim == 0 or table is None and not parts:
+        raise ShapeError("choose: there are no choices")
+    n = len(parts) if table is None else table.shape[0]
+    a = elementwise.cast(a, "int64")
     if mode == "wrap":
-        a = elementwise.mod(a, len(parts))
+        a = elementwise.mod(a, n)
     elif mode == "clip":
-        a = elementwise.clip(a, 0, len(parts) - 1)
-    out = parts[-1]
-    for k in reversed(range(len(parts) - 1)):
-        out = elementwise.switch(elementwise.eq(a, k), parts[k], out)
-    return out
+        a = elementwise.clip(a, 0, n - 1)
+    else:  # a negative index would count from the end
+        a = elementwise.switch(elementwise.lt(a, 0), n, a)
+    if table is not None:
+        return wrap(_choose_rows(a.native, table.native))
+    which = ops.take(native_constant(np.arange(n)), a.native, 0)  # whose bounds are checked
+    common = dtypes.upcast(*(p.dtype for p in parts))
+    out = native_cast(parts[-1].native, common)
+    for k in reversed(range(n - 1)):
+        out = ops.where(ops.equal(which, k), native_cast(parts[k].native, common), out)
+    if n == 1:  # nothing has looked at a
+        out = ops.where(ops.equal(which, 0), out, out)
+    return wrap(out)
+
+
+def _choose_rows(a: Native, table: Native) -> Native:
+    """table[a[i], i], where a and each table[k] broadcast against each other."""
+    rank = table.ndim - 1
+    lead = ops.reshape(a, [*[1] * (rank - a.ndim), *dims_of(a)]) if a.ndim < rank else a
+    index: list[Any] = [lead]
+    for axis in range(rank):
+        from_right = rank - axis
+        place = ops.arange(0, dims_of(table)[axis + 1], 1, "int64")
+        index.append(ops.reshape(place, (-1, *[1] * (from_right - 1))))
+    return table[tuple(index)]
 
 
 def compress(condition: Any, x: Any, axis: Any = None) -> Any:
@@ -150,13 +182,13 @@ def nonzero(a: Any, return_matrix: bool = False) -> Any:
 
     Their length is computed by the reference before each call, and each length has a plan of its own.
     """
-    found = [wrap(v) for v in ops.nonzero(_with_axes(a))]
+    found = [wrap(v) for v in ops.nonzero(_with_axes(a, "nonzero"))]
     return shape_ops.stack(found) if return_matrix else tuple(found)
 
 
 def flatnonzero(a: Any) -> Any:
     """The places in a, flattened, that are not 0."""
-    return nonzero(shape_ops.flatten(a))[0]
+    return nonzero(shape_ops.flatten(wrap(_with_axes(a, "flatnonzero"))))[0]
 
 
 def nonzero_values(a: Any) -> Any:
@@ -184,6 +216,8 @@ def advanced_set_subtensor(x: Any, y: Any, *index: Any) -> Any:
 advanced_inc_subtensor1, advanced_set_subtensor1 = advanced_inc_subtensor, advanced_set_subtensor
 
 
-def _with_axes(a: Any) -> Native:
+def _with_axes(a: Any, what: str) -> Native:
     x = native_of(a)
-    return ops.reshape(x, (1,)) if x.ndim == 0 else x
+    if x.ndim == 0:
+        raise ShapeError(f"{what}: {x!r} from {x.origin} is a scalar and has no places\n  hint: T.neq(x, 0)")
+    return x
