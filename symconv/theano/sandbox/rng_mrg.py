@@ -17,7 +17,7 @@ from symconv.graph import TensorType as NativeType
 from symconv.graph import Variable as Native
 from symconv.ops import elementwise as ew
 from symconv.ops.join import concatenate
-from symconv.ops.mrg31k3p import M1, M2, MrgUniform, skip, substreams
+from symconv.ops.mrg31k3p import M1, M2, MrgUniform, draw, skip, substreams
 from symconv.ops.operands import as_variable, cast, static_dim
 from symconv.ops.shape import reshape
 from symconv.theano.configuration import config
@@ -25,6 +25,7 @@ from symconv.theano.shapes import as_dims
 from symconv.theano.variable import as_tensor_variable, native_of, wrap
 
 MOST_STREAMS = 60 * 256
+TRUNCATED_STD = 0.87962566103423978  # the deviation of a standard normal variable that lies within 2 of 0
 
 
 def guess_n_streams(size: Any, warn: bool = False) -> int:
@@ -38,7 +39,8 @@ def guess_n_streams(size: Any, warn: bool = False) -> int:
 
 class MRG_RandomStreams:  # noqa: N801 - Theano's name
     """A source of draws from MRG31k3p. Each draw has streams of its own; v.rstate and v.update as in
-    RandomStreams. seed: an int, or the six numbers of a state."""
+    RandomStreams. seed: an int, or the six numbers of a state. target, which told Theano where a draw was to
+    run, has no effect."""
 
     def __init__(self, seed: Any = 12345, use_cuda: bool | None = None) -> None:
         self.state_updates: list[tuple[Any, Any]] = []
@@ -99,11 +101,13 @@ class MRG_RandomStreams:  # noqa: N801 - Theano's name
     def _draw(self, dims: Sequence[Native], dtype: str, nstreams: int | None) -> Native:
         if nstreams is None:
             nstreams = guess_n_streams([wrap(d) for d in dims])
-        native = NativeShared(self.get_substream_rstates(nstreams), NativeType("int32", (nstreams, 6)))
-        state = wrap(native)
-        after, values = MrgUniform(dtype)(native, *dims)
-        self.pretty_return(state, wrap(after), wrap(values))
+        state = self._new_state(nstreams)
+        after, values = MrgUniform(dtype)(state, *dims)
+        self.pretty_return(wrap(state), wrap(after), wrap(values))
         return values  # type: ignore[no-any-return]
+
+    def _new_state(self, nstreams: int) -> Native:
+        return NativeShared(self.get_substream_rstates(nstreams), NativeType("int32", (nstreams, 6)))
 
     def _like(self, value: Native, draw: Native) -> Any:
         result, source = wrap(value), wrap(draw)
@@ -112,7 +116,7 @@ class MRG_RandomStreams:  # noqa: N801 - Theano's name
 
     def uniform(
         self, size: Any, low: Any = 0.0, high: Any = 1.0, ndim: int | None = None, dtype: str | None = None,
-        nstreams: int | None = None,
+        nstreams: int | None = None, target: Any = None,
     ) -> Any:  # fmt: skip
         """Values between low and high, floatX by default."""
         low, high = native_of(low), native_of(high)
@@ -126,7 +130,7 @@ class MRG_RandomStreams:  # noqa: N801 - Theano's name
 
     def binomial(
         self, size: Any = None, n: int = 1, p: Any = 0.5, ndim: int | None = None, dtype: str = "int64",
-        nstreams: int | None = None, prob: Any = None,
+        nstreams: int | None = None, prob: Any = None, target: Any = None,
     ) -> Any:  # fmt: skip
         """1 with probability p, else 0."""
         if n != 1:
@@ -143,9 +147,12 @@ class MRG_RandomStreams:  # noqa: N801 - Theano's name
 
     def normal(
         self, size: Any, avg: Any = 0.0, std: Any = 1.0, ndim: int | None = None, dtype: str | None = None,
-        nstreams: int | None = None,
+        nstreams: int | None = None, truncate: bool = False, target: Any = None,
     ) -> Any:  # fmt: skip
-        """Normally distributed values, by the method of Box and Muller."""
+        """Normally distributed values, by the method of Box and Muller.
+
+        truncate: no value is further than 2 std from avg; their deviation then is 0.88 std.
+        """
         avg, std = native_of(avg), native_of(std)
         dtype = dtype or ("float64" if "float64" in (config.floatX, avg.dtype, std.dtype) else "float32")
         dims = _known_size(size, "normal", ndim)
@@ -153,58 +160,86 @@ class MRG_RandomStreams:  # noqa: N801 - Theano's name
         for d in dims:
             n = ew.mul(n, d)
         even = ew.add(n, ew.mod(n, 2))
-        half = ew.floor_div(even, 2)
-        u = self._draw([even], dtype, nstreams or guess_n_streams([wrap(d) for d in dims]))
-        radius = ew.sqrt(ew.mul(-2.0, ew.log(u[:half])))
-        angle = ew.mul(2.0 * math.pi, u[half:])
-        z = concatenate([ew.mul(radius, ew.cos(angle)), ew.mul(radius, ew.sin(angle))])
+        if nstreams is None:  # for truncated values Theano takes the most, whatever the size
+            nstreams = MOST_STREAMS if truncate else guess_n_streams([wrap(d) for d in dims])
+        u = self._draw([even], dtype, nstreams)
+        if truncate:
+            again = self._new_state(nstreams)
+            after, z = TruncatedNormal(dtype)(again, u)
+            self.pretty_return(wrap(again), wrap(after), wrap(z))
+        else:
+            half = ew.floor_div(even, 2)
+            radius = ew.sqrt(ew.mul(-2.0, ew.log(u[:half])))
+            angle = ew.mul(2.0 * math.pi, u[half:])
+            z = concatenate([ew.mul(radius, ew.cos(angle)), ew.mul(radius, ew.sin(angle))])
         z = reshape(z[:n], tuple(dims))
         return self._like(ew.add(ew.mul(z, cast(std, dtype)), cast(avg, dtype)), u)
 
+    def truncated_normal(
+        self, size: Any, avg: Any = 0.0, std: Any = 1.0, ndim: int | None = None, dtype: str | None = None,
+        nstreams: int | None = None, target: Any = None,
+    ) -> Any:  # fmt: skip
+        """normal(truncate=True) that has the deviation `std`: no value is further than 2.27 std from avg."""
+        wider = ew.true_div(native_of(std), TRUNCATED_STD)
+        return self.normal(size, avg, wrap(wider), ndim, dtype, nstreams, True)
+
     def multinomial(
         self, size: Any = None, n: Any = 1, pvals: Any = None, ndim: int | None = None, dtype: str = "int64",
-        nstreams: int | None = None,
+        nstreams: int | None = None, target: Any = None,
     ) -> Any:  # fmt: skip
-        """How often each outcome of the rows of pvals [m, k] comes in n draws."""
-        rows = self._rows("multinomial", pvals, size, ndim)
-        trials = native_of(n)
-        u = self._draw([ew.mul(rows.shape[0], cast(trials, "int64"))], rows.dtype, nstreams)
-        return self._like(MultinomialCounts(dtype)(rows, u, cast(trials, "int64")), u)
+        """How often each outcome of the rows of pvals [m, k], or of a vector [k], comes in n draws."""
+        rows, one = self._rows("multinomial", pvals, size, ndim)
+        trials = cast(native_of(n), "int64")
+        u = self._draw([ew.mul(rows.shape[0], trials)], rows.dtype, nstreams)
+        counts = MultinomialCounts(dtype)(rows, u, trials)
+        return self._like(counts[0] if one else counts, u)
 
     def choice(
         self, size: Any = 1, a: Any = None, replace: bool = True, p: Any = None, ndim: int | None = None,
-        dtype: str = "int64", nstreams: int | None = None, **_: Any,
+        dtype: str = "int64", nstreams: int | None = None, target: Any = None,
     ) -> Any:  # fmt: skip
-        """int64[m, size]: for each row of p [m, k] `size` different outcomes; only for replace=False."""
+        """int64[m, size]: `size` different outcomes for each row of p [m, k]; [size] for a vector p.
+
+        Only for replace=False, and with a, the number of outcomes, left to p.
+        """
         if replace or a is not None:
             raise UnsupportedError(
                 "MRG_RandomStreams.choice: only replace=False with rows p [m, k] and a=None is supported\n"
                 "  hint: RandomStreams(seed).choice draws with replacement"
             )
-        rows = self._rows("choice", p, None, ndim)
+        rows, one = self._rows("choice", p, None, ndim)
         count = cast(native_of(size), "int64")
         u = self._draw([ew.mul(rows.shape[0], count)], rows.dtype, nstreams)
-        return self._like(DifferentOutcomes(dtype)(rows, u, count), u)
+        drawn = DifferentOutcomes(dtype)(rows, u, count)
+        return self._like(drawn[0] if one else drawn, u)
 
     def multinomial_wo_replacement(
         self, size: Any = None, n: Any = 1, pvals: Any = None, replace: bool = False, ndim: int | None = None,
-        dtype: str = "int64", nstreams: int | None = None, **_: Any,
+        dtype: str = "int64", nstreams: int | None = None, target: Any = None,
     ) -> Any:  # fmt: skip
-        """int64[m, n]: n different outcomes for each row of pvals."""
+        """int64[m, n]: n different outcomes for each row of pvals; an older name of choice."""
+        if size is not None:
+            raise ArgumentError(f"MRG_RandomStreams.multinomial_wo_replacement takes no size, got {size!r}")
         return self.choice(n, None, replace, pvals, ndim, dtype, nstreams)
 
     @staticmethod
-    def _rows(what: str, pvals: Any, size: Any, ndim: int | None) -> Native:
+    def _rows(what: str, pvals: Any, size: Any, ndim: int | None) -> tuple[Native, bool]:
+        """The probabilities as floating-point rows [m, k], and whether a vector was given."""
         if pvals is None:
             raise ArgumentError(f"MRG_RandomStreams.{what} needs the probabilities of the outcomes")
-        rows = as_tensor_variable(pvals)
-        if rows.ndim != 2 or size is not None or ndim not in (None, 1):
-            raise UnsupportedError(
-                f"MRG_RandomStreams.{what}: only pvals [m, k] without size is supported, got {rows.ndim} "
-                f"dimensions, size={size}"
+        if size is not None or ndim not in (None, 1):
+            raise ArgumentError(
+                f"MRG_RandomStreams.{what} takes neither size nor ndim, got size={size!r}, ndim={ndim!r}\n"
+                "  hint: one draw for each row of the probabilities"
             )
-        native: Native = rows.native
-        return native if native.type.is_float else cast(native, config.floatX)
+        rows: Native = as_tensor_variable(pvals).native
+        if rows.ndim not in (1, 2):
+            raise ArgumentError(
+                f"MRG_RandomStreams.{what}: the probabilities must be rows [m, k] or a vector [k], "
+                f"got {rows.type}"
+            )
+        rows = rows if rows.type.is_float else cast(rows, config.floatX)
+        return (reshape(rows, (1, rows.shape[0])), True) if rows.ndim == 1 else (rows, False)
 
 
 def _known_size(size: Any, what: str, ndim: int | None) -> list[Native]:
@@ -214,6 +249,42 @@ def _known_size(size: Any, what: str, ndim: int | None) -> list[Native]:
         if known is not None and known <= 0:
             raise ArgumentError(f"MRG_RandomStreams.{what}: sizes must be positive, got {known}")
     return dims
+
+
+@dataclass(frozen=True)
+class TruncatedNormal(Op):
+    """(state after, z): normal values in [-2, 2] from the uniform numbers u [2 h], by Box and Muller.
+
+    r cos t and r sin t, with r = sqrt(-2 log u[i]) and t = 2 pi u[h + i], give z [2 h]: all cosines, then
+    all sines. Where one lies outside, its r is drawn again as sqrt(-2 log v), at most 2, with v in
+    (exp(-2), 1) from the state; in each half these follow the others. Inputs: the state, u.
+    """
+
+    dtype: str
+    name = "mrg_truncated_normal"
+    operands = ("state", "u")
+
+    def infer(self, state: Native, u: Native) -> tuple[TensorType, TensorType]:
+        if u.ndim != 1 or u.dtype != self.dtype:
+            raise op_error(self, (state, u), f"u must be a vector of {self.dtype}")
+        return state.type, u.type
+
+    def grad(self, node: Apply, *dys: Native | None) -> list[None]:
+        return [None, None]
+
+    def reference(self, state: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        kind, half = u.dtype.type, len(u) // 2
+        radius, angle = np.sqrt(kind(-2) * np.log(u[:half])), kind(2 * math.pi) * u[half:]
+        sides = [(radius * side, side) for side in (np.cos(angle), np.sin(angle))]
+        outside = [np.abs(z) > 2 for z, _ in sides]
+        first = np.count_nonzero(outside[0])
+        after, v = draw(state, first + np.count_nonzero(outside[1]), self.dtype)
+        least = kind(math.exp(-2))
+        radius = np.sqrt(kind(-2) * np.log(v * (kind(1) - least) + least))
+        parts: list[np.ndarray] = []
+        for (z, side), out, r in zip(sides, outside, (radius[:first], radius[first:])):
+            parts += [z[~out], r * side[out]]
+        return after, np.concatenate(parts)
 
 
 @dataclass(frozen=True)
