@@ -13,6 +13,7 @@ from symconv.function import function as native_function
 from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import leaves, rebuild
+from symconv.ops.mt19937 import unpack_state
 from symconv.theano import shapes
 from symconv.theano.configuration import config
 from symconv.theano.inputs import (
@@ -28,6 +29,7 @@ from symconv.theano.inputs import (
     as_input,
 )
 from symconv.theano.modes import Mode, get_mode
+from symconv.theano.random_state import RandomStateType, is_state
 from symconv.theano.sharedvar import TensorSharedVariable
 from symconv.theano.variable import Variable, as_tensor_variable, native_of
 
@@ -269,7 +271,9 @@ class Function:
         self._downcast = downcast
         self._types = [i.variable.type for i in ins]
         # (dtype, rank) of arrays that need no conversion; a broadcastable dimension needs its check
-        self._plain = [(t.numpy_dtype, -1 if True in t.broadcastable else t.ndim) for t in self._types]
+        checked = [True in t.broadcastable or isinstance(t, RandomStateType) for t in self._types]
+        self._plain = [(t.numpy_dtype, -1 if c else t.ndim) for t, c in zip(self._types, checked)]
+        self._states = [k for k, v in enumerate(outputs) if is_state(v)]
         self.trust_input = False
         stand_ins, outputs, news = self._inputs_of(outputs, [new for _, new in updates], on_unused)
         self.native = native_function(
@@ -301,6 +305,8 @@ class Function:
         plain = self.trust_input and not kwargs and len(self._given) == len(self._ins)
         values = args if plain else self._bind(args, kwargs)
         outputs = self.mode.run(self.native, values)
+        for k in self._states:
+            outputs[k] = unpack_state(outputs[k])  # type: ignore[call-overload]
         if self._single:
             return outputs[0]
         if self._keys is not None:
@@ -340,7 +346,7 @@ class Function:
         ]
         for i, array in zip(self._ins, arrays):
             if i.state is not None and array is not None:
-                i.state.set_value(array)
+                i.state.native.set_value(array)
         return [a for i, a in zip(self._ins, arrays) if i.state is None]  # type: ignore[misc]
 
     def _input(self, key: Any) -> In:

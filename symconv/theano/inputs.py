@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from symconv.errors import DTypeError, GraphError
+from symconv.theano.random_state import RandomStateType
 from symconv.theano.sharedvar import TensorSharedVariable, shared
 from symconv.theano.variable import Constant, Variable
 
@@ -105,6 +106,8 @@ class In:
 
     def _fresh(self, value: Any) -> Any:
         kind = self.variable.type
+        if isinstance(kind, RandomStateType):
+            return kind.shared(value, self.name)
         array = kind.filter(value, self.strict, self.allow_downcast)
         made = shared(array, self.name, broadcastable=kind.broadcastable)
         made.strict, made.allow_downcast = self.strict, self.allow_downcast

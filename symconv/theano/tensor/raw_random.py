@@ -11,52 +11,25 @@ from typing import Any
 import numpy as np
 
 from symconv.errors import ArgumentError, DTypeError
-from symconv.graph import SharedVariable as NativeShared
-from symconv.graph import TensorType as NativeType
+from symconv.graph import Constant as NativeConstant
 from symconv.graph import Variable as Native
+from symconv.graph import constant as native_constant
 from symconv.ops.elementwise import add
-from symconv.ops.mt19937 import STATE_SIZE, mersenne_draw, pack_state, unpack_state
+from symconv.ops.mt19937 import mersenne_draw
 from symconv.ops.operands import cast
 from symconv.ops.shape import dims_of
 from symconv.theano.configuration import config
+from symconv.theano.errors import RankError
+from symconv.theano.random_state import (
+    RandomStateSharedVariable,
+    RandomStateType,
+    random_state_shared,
+    random_state_type,
+    state_variable,
+)
 from symconv.theano.shapes import as_dims
-from symconv.theano.sharedvar import TensorSharedVariable
+from symconv.theano.tensor.random_function import RandomFunction, permutation_helper
 from symconv.theano.variable import as_tensor_variable, native_of, wrap
-
-
-class RandomStateSharedVariable(TensorSharedVariable):
-    """A shared variable whose value is a numpy.random.RandomState.
-
-    get_value gives a new RandomState in this state, also with borrow=True: to change the state, hand the
-    RandomState back by set_value.
-    """
-
-    def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Any:
-        return unpack_state(self.native.get_value(borrow=True))
-
-    def set_value(self, new_value: Any, borrow: bool = False) -> None:
-        if not isinstance(new_value, np.random.RandomState):
-            raise DTypeError(
-                f"a random state takes a numpy.random.RandomState, got {type(new_value).__name__}"
-            )
-        self.native.set_value(pack_state(new_value))
-
-    def __reduce__(self) -> Any:
-        return _restored, (self.native,), self._kept()
-
-
-def random_state_shared(value: np.random.RandomState, name: str | None = None) -> RandomStateSharedVariable:
-    """A shared variable that holds a RandomState."""
-    native = NativeShared(pack_state(value), NativeType("int32", (STATE_SIZE,)), name)
-    made = RandomStateSharedVariable(native)
-    native.front = made
-    return made
-
-
-def _restored(native: NativeShared) -> RandomStateSharedVariable:
-    if not isinstance(getattr(native, "front", None), RandomStateSharedVariable):
-        native.front = RandomStateSharedVariable(native)
-    return native.front  # type: ignore[no-any-return]
 
 
 def _draw(
@@ -64,20 +37,37 @@ def _draw(
     parameters: Sequence[tuple[Any, str]], core: int = 0, replace: bool = True,
 ) -> tuple[Any, Any]:  # fmt: skip
     """(state after, values). parameters: (value, dtype of the draw); the last `core` axes of the last one
-    are no axes of the result."""
+    are no axes of the result. Without a size the parameters tell, and ndim adds
+    dimensions of 1; a -1 in a size is the dimension that the parameters have there."""
+    if not isinstance(getattr(state, "type", None), RandomStateType):
+        raise DTypeError(
+            f"{kind}: a draw needs a random state, got {state!r}\n"
+            "  hint: random_state_type(), random_state_shared(RandomState(seed)), or a RandomStreams"
+        )
     given = [native_of(v) for v, _ in parameters]
     if size is None:
-        shapes = [v.type.ndim - (core if v is given[-1] else 0) for v in given]
-        dims = list(dims_of(_widest(given, shapes, core)))[: max(shapes, default=0)]
-        if ndim is not None and ndim != len(dims):
-            raise ArgumentError(f"{kind}: ndim is {ndim}, the parameters have {len(dims)} dimensions")
+        dims = _dims_of_parameters(given, core)
+        dims = [native_constant(1, "int64")] * ((ndim or 0) - len(dims)) + dims
     else:
         dims = as_dims(size, kind, ndim)
         if ndim is not None and len(dims) != ndim:
             raise ArgumentError(f"{kind}: ndim is {ndim}, size has {len(dims)} elements")
+        open_ = [a for a, d in enumerate(dims) if isinstance(d, NativeConstant) and int(d.data) == -1]
+        from_parameters = _dims_of_parameters(given, core) if open_ else []
+        for axis in open_:
+            place = axis - len(dims) + len(from_parameters)
+            if place < 0:
+                raise ArgumentError(f"{kind}: size has -1 at {axis}, where the parameters have no dimension")
+            dims[axis] = from_parameters[place]
     arguments = [cast(v, wanted) for v, (_, wanted) in zip(given, parameters)]
     after, values = mersenne_draw(kind, state.native, arguments, dims, replace)
-    return wrap(after), wrap(cast(values, dtype) if dtype else values)
+    return state_variable(after), wrap(cast(values, dtype) if dtype else values)
+
+
+def _dims_of_parameters(given: Sequence[Native], core: int) -> list[Native]:
+    """The dimensions that the parameters broadcast to."""
+    ranks = [v.type.ndim - (core if v is given[-1] else 0) for v in given]
+    return list(dims_of(_widest(given, ranks, core)))[: max(ranks, default=0)]
 
 
 def _widest(given: Sequence[Native], ranks: Sequence[int], core: int) -> Native:
@@ -157,7 +147,11 @@ def permutation(
     random_state: Any, size: Any = None, n: Any = 1, ndim: int | None = None, dtype: str = "int64"
 ) -> tuple[Any, Any]:
     """Permutations of 0 ... n - 1 along a new last axis."""
-    return _draw("permutation", random_state, () if size is None else size, ndim, dtype, [(n, "int64")])
+    if size is None:
+        if ndim not in (None, 0, 1):  # Theano counts the added axis where there is no size
+            raise RankError(f"permutation: without a size there is one permutation, ndim cannot be {ndim}")
+        size, ndim = (), None
+    return _draw("permutation", random_state, size, ndim, dtype, [(n, "int64")])
 
 
 def multinomial(
@@ -177,6 +171,7 @@ def permute_rows(x: Native, order: Native) -> Native:
 
 
 __all__ = [
-    "RandomStateSharedVariable", "binomial", "choice", "multinomial", "normal",
-    "permutation", "poisson", "random_integers", "random_state_shared", "uniform",
+    "RandomFunction", "RandomStateSharedVariable", "RandomStateType", "binomial", "choice", "multinomial",
+    "normal", "permutation", "permutation_helper", "poisson", "random_integers", "random_state_shared",
+    "random_state_type", "uniform",
 ]  # fmt: skip

@@ -1,0 +1,131 @@
+"""Random states as variables: their values are numpy.random.RandomState objects.
+
+In a graph a state is the vector int32[628] of symconv.ops.mt19937. random_state_type() makes an input that
+takes RandomStates; a state among a function's outputs is handed out as a new RandomState. The caller's is not
+changed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from symconv.errors import DTypeError
+from symconv.graph import SharedVariable as NativeShared
+from symconv.graph import TensorType as NativeType
+from symconv.graph import Variable as Native
+from symconv.ops.mt19937 import STATE_SIZE, MersenneDraw, pack_state, unpack_state
+from symconv.theano.sharedvar import TensorSharedVariable
+from symconv.theano.variable import TensorType, TensorVariable
+
+_NATIVE = NativeType("int32", (STATE_SIZE,))
+
+
+class RandomStateType(TensorType):
+    """The type of random states. Calling it makes an input."""
+
+    def __init__(self) -> None:
+        super().__init__("int32", (False,))
+
+    @property
+    def native(self) -> NativeType:
+        return _NATIVE
+
+    def __call__(self, name: str | None = None, dtype: str | None = None) -> Any:
+        return state_variable(Native(_NATIVE, name=name))
+
+    def filter(self, data: Any, strict: bool = False, allow_downcast: bool | None = None) -> np.ndarray:
+        """The vector that stands for a RandomState in a graph. Raises DTypeError."""
+        if not isinstance(data, np.random.RandomState):
+            raise DTypeError(f"a random state takes a numpy.random.RandomState, got {type(data).__name__}")
+        return pack_state(data)
+
+    @staticmethod
+    def values_eq(a: Any, b: Any, force_same_dtype: bool = True) -> bool:
+        """Whether two RandomStates will draw the same."""
+        return bool(np.array_equal(pack_state(a), pack_state(b)))
+
+    @staticmethod
+    def values_eq_approx(a: Any, b: Any, rtol: float = 0.0, atol: float = 0.0, **_: Any) -> bool:
+        """values_eq."""
+        return RandomStateType.values_eq(a, b)
+
+    def shared(self, value: Any, name: str | None) -> RandomStateSharedVariable:
+        """A shared variable that holds a RandomState: a state of this type that lasts."""
+        return random_state_shared(value, name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RandomStateType)
+
+    def __hash__(self) -> int:
+        return hash(RandomStateType)
+
+    def __repr__(self) -> str:
+        return "RandomStateType"
+
+
+random_state_type = RandomStateType()
+
+
+class RandomStateVariable(TensorVariable):
+    """A symbolic random state."""
+
+    @property
+    def type(self) -> TensorType:
+        return random_state_type
+
+    def __reduce__(self) -> Any:
+        return state_variable, (self.native,), self._kept()
+
+
+def state_variable(native: Native) -> Any:
+    """The Theano variable that stands for a native state."""
+    if not isinstance(getattr(native, "front", None), (RandomStateVariable, RandomStateSharedVariable)):
+        native.front = RandomStateVariable(native)
+    return native.front  # type: ignore[attr-defined]
+
+
+def is_state(native: Native) -> bool:
+    """Whether a native variable is a random state, also where a rebuilt graph has forgotten its front."""
+    node = native.owner
+    if node is None:
+        front = getattr(native, "front", None)
+        return isinstance(front, (RandomStateVariable, RandomStateSharedVariable))
+    drawn = isinstance(node.op, MersenneDraw) or getattr(getattr(node.op, "front", None), "draws", False)
+    return bool(drawn) and native is node.outputs[0]
+
+
+class RandomStateSharedVariable(TensorSharedVariable):
+    """A shared variable whose value is a numpy.random.RandomState.
+
+    get_value gives a new RandomState in this state, also with borrow=True: to change the state, hand the
+    RandomState back by set_value.
+    """
+
+    @property
+    def type(self) -> TensorType:
+        return random_state_type
+
+    def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Any:
+        return unpack_state(self.native.get_value(borrow=True))
+
+    def set_value(self, new_value: Any, borrow: bool = False) -> None:
+        self.native.set_value(random_state_type.filter(new_value))
+
+    def __reduce__(self) -> Any:
+        return _restored, (self.native,), self._kept()
+
+
+def random_state_shared(value: np.random.RandomState, name: str | None = None) -> RandomStateSharedVariable:
+    """A shared variable that holds a RandomState."""
+    native = NativeShared(random_state_type.filter(value), _NATIVE, name)
+    made = RandomStateSharedVariable(native)
+    native.front = made
+    return made
+
+
+def _restored(native: NativeShared) -> RandomStateSharedVariable:
+    if not isinstance(getattr(native, "front", None), RandomStateSharedVariable):
+        native.front = RandomStateSharedVariable(native)
+    return native.front  # type: ignore[no-any-return]
