@@ -7,11 +7,13 @@ import copy
 import numpy as np
 import pytest
 
+import symconv as sc
 import symconv.theano as theano
 import symconv.theano.tensor as T
 from symconv import errors
 from symconv.theano.compile.pfunc import pfunc
 from symconv.theano.gof import MissingInputError
+from symconv.theano.modes import in_kind
 from symconv.theano.tensor import nnet
 from symconv.theano.tensor.basic import _allclose
 
@@ -194,3 +196,52 @@ def test_a_hint_that_is_not_met_is_an_assertion_as_in_theano():
 def test_verify_grad_takes_sides_of_one_for_broadcastable():
     row, matrix = np.random.RandomState(0).normal(size=(1, 3)), np.ones((2, 3))
     T.verify_grad(lambda a, b: a * b, [row, matrix], n_tests=1)
+
+
+COSTS = {
+    "categorical_crossentropy": lambda p, y: nnet.categorical_crossentropy(p, y).mean(),
+    "crossentropy_categorical_1hot": lambda p, y: nnet.crossentropy_categorical_1hot(p, y).mean(),
+    "indexed": lambda p, y: -T.mean(T.log(p)[T.arange(y.shape[0]), y]),
+}
+
+
+@pytest.mark.parametrize("mode", ["FAST_RUN", "DebugMode"])
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("name", COSTS)
+def test_a_label_out_of_range_is_a_value_error_and_an_index_error(name, train, mode):
+    x, y = T.matrix(), T.ivector()
+    w = theano.shared(np.ones((4, 3), theano.config.floatX))
+    cost = COSTS[name](nnet.softmax(T.dot(x, w)), y)
+    f = theano.function([x, y], cost, updates=[(w, w - T.grad(cost, w))] if train else [], mode=mode)
+    data = np.random.RandomState(1).normal(size=(5, 4)).astype(theano.config.floatX)
+    for label in (-1, 3):
+        for kind in (ValueError, IndexError, errors.ExecutionError):
+            with pytest.raises(kind, match=rf"label {label} in row 2 is out of range for 3 classes"):
+                f(data, np.array([0, 1, label, 2, 0], "int32"))
+        np.testing.assert_array_equal(w.get_value(), 1)  # nothing was updated
+    f(data, np.array([0, 1, 2, 2, 0], "int32"))
+
+
+def test_a_label_out_of_range_on_the_reference_and_on_a_device(cxx):
+    x, y = T.matrix(), T.ivector()
+    cost = COSTS["categorical_crossentropy"](nnet.softmax(x), y)
+    data = np.zeros((3, 4), "float32")
+    for device in ("reference", "emulated"):
+        f = sc.function([x.native, y.native], cost.native, device=device)
+        with pytest.raises(errors.ExecutionError, match="-1") as caught:
+            f(data.astype(x.dtype), np.array([0, -1, 1], "int32"))
+        for kind in (ValueError, IndexError):
+            assert isinstance(in_kind(caught.value), kind)
+
+
+def test_gradient_by_class_of_a_label_out_of_range():
+    dy, p, y = T.vector(), T.matrix(), T.lvector()
+    f = theano.function([dy, p, y], nnet.CrossentropySoftmax1HotWithBiasDx()(dy, p, y))
+    rows, scale = np.random.RandomState(2).dirichlet([1, 1, 1], 4), np.arange(1.0, 5.0)
+    rows, scale = rows.astype(p.dtype), scale.astype(dy.dtype)
+    labels = np.array([0, 2, 1, 2])
+    want = scale[:, None] * (rows - np.eye(3)[labels])
+    np.testing.assert_allclose(f(scale, rows, labels), want, rtol=1e-6, atol=1e-7)
+    for bad in (-1, 3):
+        with pytest.raises(ValueError, match=f"label {bad} in row 1"):
+            f(scale, rows, np.array([0, bad, 1, 2]))

@@ -22,7 +22,7 @@ def run_reference(node: Apply, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray
     try:
         out = node.op.reference(*arrays)
     except ExecutionError as error:
-        raise ExecutionError(f"{node.op.label()} from {node.origin}: {error}") from None
+        raise ExecutionError(f"{node.op.label()} from {node.origin}: {error}") from error.__cause__
     except SymconvError:
         raise
     except Exception as error:

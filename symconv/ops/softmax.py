@@ -147,7 +147,7 @@ def check_labels(op: Op, labels: np.ndarray, classes: int) -> None:
         raise ExecutionError(
             f"{op.name}: label {int(labels[row])} in row {row} is out of range for {classes} classes"
             f"\n  hint: labels are 0 to {classes - 1}"
-        )
+        ) from IndexError(f"label {int(labels[row])}")
 
 
 def _label_types(op: Op, inputs: Sequence[Variable], rows: Variable, labels: Variable) -> int | None:

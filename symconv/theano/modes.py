@@ -78,7 +78,9 @@ def _both(kind: type[Exception], message: str) -> Exception:
             "__reduce__": lambda self: (_both, (kind, self.args[0])),
         }
         try:
-            _kinds[kind] = type(kind.__name__, (ExecutionError, kind), body)
+            # a label out of range was a ValueError in Theano, an IndexError where p[arange(n), y] was written
+            kinds = (IndexError, ValueError) if kind is IndexError else (kind,)
+            _kinds[kind] = type(kind.__name__, (ExecutionError, *kinds), body)
             _kinds[kind](message)
         except TypeError:
             _kinds[kind] = ExecutionError
@@ -88,7 +90,8 @@ def _both(kind: type[Exception], message: str) -> Exception:
 def in_kind(error: Exception) -> Exception:
     """An ExecutionError that is also of the kind that an Assert, or the perform of a user's Op, raised.
 
-    Programs catch what their Op raises, as in Theano. Any other error as it is.
+    Programs catch what their Op raises, as in Theano; an index or a label out of range is an IndexError and a
+    ValueError. Any other error as it is.
     """
     cause: BaseException | None = error.__cause__
     while isinstance(cause, ExecutionError):

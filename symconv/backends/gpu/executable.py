@@ -372,7 +372,8 @@ class GpuExecutable:
         where = f"\n  {operands_of(self.plan, step)}" if step >= 0 else ""
         if at < 0:  # of check_range
             raise ExecutionError(f"{label}: nothing lies in [{index}, {limit}){where}")
-        raise ExecutionError(f"{label}: index {index} (element {at}) is outside 0 to {limit - 1}{where}")
+        message = f"{label}: index {index} (element {at}) is outside 0 to {limit - 1}{where}"
+        raise ExecutionError(message) from IndexError(f"index {index}")
 
 
 def runtime_of(device: str) -> Runtime:

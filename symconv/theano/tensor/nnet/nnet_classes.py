@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from symconv.ops.softmax import put_label
 from symconv.theano.tensor import basic as T
 from symconv.theano.tensor.nnet import nnet
 from symconv.theano.tensor.subtensor import set_subtensor
-from symconv.theano.variable import as_tensor_variable
+from symconv.theano.variable import as_tensor_variable, native_of, wrap
 
 
 class _Callable:
@@ -60,8 +61,8 @@ class CrossentropySoftmax1HotWithBiasDx(_Callable):
         dy, p, y = as_tensor_variable(dy), as_tensor_variable(sm), as_tensor_variable(y_idx)
         if dy.ndim == 0:
             dy = T.fill(p[:, 0], dy)
-        place = p[T.arange(y.shape[0]), y]
-        return set_subtensor(place, place - 1) * dy.dimshuffle(0, "x")
+        at_labels = put_label(native_of(dy), native_of(y), native_of(p).shape[1])
+        return dy.dimshuffle(0, "x") * p - wrap(at_labels)
 
 
 class CrossentropyCategorical1Hot(_Callable):
