@@ -29,6 +29,7 @@ from symconv.theano.inputs import (
     as_input,
 )
 from symconv.theano.modes import Mode, get_mode
+from symconv.theano.null_gradient import check as check_gradients
 from symconv.theano.random_state import RandomStateType, is_state
 from symconv.theano.sharedvar import TensorSharedVariable
 from symconv.theano.variable import Variable, as_tensor_variable, native_of
@@ -84,6 +85,7 @@ def function(
         given = [i.variable.native for i in ins]
         changed += _default_updates(roots, changed, kept, replace, given)
     roots = rebuild([*natives, *(new for _, new in changed)], replace)
+    check_gradients(roots)
     natives, news = roots[: len(natives)], roots[len(natives) :]
     changed = [(s, new) for (s, _), new in zip(changed, news)]
     _check_leaves([*natives, *news], [i.variable.native for i in ins if i.state is None], name)

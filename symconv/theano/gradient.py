@@ -17,10 +17,14 @@ from symconv.jacobian import hessian as native_hessian
 from symconv.jacobian import jacobian as native_jacobian
 from symconv.ops import elementwise as ew
 from symconv.ops.arithmetic import Cast
+from symconv.theano import null_gradient as null_gradients_of_ops
 from symconv.theano.configuration import config
 from symconv.theano.declared import _Identity
 from symconv.theano.errors import CostError
+from symconv.theano.null_gradient import check, null_gradient
 from symconv.theano.variable import Variable, native_of, wrap
+
+NullTypeGradError = null_gradients_of_ops.NullTypeGradError
 
 
 def _many(wrt: Any) -> bool:
@@ -48,13 +52,16 @@ def grad(
     """d cost / d w for each w, in the order of `wrt`; for a single variable the gradient itself.
 
     The gradient by integers, in floatX, is that by the floats which they become in the cost; what is
-    computed in integers passes none. Raises GradientError, DisconnectedInputError.
+    computed in integers passes none. A gradient that an Op says not to exist raises NullTypeGradError, unless
+    null_gradients="return". Raises GradientError, DisconnectedInputError.
     """
     targets = list(wrt) if _many(wrt) else [wrt]
     for w in targets:
         if not isinstance(w, Variable):
             raise GradientError(f"grad: wrt must be variables, got {w!r}")
     seeds = {k.native: native_of(g) for k, g in dict(known_grads or {}).items()}
+    if null_gradients == "raise":
+        check(list(seeds.values()))
     root = None if cost is None else native_of(cost)
     floats = [w for w in targets if w.native.type.is_float]
     if root is not None and root.ndim:
@@ -88,6 +95,8 @@ def grad(
                 )
             found[w] = _of_integers(root, w, constants, seeds)
     result = [found[w] for w in targets]
+    if null_gradients == "raise":
+        check([g.native for g in result if g is not None])
     if add_names and root is not None and root.name is not None:
         _name(root.name, targets, result)
     if not _many(wrt):
@@ -294,13 +303,17 @@ def grad_scale(x: Any, multiplier: float) -> Any:
 
 
 def grad_not_implemented(op: Any, x_pos: int, x: Any, comment: str = "") -> Any:
-    """What a custom Op's grad returns for an input without gradient rule: raises when it is asked for."""
-    raise NullTypeGradError(f"{op}: the gradient by input {x_pos} ({x!r}) is not implemented. {comment}")
+    """What a custom Op's grad returns for an input without gradient rule: grad raises NullTypeGradError where
+    it is needed."""
+    why = f"{op}: the gradient by input {x_pos} ({x!r}) is not implemented. {comment}"
+    return wrap(null_gradient(native_of(x), why))
 
 
 def grad_undefined(op: Any, x_pos: int, x: Any, comment: str = "") -> Any:
-    """What a custom Op's grad returns for an input by which it has no derivative."""
-    return None
+    """What a custom Op's grad returns for an input by which it has no derivative: grad raises
+    NullTypeGradError where it is needed."""
+    why = f"{op}: the gradient by input {x_pos} ({x!r}) is not defined. {comment}"
+    return wrap(null_gradient(native_of(x), why))
 
 
 class DisconnectedType:
@@ -308,10 +321,6 @@ class DisconnectedType:
 
     def __call__(self, *_: Any, **__: Any) -> None:
         return None
-
-
-class NullTypeGradError(GradientError, TypeError):
-    """A gradient that is undefined was asked for."""
 
 
 def verify_grad(

@@ -23,6 +23,7 @@ from symconv.ops.create import zeros_like
 from symconv.ops.operands import as_dim, cast, static_dim
 from symconv.ops.shape import dims_of
 from symconv.theano import variable
+from symconv.theano.null_gradient import null_gradient, reason
 from symconv.theano.test_values import get_test_value as get_test_value
 from symconv.theano.variable import Variable, as_tensor_variable, native_of, wrap
 
@@ -220,6 +221,10 @@ class UserOp(_OfUser):
             )
         gradients: list[Native | None] = []
         for x, d in zip(node.inputs, found):
+            why = reason(d.native) if isinstance(d, Variable) else None
+            if why is not None:
+                gradients.append(null_gradient(x, why) if x.type.is_float else None)
+                continue
             known = isinstance(d, (Variable, int, float, np.ndarray, np.generic)) and x.type.is_float
             gradients.append(cast(native_of(d), x.dtype) if known else None)
         return gradients + [None] * (len(node.inputs) - self.user_inputs)

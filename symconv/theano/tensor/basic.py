@@ -1,5 +1,6 @@
 """theano.tensor.basic: all functions on tensors under one name."""
 
+from symconv.theano import scalar as scal  # noqa: F401
 from symconv.theano.dtypes import FLOATS, INTS
 from symconv.theano.tensor.closeness import _allclose, _get_atol_rtol  # noqa: F401
 from symconv.theano.tensor.counting import *  # noqa: F403

@@ -1,0 +1,83 @@
+"""symconv.theano: gradients that do not exist, and map_variables."""
+
+import numpy as np
+import pytest
+
+import symconv.theano as theano
+import symconv.theano.tensor as T
+from symconv.theano.gof.null_type import NullType
+from symconv.theano.gradient import NullTypeGradError, grad_not_implemented, grad_undefined
+from symconv.theano.scan_module.scan_utils import map_variables
+
+
+class _Scaled(theano.Op):
+    """x * y, with a gradient by x alone."""
+
+    def __init__(self, missing):
+        self.missing = missing
+
+    def make_node(self, x, y):
+        return theano.Apply(self, [x, y], [x.type()])
+
+    def perform(self, node, inputs, output_storage):
+        output_storage[0][0] = inputs[0] * inputs[1]
+
+    def infer_shape(self, node, shapes):
+        return [shapes[0]]
+
+    def grad(self, inputs, output_gradients):
+        x, y = inputs
+        return [output_gradients[0] * y, self.missing(self, 1, y)]
+
+
+MISSING = {
+    "undefined": lambda op, k, y: grad_undefined(op, k, y, "a comment"),
+    "not implemented": lambda op, k, y: grad_not_implemented(op, k, y, "a comment"),
+    "a comment": lambda op, k, y: NullType("a comment")(),
+}
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_null_gradients_raise_where_they_are_needed(missing):
+    x, y, z = T.dvectors("xyz")
+    cost = T.sqr(_Scaled(MISSING[missing])(x, T.exp(y) + z)).sum()
+    f = theano.function([x, y, z], T.grad(cost, x))
+    a, b = np.array([1.0, -2.0]), np.array([0.5, 0.25])
+    assert np.allclose(f(a, b, b), 2 * a * (np.exp(b) + b) ** 2)
+    for wrt in (y, z, [x, y]):
+        with pytest.raises(NullTypeGradError, match="a comment"):
+            T.grad(cost, wrt)
+    assert issubclass(NullTypeGradError, TypeError)
+
+
+def test_null_gradients_are_returned_on_demand():
+    x, y = T.dvectors("xy")
+    cost = _Scaled(MISSING["undefined"])(x, y).sum()
+    by_y = T.grad(cost, y, null_gradients="return")
+    with pytest.raises(TypeError, match="not defined"):
+        theano.function([x, y], by_y, on_unused_input="ignore")
+
+
+def test_null_gradients_that_are_given():
+    x, y = T.lscalars("xy")
+    cost = x + y
+    with pytest.raises(NullTypeGradError, match="because"):
+        T.grad(cost, [x, y], known_grads={cost: NullType("because")()})
+
+
+def test_map_variables_replaces_by_tag():
+    a, b, c = T.dscalars("abc")
+    total = a + b
+    total.tag.replacement = a * b
+    (out,) = map_variables(lambda v: getattr(v.tag, "replacement", v), [total + c])
+    assert out.eval({a: 2.0, b: 5.0, c: 1.0}) == 11
+
+
+def test_map_variables_replaces_inputs_and_what_is_made_of_them():
+    a, b = T.dscalars("ab")
+    middle = T.exp(a)
+    exchange = {a: b, middle: middle * 10}
+    first, second = map_variables(lambda v: exchange.get(v, v), [middle + 1, a])
+    assert np.isclose(first.eval({b: 0.0}), 11) and second is b
+    with pytest.raises(TypeError, match="cannot be replaced"):
+        map_variables(lambda v: T.dvector() if v is a else v, [middle])
