@@ -211,13 +211,14 @@ void find_columns(const T* a, ll col, int rows, int count, uint64_t* bits) {
     for (int v = 0; v < kVectors; v++) found[v] = M{};
     const int end = count - j0 < kLaneBits ? count - j0 : kLaneBits;
     const T* p = a + j0 * col;
-    M bit = M{} + 1;
-    for (int j = 0; j < end; j++, p += col, bit += bit)
+    for (int j = 0; j < end; j++, p += col) {
+      const M bit = M{} + static_cast<Lane>(1ULL << j);
       for (int v = 0; v < kVectors; v++) {
         const int n = rows - v * W;
         if (!kWhole && n <= 0) break;
         found[v] |= ((kWhole || n >= W ? load(p + v * W) : load_n(p + v * W, n)) != T(0)) & bit;
       }
+    }
     Lane lanes[kChunk];
     memcpy(lanes, found, sizeof lanes);
     for (int i = 0; i < kChunk; i++) {
