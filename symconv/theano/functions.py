@@ -330,8 +330,7 @@ class Function:
             elif i.state is not None:
                 values.append(None)  # it stays as it is
             elif i.value is not None:
-                value = i.value
-                values.append(value.get_value() if isinstance(value, TensorSharedVariable) else value)
+                values.append(i.held())
             else:
                 raise InputError(f"{self!r}: no value for the argument {i.name or i.variable!r}")
         if kwargs:
@@ -365,8 +364,7 @@ class Function:
         i = self._input(key)
         if i.state is None and i.value is None:
             raise KeyError(f"{self!r}: the input {key!r} keeps no value")
-        value = i.value if i.state is None else i.state
-        return value.get_value() if isinstance(value, TensorSharedVariable) else value
+        return i.held()
 
     def __setitem__(self, key: Any, value: Any) -> None:
         i = self._input(key)

@@ -78,6 +78,11 @@ class In:
         else:
             self._value = new
 
+    def held(self, borrow: bool = False) -> Any:
+        """What a call without an argument takes: the value of the state, or the default."""
+        value = self.value if self.state is None else self.state
+        return value.get_value(borrow=borrow) if isinstance(value, TensorSharedVariable) else value
+
     def __repr__(self) -> str:
         return f"In({self.variable!r})"
 
@@ -129,9 +134,7 @@ class InputContainer:
 
     @property
     def data(self) -> Any:
-        i = self._owner
-        value = i.value if i.state is None else i.state
-        return value.get_value(borrow=True) if isinstance(value, TensorSharedVariable) else value
+        return self._owner.held(borrow=True)
 
     @data.setter
     def data(self, new: Any) -> None:

@@ -13,6 +13,7 @@ from symconv.theano.tensor import shape_ops
 from symconv.theano.tensor.nnet.borders import bordered, sides
 from symconv.theano.tensor.nnet.conv_ops import hinted, last_dims, of_known_size, operands, several
 from symconv.theano.tensor.nnet.linear_maps import transposed
+from symconv.theano.tensor.nnet.patches import places
 from symconv.theano.variable import as_tensor_variable, wrap
 
 AXES = (2, 3, 4)
@@ -70,8 +71,7 @@ def _of_unknown_size(x: Any, w: Any, step: Sequence[int], dilation: Sequence[int
     n, c, depth, height, width = (x.shape[i] for i in range(5))
     k, planes, r, s = (w.shape[i] for i in (0, 2, 3, 4))
     count = (depth - dilation[0] * (planes - 1) - 1) // step[0] + 1
-    starts = (shape_ops.arange(count) * step[0]).dimshuffle(0, "x")
-    slabs = x[:, :, starts + (shape_ops.arange(planes) * dilation[0]).dimshuffle("x", 0)]
+    slabs = x[:, :, places(count, step[0], planes, dilation[0])]
     images = shape_ops.reshape(slabs.dimshuffle(0, 2, 1, 3, 4, 5), (n * count, c * planes, height, width))
     filters = shape_ops.reshape(w, (k, w.shape[1] * planes, r, s))
     y = ops.conv2d(images.native, filters.native, stride=step[1:], dilation=dilation[1:], groups=groups)

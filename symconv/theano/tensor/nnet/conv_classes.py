@@ -1,12 +1,12 @@
-"""Theano's convolution ops as classes, as Lasagne and Keras call them: the constructor takes the options,
-the call
-the operands."""
+"""Theano's convolution ops as classes, as Lasagne and Keras call them: the constructor takes the options, the
+call the operands."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from symconv.errors import ShapeError, UnsupportedError
+from symconv.theano.errors import RankError
 from symconv.theano.tensor.nnet import conv3d as three
 from symconv.theano.tensor.nnet import conv_ops as two
 from symconv.theano.tensor.nnet.borders import sides
@@ -56,7 +56,7 @@ class BaseAbstractConv:
     def _checked(self, what: str, value: Any, ndim: int) -> Any:
         x = as_tensor_variable(value)
         if x.ndim != ndim:
-            raise WrongRank(f"{type(self).__name__}: {what} must have {ndim} dimensions, got {x.type}")
+            raise RankError(f"{type(self).__name__}: {what} must have {ndim} dimensions, got {x.type}")
         return x
 
     def _image(self, what: str, value: Any) -> Any:
@@ -75,11 +75,6 @@ class BaseAbstractConv:
         """The shape of the output, from those of images and filters."""
         options: Any = (self.border_mode, self.subsample, self.filter_dilation)
         return [get_conv_output_shape(*input_shapes, *options)]
-
-
-class WrongRank(ShapeError, TypeError):
-    """Cause: an operand of a convolution has too many or too few dimensions, for which Theano raised
-    TypeError. Cure: reshape it, or dimshuffle axes into it."""
 
 
 class AbstractConv(BaseAbstractConv):

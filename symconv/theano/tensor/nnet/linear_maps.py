@@ -1,6 +1,5 @@
-"""Gradients of convolutions without building their gradient ops: a convolution is linear in its input and
-in its
-filters, so that its vector-Jacobian product by one of them does not depend on the value of that one."""
+"""Gradients of expressions without building their gradient ops. A convolution is linear in its input and in
+its filters: its vector-Jacobian product by one of them does not depend on the value of that one."""
 
 from __future__ import annotations
 
@@ -8,10 +7,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from symconv import autodiff, ops
-from symconv.graph import Constant, TensorType, Variable
+from symconv.graph import Variable
 from symconv.graph.traversal import rebuild
 from symconv.ops.operands import as_dim
 from symconv.theano.variable import native_of, wrap
+
+
+def pulled_back(forward: Callable[[Any], Any], x: Variable, dy: Variable) -> Variable:
+    """dy^T d forward(x) / dx, also where x is a constant."""
+    leaf = Variable(x.type, name="x")
+    (dx,) = autodiff.Lop([native_of(forward(wrap(leaf)))], [leaf], [dy])
+    (found,) = rebuild([dx], {leaf: x})
+    return found
 
 
 def transposed(forward: Callable[[Any], Any], dims: Sequence[Any], dy: Variable) -> Variable:
@@ -19,8 +26,4 @@ def transposed(forward: Callable[[Any], Any], dims: Sequence[Any], dy: Variable)
     shape.
     """
     sizes = [as_dim(d if isinstance(d, int) else native_of(d)) for d in dims]
-    static = tuple(int(d.data) if isinstance(d, Constant) else None for d in sizes)
-    x = Variable(TensorType(dy.dtype, static), name="x")
-    (dx,) = autodiff.Lop([native_of(forward(wrap(x)))], [x], [dy])
-    (found,) = rebuild([dx], {x: ops.zeros(sizes, dtype=dy.dtype)})
-    return found
+    return pulled_back(forward, ops.zeros(sizes, dtype=dy.dtype), dy)

@@ -14,6 +14,7 @@ from symconv.theano.tensor import shape_ops
 from symconv.theano.tensor.elementwise import eq, ge
 from symconv.theano.tensor.nnet.borders import bordered
 from symconv.theano.tensor.nnet.conv_ops import whole
+from symconv.theano.tensor.nnet.patches import patches_at, places
 from symconv.theano.variable import Variable, as_tensor_variable, wrap
 
 MODES = ("valid", "half", "full", "ignore_borders", "wrap_centered")
@@ -44,9 +45,8 @@ def images2neibs(ten4: Any, neib_shape: Any, neib_step: Any = None, mode: str = 
 
     By default patches lie side by side. mode 'valid' wants patches that fill the image, 'half' and 'full'
     those that fill it with a border of zeros, half a patch or a patch less one wide; 'ignore_borders' leaves
-    out what
-    remains. 'wrap_centered' takes the patch around each pixel, every neib_step, of an image whose edges
-    meet; its sides must be odd. Raises NeibsError, here where the sizes are known, else at the call.
+    out what remains. 'wrap_centered' takes the patch around each pixel, every neib_step, of an image whose
+    edges meet; its sides must be odd. Raises NeibsError, here where the sizes are known, else at the call.
     """
     x = as_tensor_variable(ten4)
     if x.ndim != 4:
@@ -59,7 +59,7 @@ def images2neibs(ten4: Any, neib_shape: Any, neib_step: Any = None, mode: str = 
         around = [s // 2 if mode == "half" else s - 1 for s in shape]
         x = bordered(x, [(a, a) for a in around])
     n, c = x.shape[0], x.shape[1]
-    places, counts, fits = [], [], []
+    found, counts, fits = [], [], []
     for size, length, stride in zip((x.shape[2], x.shape[3]), shape, step):
         if mode == "wrap_centered":
             fits += [eq(length % 2, 1), ge(size, length)]
@@ -68,21 +68,15 @@ def images2neibs(ten4: Any, neib_shape: Any, neib_step: Any = None, mode: str = 
             count = (size - length) // stride + 1
             if mode != "ignore_borders":
                 fits += [ge(size, length), eq((size - length) % stride, 0)]
-        starts = (shape_ops.arange(count) * stride).dimshuffle(0, "x")
-        offsets = shape_ops.arange(length).dimshuffle("x", 0)
-        if mode == "wrap_centered":
-            places.append((starts + offsets - length // 2) % size)
-        else:
-            places.append(starts + offsets)
+        where = places(count, stride, length)
+        found.append((where - length // 2) % size if mode == "wrap_centered" else where)
         counts.append(count)
     if fits:
         message = (
             f"images2neibs: the patches do not fit the images in mode {mode!r}; 'ignore_borders' always does"
         )
         x = wrap(PatchesFit(message)(x.native, *(as_tensor_variable(f).native for f in fits)))
-    rows, columns = places
-    patches = x[:, :, rows.dimshuffle(0, "x", 1, "x"), columns.dimshuffle("x", 0, "x", 1)]
-    return shape_ops.reshape(patches, (n * c * counts[0] * counts[1], shape[0] * shape[1]))
+    return shape_ops.reshape(patches_at(x, *found), (n * c * counts[0] * counts[1], shape[0] * shape[1]))
 
 
 def _sizes(value: Any, what: str) -> list[Any]:

@@ -9,19 +9,16 @@ from symconv.errors import ShapeError
 from symconv.theano.tensor import shape_ops
 from symconv.theano.tensor.linear import batched_dot
 from symconv.theano.tensor.nnet.borders import bordered, sides
+from symconv.theano.tensor.nnet.patches import patches_at, places
 
 
 def windows_of(x: Any, window: Sequence[Any], step: Sequence[int], dilation: Sequence[int]) -> Any:
     """The patches [N, C, P, Q, R, S] of images [N, C, H, W]."""
-    places = []
-    for axis in (0, 1):
-        count = (x.shape[2 + axis] - dilation[axis] * (window[axis] - 1) - 1) // step[axis] + 1
-        starts = shape_ops.arange(count) * step[axis]
-        places.append(
-            starts.dimshuffle(0, "x") + (shape_ops.arange(window[axis]) * dilation[axis]).dimshuffle("x", 0)
-        )
-    rows, columns = places
-    return x[:, :, rows.dimshuffle(0, "x", 1, "x"), columns.dimshuffle("x", 0, "x", 1)]
+    rows, columns = (
+        places((n - d * (w - 1) - 1) // s + 1, s, w, d)
+        for n, w, s, d in zip((x.shape[2], x.shape[3]), window, step, dilation)
+    )
+    return patches_at(x, rows, columns)
 
 
 def unshared_conv2d(

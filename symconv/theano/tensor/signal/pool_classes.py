@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from symconv import autodiff
 from symconv.errors import ArgumentError
-from symconv.graph import Variable as Native
-from symconv.graph.traversal import rebuild
 from symconv.ops.window import conv_output_size
 from symconv.theano.tensor.nnet.conv_ops import several
+from symconv.theano.tensor.nnet.linear_maps import pulled_back
 from symconv.theano.tensor.signal.pool import MODES, pool_2d, pool_3d
 from symconv.theano.variable import as_tensor_variable, native_of, wrap
 
@@ -48,11 +46,8 @@ class _PoolOp:
 
 
 def _jacobian(forward: Callable[[Any], Any], x: Any, dy: Any) -> Any:
-    """dy^T d forward(x) / dx, also where x is a constant."""
-    value = native_of(x)
-    leaf = Native(value.type, name="x")
-    (dx,) = autodiff.Lop([native_of(forward(wrap(leaf)))], [leaf], [native_of(dy)])
-    return wrap(rebuild([dx], {leaf: value})[0])
+    """dy^T d forward(x) / dx."""
+    return wrap(pulled_back(forward, native_of(x), native_of(dy)))
 
 
 class Pool(_PoolOp):
