@@ -21,6 +21,7 @@ from symconv.ops.nonzero import masked_axes
 from symconv.ops.operands import as_variable, cast
 from symconv.ops.shape import broadcast_to, dims_of, reshape, reshape_like, transpose
 from symconv.ops.slicing import SetSlice, Slice, index_start, slice_bounds
+from symconv.ops.stepped import stepped_places
 
 # Which x[index] a variable was made by, so that set_subtensor(x[index], y) finds x again.
 _made_by: weakref.WeakKeyDictionary[Variable, tuple[Variable, Any]] = weakref.WeakKeyDictionary()
@@ -30,10 +31,13 @@ _made_by: weakref.WeakKeyDictionary[Variable, tuple[Variable, Any]] = weakref.We
 class Selection:
     """x[index] in steps: slice, bring the indexed axes together, gather, lay out.
 
-    `layout` lists the axes of the gathered tensor that stay, with None where an axis is inserted.
+    `layout` lists the axes of the gathered tensor that stay, with None where an axis is inserted. Slices with
+    a symbolic step come before all that: x is what they leave of the tensor, and `stepped` tells how
+    an update goes back into it.
     """
 
     x: Variable
+    stepped: list[tuple[Variable, int, Variable]] = field(default_factory=list)  # whole, axis, places
     axes: list[int] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
     bounds: list[Variable] = field(default_factory=list)  # start, length of each sliced axis
@@ -41,6 +45,11 @@ class Selection:
     first: int = 0
     arrays: list[Variable] = field(default_factory=list)
     layout: list[int | None] = field(default_factory=list)
+
+    def take_stepped(self, axis: int, places: Variable) -> None:
+        """Keep the `places` along an axis; they are distinct."""
+        self.stepped.append((self.x, axis, places))
+        self.x = AdvancedIndex(axis)(self.x, places)
 
     def add_slice(self, axis: int, step: int, start: Variable, length: Variable) -> None:
         self.axes.append(axis)
@@ -68,6 +77,12 @@ class Selection:
 
     def updated(self, y: Variable, add: bool) -> Variable:
         """x with the selected part replaced by y, or increased by it."""
+        out = self._updated(y, add)
+        for whole, axis, places in reversed(self.stepped):
+            out = Scatter(axis)(whole, out, places)
+        return out
+
+    def _updated(self, y: Variable, add: bool) -> Variable:
         y = reshape_like(_stretched(y, self.selected()), self.gathered())
         if self.arrays:
             base = self.sliced()
@@ -94,6 +109,7 @@ def read_index(x: Variable, index: Any) -> Selection:
     """The Selection that x[index] means. Raises ShapeError, DTypeError or IndexRangeError."""
     items = _items(x, index)
     chosen = Selection(x)
+    _take_stepped(chosen, items)
     # one entry per axis of the result before gathering: "new", "drop" (an int), "keep" or an array
     roles: list[tuple[str, Any]] = []
     gathers = any(_is_array(item) for item in items)
@@ -118,7 +134,8 @@ def read_index(x: Variable, index: Any) -> Selection:
         _place_arrays(chosen, roles)
     else:
         chosen.layout = [None if role == "new" else a for role, a in roles if role != "drop"]
-        if not chosen.axes and chosen.layout == list(range(x.ndim)) and x.ndim:
+        untouched = chosen.x is x and not chosen.axes and chosen.layout == list(range(x.ndim))
+        if untouched and x.ndim:
             chosen.add_slice(0, 1, *slice_bounds(None, None, 1, dims_of(x)[0]))  # x[:] is a node of its own
     return chosen
 
@@ -219,20 +236,30 @@ def _as_scalar(item: Any) -> Variable:
 def _read_slice(chosen: Selection, axis: int, item: slice) -> None:
     if item.start is None and item.stop is None and item.step in (None, 1):
         return
-    step = item.step.data.item() if isinstance(item.step, Constant) and item.step.ndim == 0 else item.step
-    if isinstance(step, Variable):
-        raise ShapeError(f"the step of a slice must be a known int, got {step.type} from {step.origin}")
-    step = 1 if step is None else int(_as_scalar(step).data)
+    step = 1 if item.step is None else int(_bound(item.step, "step").data)
     if step == 0:
         raise ShapeError(f"the step of a slice cannot be 0, in {_show(item)}")
     bounds = [None if b is None else _bound(b) for b in (item.start, item.stop)]
     chosen.add_slice(axis, step, *slice_bounds(bounds[0], bounds[1], step, dims_of(chosen.x)[axis]))
 
 
-def _bound(value: Any) -> Variable:
+def _take_stepped(chosen: Selection, items: list[Any]) -> None:
+    """Slices whose step is not known are taken first; in `items` whole slices stand for them."""
+    axis = 0
+    for k, item in enumerate(items):
+        if isinstance(item, slice) and item.step is not None:
+            step = _bound(item.step, "step")
+            if not isinstance(step, Constant):
+                bounds = [None if b is None else _bound(b) for b in (item.start, item.stop)]
+                chosen.take_stepped(axis, stepped_places(bounds[0], bounds[1], step, dims_of(chosen.x)[axis]))
+                items[k] = slice(None)
+        axis += item is not None
+
+
+def _bound(value: Any, what: str = "bound") -> Variable:
     bound = _as_scalar(value)
     if bound.ndim:
-        raise ShapeError(f"a bound of a slice must be a scalar, got {bound.type} from {bound.origin}")
+        raise ShapeError(f"a {what} of a slice must be a scalar, got {bound.type} from {bound.origin}")
     return bound
 
 
@@ -244,7 +271,8 @@ def _show(index: Any) -> str:
 def getitem(x: Any, index: Any) -> Variable:
     """x[index] by NumPy's rules: integers, slices, None, ..., and integer arrays, any of them symbolic.
 
-    The step of a slice must be known; how many elements a symbolic mask picks is a guard (see nonzero).
+    How many elements a symbolic mask picks, or a slice with a symbolic step has, is a guard (see nonzero,
+    stepped).
     Integers out of range raise: IndexRangeError here if they are known, else ExecutionError when the
     function runs; slices are clipped.
     """

@@ -31,7 +31,7 @@ def _clip(bound: np.ndarray, dim: np.ndarray, step: int) -> np.ndarray:
     return np.clip(bound, low, high)
 
 
-class _ScalarOp(Op):
+class ScalarOp(Op):
     """int64 scalars in and out; `reference` also maps over arrays of them, element by element."""
 
     def infer(self, *inputs: Any, **_: Any) -> TensorType:
@@ -50,7 +50,7 @@ class _ScalarOp(Op):
 
 
 @dataclass(frozen=True)
-class SliceStart(_ScalarOp):
+class SliceStart(ScalarOp):
     """Where a slice with this step begins on an axis of length dim, in 0..dim; inputs start, dim."""
 
     step: int = 1
@@ -63,7 +63,7 @@ class SliceStart(_ScalarOp):
 
 
 @dataclass(frozen=True)
-class SliceLength(_ScalarOp):
+class SliceLength(ScalarOp):
     """How many elements start:stop:step has on an axis of length dim; inputs start, stop, dim."""
 
     step: int = 1
@@ -77,7 +77,7 @@ class SliceLength(_ScalarOp):
 
 
 @dataclass(frozen=True)
-class IndexStart(_ScalarOp):
+class IndexStart(ScalarOp):
     """i, or i + dim where i is negative; raises IndexError outside -dim..dim-1. Inputs i, dim."""
 
     axis: int = 0
