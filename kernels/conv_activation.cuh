@@ -1,4 +1,4 @@
-// The activations of the fused convolution kernels, by their number in params.h, and the places of pooling windows.
+// The activations of the fused convolution kernels, by their number in params_conv.h, and the places of pooling windows.
 #pragma once
 
 #include "math.cuh"

@@ -43,6 +43,12 @@ def test_every_struct_has_the_compilers_size_and_offsets(tmp_path, cxx):
         assert (dtype.itemsize, dtype.fields[field][1]) == (int(size), int(offset)), line
 
 
+def test_the_header_includes_every_familys_file():
+    folder = params.kernel_dir()
+    included = [f'#include "{path.name}"' for path in sorted(folder.glob("params_*.h"))]
+    assert included == [s for s in (folder / "params.h").read_text().splitlines() if s.startswith("#include")]
+
+
 def test_tail_follows_the_struct():
     assert params.pack("FillParams", itemsize=1, count=0, value=0, tail=b"xyz")[-3:] == b"xyz"
 

@@ -1,7 +1,7 @@
 """Packs kernel parameters: Python values -> the bytes of a struct of kernels/params.h.
 
-The header is parsed once; it is the only definition of the structs. This module is plain data packing and
-stands beside the graph because the ops' launch functions need it.
+The header and those that it includes are parsed once: they alone define the structs. This module is plain
+data packing and stands beside the graph because the ops' launch functions need it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _TYPES = {"int": np.int32, "long long": np.int64, "float": np.float32, "double":
 _CODES = {"int32": "i", "int64": "q", "float32": "f", "float64": "d"}  # of the struct module
 _STRUCT = re.compile(r"struct\s+(\w+)\s*\{(.*?)\}\s*;", re.DOTALL)
 _FIELD = re.compile(r"^(int|long\s+long|float|double)\s+(\w+)(?:\s*\[\s*(\d+)\s*\])?$")
+_INCLUDE = re.compile(r'^#include "(params_\w+\.h)"$', re.MULTILINE)
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -62,8 +63,10 @@ def parse_structs(text: str) -> dict[str, np.dtype]:
 
 @functools.cache
 def structs() -> dict[str, np.dtype]:
-    """The structs of kernels/params.h."""
-    return parse_structs((kernel_dir() / "params.h").read_text())
+    """The structs of kernels/params.h, which includes a file for each family of kernels."""
+    whole = (kernel_dir() / "params.h").read_text()
+    texts = [(kernel_dir() / name).read_text() for name in _INCLUDE.findall(whole)]
+    return parse_structs("\n".join([_INCLUDE.sub("", whole), *texts]))
 
 
 @dataclass(frozen=True)

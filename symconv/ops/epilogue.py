@@ -14,7 +14,7 @@ def _sigmoid(x: Array) -> Array:
     return np.where(x >= 0, 1 / (1 + e), e / (1 + e)).astype(x.dtype)
 
 
-# name -> (y from x, dy/dx from y). The order is that of the numbers in kernels/params.h.
+# name -> (y from x, dy/dx from y). The order is that of the numbers in kernels/params_{conv,gemm}.h.
 ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     "linear": (lambda x: x, np.ones_like),
     "relu": (lambda x: np.maximum(x, 0), lambda y: (y > 0).astype(y.dtype)),
