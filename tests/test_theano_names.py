@@ -1,6 +1,8 @@
 """Names that programs and Theano's own tests import, and the smaller functions behind some of them."""
 
 import importlib
+import inspect
+import pickle
 import subprocess
 import sys
 
@@ -165,3 +167,15 @@ def test_blas_by_name_and_graphs_to_look_at():
     with pytest.raises(errors.ArgumentError, match="already"):
         theano.compile.mode.register_mode("FAST_RUN", theano.Mode())
     assert theano.config.dnn.conv.algo_bwd_filter == "" and theano.version.version == theano.__version__
+
+
+@pytest.mark.parametrize(
+    "module", ["tensor", "tensor.nnet", "tensor.nlinalg", "tensor.signal.pool", "gradient"]
+)
+def test_functions_are_pickled_by_name(module):
+    """Programs pickle their settings, an activation such as T.tanh among them."""
+    here = importlib.import_module(f"symconv.theano.{module}")
+    functions = [v for v in vars(here).values() if inspect.isfunction(v)]
+    assert len(functions) > 10
+    for f in functions:
+        assert pickle.loads(pickle.dumps(f)) is f, f

@@ -16,6 +16,8 @@ pytest.importorskip("fissix")
 
 from symconv.theano import port  # noqa: E402
 
+TEXT = r"'r', encoding='latin1', newline='\n'"
+
 
 def converted(source):
     return port.convert(source).strip()
@@ -42,6 +44,25 @@ def converted(source):
             "import cPickle\nwith open(name) as f: x = cPickle.load(f)",
             "import pickle\nwith open(name, 'rb') as f: x = pickle.load(f, encoding='latin1')",
         ),
+        (
+            "with open(n, 'rb') as f:\n    for line in f: a.append(line.strip())",
+            f"with open(n, {TEXT}) as f:\n    for line in f: a.append(line.strip())",
+        ),
+        (
+            "def g():\n    f = open(os.path.join(a, b), 'rb')\n    return [x for x in f]",
+            f"def g():\n    f = open(os.path.join(a, b), {TEXT})\n    return [x for x in f]",
+        ),
+        ("with open(n, 'rb') as f: r = csv.reader(f)", f"with open(n, {TEXT}) as f: r = csv.reader(f)"),
+        (
+            "with open(n, 'rb') as f:\n    f.readline()\n    x = np.fromfile(f)",
+            "with open(n, 'rb') as f:\n    f.readline()\n    x = np.fromfile(f)",
+        ),
+        (
+            "with open(n, 'rb') as f:\n    f.readline()\n    x = struct.unpack('i', f.read(4))",
+            "with open(n, 'rb') as f:\n    f.readline()\n    x = struct.unpack('i', f.read(4))",
+        ),
+        ("d = open(n, 'rb').read()", "d = open(n, 'rb').read()"),
+        ("x = np.fromstring(s, sep=' ')", "x = np.fromstring(s, sep=' ')"),
         ("raise ValueError, 'bad'", "raise ValueError('bad')"),
         ("for k, v in d.iteritems(): pass", "for k, v in d.items(): pass"),
         ("x = np.zeros(3, dtype=np.float)", "x = np.zeros(3, dtype=float)"),
@@ -95,6 +116,30 @@ def test_div():
     assert div(7, 2) == 3 and div(-7, 2) == -4 and div(7.0, 2) == 3.5 and div(np.int64(9), 2) == 4
     assert div(np.array([7, 8]), 2).tolist() == [3, 4]
     assert div(T.ivector(), 2).dtype == "int32" and div(T.fvector(), 2).dtype == "float32"
+
+
+def test_vectors_between_words_are_read(tmp_path):
+    """A file of words, each followed by the bytes of a vector: text and numbers of one file."""
+    vectors = {"low": [1.5, -2.0], "caf\xe9": [np.nan, 1e-30]}
+    body = b"".join(w.encode("latin1") + b" " + np.float32(v).tobytes() + b"\n" for w, v in vectors.items())
+    (tmp_path / "words.bin").write_bytes(b"2 2\n" + body)
+    program = """
+import numpy as np
+with open(name, "rb") as f:
+    n, k = map(int, f.readline().split())
+    found = {}
+    for _ in xrange(n):
+        word = ""
+        while not word.endswith(" "):
+            word += f.read(1)
+        found[word.strip()] = np.fromstring(f.read(4 * k), dtype="float32")
+"""
+    names = {"name": str(tmp_path / "words.bin")}
+    exec(port.convert(program), names)
+    assert list(names["found"]) == list(vectors)
+    for word, vector in vectors.items():
+        np.testing.assert_array_equal(names["found"][word], np.float32(vector))
+    names["found"]["low"][0] = 0  # a copy, as fromstring made
 
 
 def test_pickles_of_python_2_are_read(tmp_path):

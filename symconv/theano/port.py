@@ -2,7 +2,7 @@
 
 The grammar and the fixers for print, xrange, exceptions, dictionaries and moved modules are those of
 fissix, the successor of lib2to3. On top come division (which Python 2 rounded down between integers),
-six.moves, and what port_libraries.py lists. Every changed line is printed.
+six.moves, files (port_files.py), and what port_libraries.py lists. Every changed line is printed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from symconv.errors import MissingExtraError, SymconvError
+from symconv.theano import port_files as files
 from symconv.theano import port_libraries as libraries
 from symconv.theano.port_names import moved_clock
 
@@ -28,7 +29,7 @@ FIXERS = (
     "reduce", "reload", "renames", "repr", "standarderror", "sys_exc", "throw", "tuple_params", "types",
     "unicode", "urllib", "xrange", "xreadlines", "zip",
 )  # fmt: skip
-DIVISION_IMPORT = "from symconv.theano.python2 import div\n"
+HELPERS = "from symconv.theano.python2 import {}\n"
 
 
 class PortError(SymconvError, SyntaxError):
@@ -69,9 +70,12 @@ def convert(source: str, name: str = "<string>") -> str:
     if not true_division:
         _Division(tree).run()
     libraries.convert(tree)
+    wanted = ["array_of_bytes"] if files.convert(tree) else []
     text = str(tree)
-    if re.search(r"\bdiv\(", text) and DIVISION_IMPORT not in text and not true_division:
-        text = _with_import(text)
+    if re.search(r"\bdiv\(", text) and HELPERS.format("div") not in text and not true_division:
+        wanted.append("div")
+    if wanted:
+        text = _with_import(text, HELPERS.format(", ".join(wanted)))
     try:
         compile(text, name, "exec", dont_inherit=True)
     except SyntaxError as error:
@@ -99,8 +103,8 @@ def _moved(source: str) -> str:
     return re.sub(r"^import pickle as pickle$", "import pickle", source, flags=re.M)
 
 
-def _with_import(text: str) -> str:
-    """The import of div after the module's docstring and its __future__ imports."""
+def _with_import(text: str, line: str) -> str:
+    """The import `line` after the module's docstring and its __future__ imports."""
     import ast
 
     body = ast.parse(text).body
@@ -115,7 +119,7 @@ def _with_import(text: str) -> str:
     if last == 0:
         while last < len(lines) and lines[last].startswith("#"):
             last += 1
-    return "".join([*lines[:last], DIVISION_IMPORT, *lines[last:]])
+    return "".join([*lines[:last], line, *lines[last:]])
 
 
 # ---- division -------------------------------------------------------------------------------------------

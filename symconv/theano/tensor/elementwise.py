@@ -14,6 +14,7 @@ from symconv.ops.operands import cast as native_cast
 from symconv.theano import dtypes
 from symconv.theano.configuration import config
 from symconv.theano.elemwise import apply, apply_float, apply_number, compare
+from symconv.theano.naming import name_made
 from symconv.theano.variable import TensorConstant, as_tensor_variable, native_of, wrap
 
 
@@ -127,7 +128,6 @@ def _unary(function: Any, doc: str) -> Any:
         return apply_float(function, a)
 
     apply_unary.__doc__ = doc
-    apply_unary.__name__ = function.__name__
     return apply_unary
 
 
@@ -251,7 +251,6 @@ def _comparison(function: Any) -> Any:
         return compare(function, a, b)
 
     apply_comparison.__doc__ = f"{function.__name__} of a and b, element by element, as bool."
-    apply_comparison.__name__ = function.__name__
     return apply_comparison
 
 
@@ -362,3 +361,4 @@ def tensor_copy(a: Any) -> Any:
 
 
 identity = tensor_copy
+name_made(globals())

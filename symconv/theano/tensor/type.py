@@ -6,6 +6,7 @@ from typing import Any
 
 from symconv.errors import DTypeError, UnsupportedError
 from symconv.theano.configuration import config
+from symconv.theano.naming import name_made
 from symconv.theano.variable import TensorType
 
 RANKS: dict[str, tuple[bool, ...]] = {
@@ -30,7 +31,6 @@ def _constructor(rank: str, prefix: str) -> Any:
     def make(name: str | None = None, dtype: str | None = None) -> Any:
         return TensorType(dtype or config.floatX, flags)(name)
 
-    make.__name__ = make.__qualname__ = prefix + rank
     make.__doc__ = f"An input of dtype floatX with {len(flags)} dimensions."
     for attribute, value in (("broadcastable", flags), ("ndim", len(flags))):
         setattr(make, attribute, value)
@@ -69,6 +69,7 @@ CONSTRUCTORS |= {
     for name, make in list(CONSTRUCTORS.items())
 }
 globals().update(CONSTRUCTORS)
+name_made(globals())
 
 
 def tensor(*args: Any, name: str | None = None, dtype: str | None = None, broadcastable: Any = None) -> Any:
