@@ -6,6 +6,7 @@
 // s: s x s phases (a, b), each with the taps that reach it, and in_step 1.
 #pragma once
 #include "conv_common.h"
+#include "pairs.h"
 #include "params.h"
 
 namespace symconv {
@@ -113,6 +114,27 @@ static inline TapRange taps_of_rows(const Gather& g, const Phase& f, const Tap* 
   return {first, last};
 }
 
+// to[i] = from[i * step] for begin <= i < end; zero for the others up to n.
+template <class T>
+static inline void stage_line(const T* from, int step, int begin, int end, int n, T* to) {
+  constexpr int W = Lanes<T>::W;
+  for (int i = 0; i < begin; i++) to[i] = 0;
+  for (int i = end; i < n; i++) to[i] = 0;
+  if (end - begin < W || step > 2) {
+    for (long long i = begin; i < end; i++) to[i] = from[i * step];
+    return;
+  }
+  // The last vector begins earlier, lest it reach beyond the line.
+  if (step == 1) {
+    for (int i = begin; i < end - W; i += W) store(to + i, load(from + i));
+    store(to + end - W, load(from + end - W));
+  } else {
+    auto vector = [&](long long i) { store(to + i, evens(load(from + 2 * i), load(from + 2 * i + W - 1))); };
+    for (int i = begin; i < end - W; i += W) vector(i);
+    vector(end - W);
+  }
+}
+
 // The planes of one group of one image with the zeros around them, g.plane apart.
 template <class T>
 static inline void copy_planes(const Gather& g, const T* in, T* out) {
@@ -122,15 +144,17 @@ static inline void copy_planes(const Gather& g, const T* in, T* out) {
       pad_planes(in, out, 1, g.in_h, g.in_w, g.top, g.bottom, g.left, g.right);
       continue;
     }
-    memset(out, 0, static_cast<size_t>(g.hp) * static_cast<size_t>(g.wp) * sizeof(T));
+    const size_t row = static_cast<size_t>(g.wp);
+    memset(out, 0, row * g.top * sizeof(T));
+    memset(out + row * (g.top + g.in_h), 0, row * g.bottom * sizeof(T));
     for (int y = 0; y < g.in_h; y++) {
       const T* from = in + static_cast<long long>(y) * g.in_w;
-      T* row = out + static_cast<long long>(y + g.top) * g.wp;
-      for (int f = 0; f < g.in_step_w; f++) {
-        // input columns x with (x + left) % step == f
-        int first = ((f - g.left) % g.in_step_w + g.in_step_w) % g.in_step_w;
-        T* to = row + f * g.columns + (first + g.left) / g.in_step_w;
-        for (int x = first; x < g.in_w; x += g.in_step_w) *to++ = from[x];
+      T* to = out + row * (g.top + y);
+      for (int f = 0; f < g.in_step_w; f++, to += g.columns) {
+        const int x = f - g.left;  // the input column of the run's first value
+        const int begin = x < 0 ? ceil_div(-x, g.in_step_w) : 0,
+                  end = x < g.in_w ? ceil_div(g.in_w - x, g.in_step_w) : 0;
+        stage_line(from + x, g.in_step_w, begin, end < g.columns ? end : g.columns, g.columns, to);
       }
     }
   }

@@ -10,7 +10,6 @@
 #pragma once
 #include "conv_geometry.h"
 #include "gemm_tile.h"
-#include "pairs.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
@@ -199,25 +198,6 @@ struct Patches {
     ll image;
     int row, rows, col;
   };
-
-  // to[i] = from[i * step] for begin <= i < end; zero for the others up to n.
-  static void stage_line(const T* from, int step, int begin, int end, int n, T* to) {
-    for (int i = 0; i < begin; i++) to[i] = 0;
-    for (int i = end; i < n; i++) to[i] = 0;
-    if (end - begin < W || step > 2) {
-      for (ll i = begin; i < end; i++) to[i] = from[i * step];
-      return;
-    }
-    // The last vector begins earlier, lest it reach beyond the line.
-    if (step == 1) {
-      for (int i = begin; i < end - W; i += W) store(to + i, load(from + i));
-      store(to + end - W, load(from + end - W));
-    } else {
-      auto vector = [&](ll i) { store(to + i, evens(load(from + 2 * i), load(from + 2 * i + W - 1))); };
-      for (int i = begin; i < end - W; i += W) vector(i);
-      vector(end - W);
-    }
-  }
 
   // The values of channel c under the segments; those of channel c + ahead are fetched meanwhile.
   void stage_channel(int c, int ahead, const Axis& rows, const Axis& cols, const Segment* segments, int count,

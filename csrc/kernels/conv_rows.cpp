@@ -4,7 +4,7 @@
 // direct_rows: images are padded once (with a horizontal step of s, as s runs of every s-th column), so that
 // neighbouring outputs read neighbouring values. A tile of 4 channels x 3 vectors of a row, or of 4 rows x 3
 // vectors of one channel, stays in registers over all input channels and taps; each tap costs one load per
-// vector and one broadcast per channel. Weights are read as they are.
+// vector and one broadcast per channel. Weights are packed once per call, in the order of their use.
 #include "conv_geometry.h"
 
 namespace symconv {
@@ -12,6 +12,7 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int kMaxVectors = 3;
+constexpr long long kPackShareWeights = 50000;  // below this one thread packs them
 
 struct Plan {
   Gather g;
@@ -30,11 +31,16 @@ Plan make_plan(const ConvParams& p, bool dgrad, int threads, Phase* phases, Tap*
   return plan;
 }
 
+long long weights_of_group(const Plan& plan) {
+  return static_cast<long long>(plan.g.in_channels) * plan.g.out_channels * plan.g.n_taps;
+}
+
 template <class T>
 struct Scratch {
   Phase* phases;
   Tap* taps;
   long long* copied;  // which (image, group) each part's `in` holds
+  T* weights;         // packed, [group][phase][block of channels][in channel][tap][channel]
   T* in;
 };
 
@@ -46,6 +52,7 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& ou
   s.phases = c.take<Phase>(static_cast<long long>(g.out_step_h) * g.out_step_w);
   s.taps = c.take<Tap>(static_cast<long long>(plan.p->r) * plan.p->s);
   s.copied = c.take<long long>(threads);
+  s.weights = c.take<T>(weights_of_group(plan) * g.groups);
   for (int t = 0; t < threads; t++) {
     s.in = c.take<T>(g.plane * g.in_channels + kMaxVectors * Lanes<T>::W);  // vectors may reach over the end
     if (t == part) out = s;
@@ -53,81 +60,121 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& ou
   return c.used;
 }
 
-// One tile: sums over channels and taps of x[row m, vector v] weight(m). ROWS: m counts rows, row_step apart,
-// under one weight; else output channels, weight_step apart, over one row.
-template <class T, int M, int V, bool ROWS>
-struct Tile {
-  using Vec = typename Lanes<T>::V;
-  static constexpr int W = Lanes<T>::W;
-  Vec acc[M][V];
+// to[c][t][M] = weight(k + m, c, t): the weights of M output channels of one phase.
+template <class T, int M>
+void pack_weights(const Gather& g, const Phase& f, const Tap* taps, const T* w, T* to) {
+  for (int c = 0; c < g.in_channels; c++, w += g.weight_in)
+    for (int t = 0; t < f.taps; t++, to += M)
+      for (int m = 0; m < M; m++) to[m] = w[m * g.weight_out + taps[t].weight];
+}
 
-  void run(const Gather& g, const T* x, long long row_step, const T* w, const Tap* taps, TapRange live) {
-    for (int m = 0; m < M; m++)
-      for (int v = 0; v < V; v++) acc[m][v] = Vec{};
-    for (int c = 0; c < g.in_channels; c++, x += g.plane, w += g.weight_in) {
-      for (int t = live.first; t < live.last; t++) {
-        const T* from = x + taps[t].offset;
-        const T* weight = w + taps[t].weight;
-        if (ROWS) {
-          const Vec wv = set1(*weight);
-          for (int m = 0; m < M; m++)
-            for (int v = 0; v < V; v++) acc[m][v] = fma(wv, load(from + m * row_step + v * W), acc[m][v]);
-        } else {
-          Vec xv[V];
-          for (int v = 0; v < V; v++) {
-            xv[v] = load(from + v * W);
-            pin(xv[v]);
-          }
-          for (int m = 0; m < M; m++) {
-            const Vec wv = set1(weight[m * g.weight_out]);
-            for (int v = 0; v < V; v++) acc[m][v] = fma(wv, xv[v], acc[m][v]);
-          }
+// Those of one group: [phase][blocks of 4, 2, 1 channels].
+template <class T>
+void pack_group(const Gather& g, const Phase* phases, const Tap* taps, const T* w, T* to) {
+  for (int i = 0; i < g.n_phases; i++) {
+    const Phase& f = phases[i];
+    const long long terms = static_cast<long long>(g.in_channels) * f.taps;
+    for (int k = 0; k < g.out_channels;) {
+      const int left = g.out_channels - k, m = left >= 4 ? 4 : left >= 2 ? 2 : 1;
+      const T* from = w + k * g.weight_out;
+      if (m == 4)
+        pack_weights<T, 4>(g, f, taps + f.first, from, to);
+      else if (m == 2)
+        pack_weights<T, 2>(g, f, taps + f.first, from, to);
+      else
+        pack_weights<T, 1>(g, f, taps + f.first, from, to);
+      to += m * terms, k += m;
+    }
+  }
+}
+
+// Where the tiles of M lines read and write: lines are output channels over one row, or (ROWS) rows of one channel.
+template <class T>
+struct Lines {
+  const Gather& g;
+  const Phase& f;
+  const Tap* taps;
+  TapRange live;
+  const T* x;        // the window of output column 0
+  long long x_step;  // from line to line; 0 where lines are channels
+  const T* w;        // packed
+  T* out;            // output column 0
+  long long out_line;
+};
+
+// Sums over channels and taps of x[line m, vector v] weight(m), for the columns from col on.
+template <class T, int M, int V, bool ROWS>
+static inline void tile(const Lines<T>& lines, int col) {
+  using Vec = typename Lanes<T>::V;
+  constexpr int W = Lanes<T>::W, WEIGHTS = ROWS ? 1 : M;
+  const Gather& g = lines.g;
+  Vec acc[M][V];
+  for (int m = 0; m < M; m++)
+    for (int v = 0; v < V; v++) acc[m][v] = Vec{};
+  const T *x = lines.x + col, *w = lines.w + static_cast<long long>(lines.live.first) * WEIGHTS;
+  for (int c = 0; c < g.in_channels; c++, x += g.plane, w += static_cast<long long>(lines.f.taps) * WEIGHTS) {
+    const T* weight = w;
+    for (int t = lines.live.first; t < lines.live.last; t++, weight += WEIGHTS) {
+      const T* from = x + lines.taps[t].offset;
+      if (ROWS) {
+        const Vec wv = set1(*weight);
+        for (int m = 0; m < M; m++)
+          for (int v = 0; v < V; v++) acc[m][v] = fma(wv, load(from + m * lines.x_step + v * W), acc[m][v]);
+      } else {
+        Vec xv[V];
+        for (int v = 0; v < V; v++) {
+          xv[v] = load(from + v * W);
+          pin(xv[v]);
+        }
+        for (int m = 0; m < M; m++) {
+          const Vec wv = set1(weight[m]);
+          for (int v = 0; v < V; v++) acc[m][v] = fma(wv, xv[v], acc[m][v]);
         }
       }
     }
   }
-
-  // The first n values of line m, `step` apart.
-  void put(int m, T* out, int step, int n) const {
+  const int n = lines.f.cols - col, step = g.out_step_w;
+  T* out = lines.out + static_cast<long long>(col) * step;
+  if (step == 1 && n >= V * W) {
+    for (int m = 0; m < M; m++)
+      for (int v = 0; v < V; v++) store(out + m * lines.out_line + v * W, acc[m][v]);
+    return;
+  }
+  for (int m = 0; m < M; m++, out += lines.out_line) {
     if (step == 1) {
       for (int v = 0; v < V; v++) store_part(out + v * W, acc[m][v], n - v * W);
-      return;
+      continue;
     }
     T line[V * W];
     for (int v = 0; v < V; v++) store(line + v * W, acc[m][v]);
     for (int i = 0; i < n && i < V * W; i++) out[static_cast<long long>(i) * step] = line[i];
   }
-};
-
-// The outputs (channel k.., row.., col..) of one tile.
-template <class T, int M, int V, bool ROWS>
-void one_tile(const Plan& plan, const Phase& f, const Tap* taps, const T* in, const T* w, int row, int col,
-              T* out) {
-  const Gather& g = plan.g;
-  const long long row_step = static_cast<long long>(g.in_step_h) * g.wp,
-                  plane = static_cast<long long>(g.out_h) * g.out_w;
-  Tile<T, M, V, ROWS> tile;
-  tile.run(g, in + row * row_step + col, row_step, w, taps,
-           taps_of_rows(g, f, taps, row, ROWS ? row + M - 1 : row));
-  T* to = out + (static_cast<long long>(row) * g.out_step_h + f.a) * g.out_w +
-          static_cast<long long>(col) * g.out_step_w + f.b;
-  for (int m = 0; m < M; m++)
-    tile.put(m, to + m * (ROWS ? static_cast<long long>(g.out_step_h) * g.out_w : plane), g.out_step_w,
-             f.cols - col);
 }
 
+// The whole of M lines from `row` (of channel k) on.
 template <class T, int M, bool ROWS>
-void row_tiles(const Plan& plan, const Phase& f, const Tap* taps, const T* in, const T* w, int row, T* out) {
+void row_tiles(const Gather& g, const Phase& f, const Tap* taps, const T* in, const T* w, int row, T* out) {
   constexpr int W = Lanes<T>::W;
+  const long long row_step = static_cast<long long>(g.in_step_h) * g.wp,
+                  plane = static_cast<long long>(g.out_h) * g.out_w;
+  const Lines<T> lines{g,
+                       f,
+                       taps,
+                       taps_of_rows(g, f, taps, row, ROWS ? row + M - 1 : row),
+                       in + row * row_step,
+                       ROWS ? row_step : 0,
+                       w,
+                       out + (static_cast<long long>(row) * g.out_step_h + f.a) * g.out_w + f.b,
+                       ROWS ? static_cast<long long>(g.out_step_h) * g.out_w : plane};
   const int vectors = ceil_div(f.cols, W), chunks = ceil_div(vectors, kMaxVectors);
   for (int i = 0; i < chunks; i++) {
     const int v = vectors * i / chunks, n = vectors * (i + 1) / chunks - v;
     if (n == 3)
-      one_tile<T, M, 3, ROWS>(plan, f, taps, in, w, row, v * W, out);
+      tile<T, M, 3, ROWS>(lines, v * W);
     else if (n == 2)
-      one_tile<T, M, 2, ROWS>(plan, f, taps, in, w, row, v * W, out);
+      tile<T, M, 2, ROWS>(lines, v * W);
     else
-      one_tile<T, M, 1, ROWS>(plan, f, taps, in, w, row, v * W, out);
+      tile<T, M, 1, ROWS>(lines, v * W);
   }
 }
 
@@ -139,25 +186,25 @@ void run_piece(const Plan& plan, const Scratch<T>& s, int piece, const T* in, co
   for (int i = 0; i < g.n_phases; i++) {
     const Phase& f = s.phases[i];
     const Tap* taps = s.taps + f.first;
+    const long long terms = static_cast<long long>(g.in_channels) * f.taps;
     const int begin = static_cast<int>(static_cast<long long>(f.rows) * piece / plan.pieces),
               end = static_cast<int>(static_cast<long long>(f.rows) * (piece + 1) / plan.pieces);
     int k = 0;
-    for (; k + 4 <= g.out_channels; k += 4) {
+    for (; k + 4 <= g.out_channels; k += 4)
       for (int row = begin; row < end; row++)
-        row_tiles<T, 4, false>(plan, f, taps, in, w + k * g.weight_out, row, out + k * plane);
-    }
+        row_tiles<T, 4, false>(g, f, taps, in, w + k * terms, row, out + k * plane);
     if (k + 2 <= g.out_channels) {
       for (int row = begin; row < end; row++)
-        row_tiles<T, 2, false>(plan, f, taps, in, w + k * g.weight_out, row, out + k * plane);
+        row_tiles<T, 2, false>(g, f, taps, in, w + k * terms, row, out + k * plane);
       k += 2;
     }
     if (k < g.out_channels) {
       int row = begin;
       for (; row + 4 <= end; row += 4)
-        row_tiles<T, 4, true>(plan, f, taps, in, w + k * g.weight_out, row, out + k * plane);
-      for (; row < end; row++)
-        row_tiles<T, 1, true>(plan, f, taps, in, w + k * g.weight_out, row, out + k * plane);
+        row_tiles<T, 4, true>(g, f, taps, in, w + k * terms, row, out + k * plane);
+      for (; row < end; row++) row_tiles<T, 1, true>(g, f, taps, in, w + k * terms, row, out + k * plane);
     }
+    w += g.out_channels * terms;
   }
 }
 
@@ -179,7 +226,16 @@ void run(const Launch& l, bool dgrad) {
   const Gather& g = plan.g;
   const long long in_image = static_cast<long long>(g.in_channels) * g.in_h * g.in_w,
                   out_image = static_cast<long long>(g.out_channels) * g.out_h * g.out_w,
-                  weights = static_cast<long long>(p.k / p.groups) * (p.c / p.groups) * p.r * p.s;
+                  weights = static_cast<long long>(p.k / p.groups) * (p.c / p.groups) * p.r * p.s,
+                  packed = weights_of_group(plan);
+  const bool share = conv_flops(p) > kConvShareFlops;
+  parallel_for(
+      l.pool, g.groups,
+      [&](int group, int) {
+        pack_group(g, shared.phases, shared.taps, static_cast<const T*>(l.in[1]) + group * weights,
+                   shared.weights + group * packed);
+      },
+      share && packed * g.groups > kPackShareWeights);
   parallel_for(
       l.pool, p.n * p.groups * plan.pieces,
       [&](int task, int part) {
@@ -188,11 +244,10 @@ void run(const Launch& l, bool dgrad) {
         const long long which = task / plan.pieces;  // image * groups + group
         if (s.copied[part] != which) copy_planes(g, static_cast<const T*>(l.in[0]) + which * in_image, s.in);
         s.copied[part] = which;
-        run_piece(plan, s, task % plan.pieces, s.in,
-                  static_cast<const T*>(l.in[1]) + which % p.groups * weights,
+        run_piece(plan, s, task % plan.pieces, s.in, s.weights + which % p.groups * packed,
                   static_cast<T*>(l.out[0]) + which * out_image);
       },
-      conv_flops(p) > kConvShareFlops);
+      share);
 }
 
 template <bool DGRAD>

@@ -41,7 +41,7 @@ def _direct_rates(kind: str, g: dict[str, int]) -> tuple[float, float]:
     row = -(-g["w"] // g["stride_w"]) if kind == "dgrad" else g["q"]
     # The factors: what the kernels reach of their best with one vector only, which hides no latency.
     by_channels = _filled(channels) * (0.55 if channels <= LANES else 1)
-    by_rows = _filled(row) * (0.5 if kind == "wgrad" or row <= LANES else 0.85)
+    by_rows = _filled(row) * (0.5 if kind == "wgrad" or row <= LANES else 1)
     return by_channels, by_rows
 
 
