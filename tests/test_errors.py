@@ -114,6 +114,7 @@ ELSEWHERE = {
     "ops/create.py": {"ValueError"},
     "ops/gather.py": {"IndexError"},
     "ops/slicing.py": {"IndexError"},
+    "ops/stepped.py": {"ValueError"},
     "testing.py": {"AssertionError"},
     "workbench/check.py": {"AssertionError"},
 }

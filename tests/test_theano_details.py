@@ -152,6 +152,10 @@ def test_clone_with_inputs_of_its_own():
     copy = theano.clone(a * b, share_inputs=False)
     assert a not in theano.gof.graph.inputs([copy]) and b not in theano.gof.graph.inputs([copy])
     assert a in theano.gof.graph.inputs([theano.clone(a * b, replace={b: T.dscalar()})])
+    c = T.dscalar("c")
+    copy = theano.clone(a * b, replace={b: c}, share_inputs=False)
+    assert {v.name for v in theano.gof.graph.inputs([copy])} == {"a", "c"}
+    assert c not in theano.gof.graph.inputs([copy])
 
 
 def test_equal_computations():

@@ -1,4 +1,4 @@
-"""symconv.theano: gradients that do not exist, and map_variables."""
+"""symconv.theano: gradients that do not exist."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ import symconv.theano as theano
 import symconv.theano.tensor as T
 from symconv.theano.gof.null_type import NullType
 from symconv.theano.gradient import NullTypeGradError, grad_not_implemented, grad_undefined
-from symconv.theano.scan_module.scan_utils import map_variables
 
 
 class _Scaled(theano.Op):
@@ -63,21 +62,3 @@ def test_null_gradients_that_are_given():
     cost = x + y
     with pytest.raises(NullTypeGradError, match="because"):
         T.grad(cost, [x, y], known_grads={cost: NullType("because")()})
-
-
-def test_map_variables_replaces_by_tag():
-    a, b, c = T.dscalars("abc")
-    total = a + b
-    total.tag.replacement = a * b
-    (out,) = map_variables(lambda v: getattr(v.tag, "replacement", v), [total + c])
-    assert out.eval({a: 2.0, b: 5.0, c: 1.0}) == 11
-
-
-def test_map_variables_replaces_inputs_and_what_is_made_of_them():
-    a, b = T.dscalars("ab")
-    middle = T.exp(a)
-    exchange = {a: b, middle: middle * 10}
-    first, second = map_variables(lambda v: exchange.get(v, v), [middle + 1, a])
-    assert np.isclose(first.eval({b: 0.0}), 11) and second is b
-    with pytest.raises(TypeError, match="cannot be replaced"):
-        map_variables(lambda v: T.dvector() if v is a else v, [middle])

@@ -134,6 +134,39 @@ def test_one_output_alone_or_in_a_list():
     assert not isinstance(alone, list) and isinstance(listed, list)
 
 
+def test_until_takes_numbers():
+    """A condition that is no bool ends the loop where it is not 0."""
+    until = theano.scan_module.until
+    left, _ = theano.scan(lambda s: (s + 1, until(s - 2)), None, T.constant(2.0), n_steps=9)
+    assert left.eval().tolist() == [3, 4]
+    first = T.constant(8.0)
+    ended, _ = theano.scan(lambda s: (s * 0.5, {}, until(T.cast(s < 3, "int8"))), None, first, n_steps=9)
+    assert ended.eval().tolist() == [4, 2, 1]
+
+
+def test_strict_loops_miss_what_they_are_not_given():
+    w, x = theano.shared(np.eye(2), "w"), T.dvector("x")
+    with pytest.raises(theano.gof.MissingInputError, match="w.*not in non_sequences"):
+        theano.scan(lambda h: T.dot(h, w), outputs_info=x, n_steps=2, strict=True)
+    theano.scan(lambda h, w: T.dot(h, w), outputs_info=x, non_sequences=w, n_steps=2, strict=True)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_hessian_through_loops_within_loops(steps):
+    """The numbers of steps are inputs."""
+    w, n, m = T.dvector("w"), T.lscalar("n"), T.lscalar("m")
+
+    def outer(total, w, m):
+        parts, _ = theano.scan(lambda s, w: s + (w**3).sum(), None, np.array(0.0), w, m)
+        return total + parts[-1] * w[0]
+
+    totals, _ = theano.scan(outer, None, np.array(0.0), [w, m], n)
+    f = theano.function([w, n, m], theano.gradient.hessian(totals[-1], w))
+    a = np.array([0.5, -2.0])
+    want = steps * 2 * np.array([[12 * a[0] ** 2, 3 * a[1] ** 2], [3 * a[1] ** 2, 6 * a[0] * a[1]]])
+    np.testing.assert_allclose(f(a, steps, 2), want)
+
+
 def test_errors_name_the_output():
     x = T.fvector("x")
     with pytest.raises(DTypeError, match="output 0 starts as float32.*float64"):

@@ -35,6 +35,7 @@ class Convention:
     take: Callable[[Any], Variable] = as_variable
     is_symbolic: Callable[[Any], bool] = lambda v: isinstance(v, Variable)  # noqa: E731
     shared: Callable[[Any], SharedVariable | None] = lambda v: v if isinstance(v, SharedVariable) else None  # noqa: E731
+    hidden: type[GraphError] = GraphError  # raised where strict=True forbids what the step reads
 
 
 NATIVE = Convention()
@@ -359,7 +360,7 @@ class _Loop:
         given = {self.convention.take(v) for v in self.fixed}
         for v in leaves(results):
             if isinstance(v, SharedVariable) and v not in given and not is_counter(v):
-                raise GraphError(
+                raise self.convention.hidden(
                     f"scan: the step reads the shared variable {v!r} from {v.origin}, which is not in "
                     "non_sequences; strict=True forbids that"
                 )

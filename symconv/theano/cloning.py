@@ -16,7 +16,8 @@ def clone(
     output: Any, replace: Any = None, strict: bool = True, share_inputs: bool = True, copy_inputs: Any = None
 ) -> Any:
     """`output` (a variable or a list of them) with {old: new} replaced; a new one must have the old
-    one's type. Without share_inputs the inputs and shared variables below it are new ones, too."""
+    one's type. Without share_inputs the inputs and shared variables below it, those of the new ones among
+    them, are new, too."""
     pairs = list(replace.items()) if isinstance(replace, Mapping) else list(replace or [])
     exchange = {}
     for old, new in pairs:
@@ -32,9 +33,13 @@ def clone(
         exchange[old.native] = fresh
     outputs = [output] if isinstance(output, Variable) else list(output)
     shared = share_inputs if copy_inputs is None else copy_inputs
+    natives = rebuild([v.native for v in outputs], exchange)
     if not shared:
-        for v in leaves([o.native for o in outputs], stop=exchange):
-            if v not in exchange and not isinstance(v, NativeConstant):
-                exchange[v] = v.front.clone().native if hasattr(v, "front") else Native(v.type, name=v.name)
-    made = [wrap(v) for v in rebuild([v.native for v in outputs], exchange)]
+        fresh_inputs = {
+            v: v.front.clone().native if hasattr(v, "front") else Native(v.type, name=v.name)
+            for v in leaves(natives)
+            if not isinstance(v, NativeConstant)
+        }
+        natives = rebuild(natives, fresh_inputs)
+    made = [wrap(v) for v in natives]
     return made[0] if isinstance(output, Variable) else made

@@ -17,14 +17,18 @@ from symconv.jacobian import hessian as native_hessian
 from symconv.jacobian import jacobian as native_jacobian
 from symconv.ops import elementwise as ew
 from symconv.ops.arithmetic import Cast
+from symconv.ops.create import zeros_like
 from symconv.theano import null_gradient as null_gradients_of_ops
+from symconv.theano import verify
 from symconv.theano.configuration import config
+from symconv.theano.connection import connection
 from symconv.theano.declared import _Identity
 from symconv.theano.errors import CostError
 from symconv.theano.null_gradient import check, null_gradient
 from symconv.theano.variable import Variable, native_of, wrap
 
 NullTypeGradError = null_gradients_of_ops.NullTypeGradError
+verify_grad = verify.verify_grad
 
 
 def _many(wrt: Any) -> bool:
@@ -52,8 +56,9 @@ def grad(
     """d cost / d w for each w, in the order of `wrt`; for a single variable the gradient itself.
 
     The gradient by integers, in floatX, is that by the floats which they become in the cost; what is
-    computed in integers passes none. A gradient that an Op says not to exist raises NullTypeGradError, unless
-    null_gradients="return". Raises GradientError, DisconnectedInputError.
+    computed in integers passes none. A gradient that an Op says not to exist, or one by the parameters of a
+    random draw, raises NullTypeGradError, unless null_gradients="return". Raises GradientError,
+    DisconnectedInputError.
     """
     targets = list(wrt) if _many(wrt) else [wrt]
     for w in targets:
@@ -69,20 +74,33 @@ def grad(
             f"grad: the cost must be a scalar, got {root.type} from {root.origin}\n"
             "  hint: cost.sum() or cost.mean(); theano.gradient.jacobian for vectors"
         )
-    if root is not None and not root.type.is_float and not known_grads:
-        return _of_integer_cost(root, targets, wrt, consider_constant, disconnected_inputs)
     found: dict[Any, Any] = {}
     constants = _natives(consider_constant)
+    paths = connection([root, *seeds] if root is not None else list(seeds), constants)
+    for w in targets:
+        if w.native in paths.undefined:
+            found[w] = wrap(null_gradient(w.native, _through_draw(w)))
+            if null_gradients == "raise":
+                check([found[w].native])
+    if root is not None and not root.type.is_float and not known_grads:
+        return _of_integer_cost(root, targets, wrt, consider_constant, disconnected_inputs)
+    floats = [w for w in floats if w not in found]
     if return_disconnected != "zero" and disconnected_inputs != "raise":
-        connected = _below([root, *seeds] if root is not None else list(seeds), constants)
-        found = {w: None for w in floats if w.native not in connected}
-        floats = [w for w in floats if w.native in connected]
+        found |= {w: None for w in floats if w.native not in paths.connected}
+        floats = [w for w in floats if w.native in paths.connected]
     if floats:
         gradients = autodiff.grad(
             root, [w.native for w in floats], consider_constant=constants, known_grads=seeds,
             disconnected_inputs=disconnected_inputs,
         )  # fmt: skip
         found |= dict(zip(floats, map(wrap, gradients)))
+        apart = [w for w in floats if w.native not in paths.connected]
+        if apart and disconnected_inputs == "raise":
+            raise DisconnectedInputError(
+                f"grad: the cost does not depend on {apart[0]!r} from {apart[0].native.origin}: no step of "
+                "the loops between them passes its value on\n"
+                "  hint: disconnected_inputs='ignore' gives zeros for such inputs"
+            )
     for w in targets:
         if w not in found:
             if (
@@ -102,6 +120,22 @@ def grad(
     if not _many(wrt):
         return result[0]
     return tuple(result) if isinstance(wrt, tuple) else result
+
+
+def _through_draw(w: Any) -> str:
+    return (
+        f"grad: the cost depends on {w!r} from {w.native.origin} through the parameters of a random draw, "
+        "which has no gradient\n"
+        "  hint: consider_constant=[sample] or theano.gradient.disconnected_grad(sample) leaves that path out"
+    )
+
+
+def _check_draws(roots: Sequence[Native], wrt: Sequence[Native], constants: Sequence[Native] = ()) -> None:
+    """Raise NullTypeGradError if the roots depend on one of `wrt` through the parameters of a draw."""
+    undefined = connection(roots, constants).undefined
+    for w in wrt:
+        if w in undefined:
+            raise NullTypeGradError(_through_draw(wrap(w)))
 
 
 def _name(cost: str, targets: list[Any], gradients: list[Any]) -> None:
@@ -191,6 +225,7 @@ def Lop(
     points = [
         native_of(p) for p in (eval_points if isinstance(eval_points, (list, tuple)) else [eval_points])
     ]
+    _check_draws(outs, _natives(wrt), _natives(consider_constant))
     out = autodiff.Lop(
         outs, _natives(wrt), points, consider_constant=_natives(consider_constant),
         disconnected_inputs=disconnected_inputs,
@@ -222,12 +257,14 @@ def jacobian(
     expression: Any, wrt: Any, consider_constant: Any = None, disconnected_inputs: str = "raise"
 ) -> Any:
     """d expression[i] / d wrt for a vector (or scalar) expression."""
+    _check_draws([native_of(expression)], _natives(wrt))
     out = [wrap(native_jacobian(native_of(expression), v, disconnected_inputs)) for v in _natives(wrt)]
     return out if _many(wrt) else out[0]
 
 
 def hessian(cost: Any, wrt: Any, consider_constant: Any = None, disconnected_inputs: str = "raise") -> Any:
     """d2 cost / d wrt d wrt for vectors."""
+    _check_draws([native_of(cost)], _natives(wrt))
     out = [wrap(native_hessian(native_of(cost), v, disconnected_inputs)) for v in _natives(wrt)]
     return out if _many(wrt) else out[0]
 
@@ -250,7 +287,7 @@ class ZeroGrad(_Identity):
         return x.type
 
     def grad(self, node: NativeApply, *dys: Native | None) -> list[Native | None]:
-        return [None if dys[0] is None else ew.mul(dys[0], 0)]
+        return [None if dys[0] is None else zeros_like(dys[0])]
 
     def simplify(self, x: Native) -> list[Native]:
         return [x]
@@ -321,61 +358,3 @@ class DisconnectedType:
 
     def __call__(self, *_: Any, **__: Any) -> None:
         return None
-
-
-def verify_grad(
-    fun: Any, pt: Sequence[Any], n_tests: int = 2, rng: Any = None, eps: float | None = None,
-    out_type: str | None = None, abs_tol: float | None = None, rel_tol: float | None = None, mode: Any = None,
-    cast_to_output_type: bool = False, no_debug_ref: bool = True,
-) -> None:  # fmt: skip
-    """Compare T.grad of a random projection of fun at `pt` with central differences. Raises GradientError."""
-    from symconv.theano.functions import function
-    from symconv.theano.tensor.reductions import sum
-    from symconv.theano.variable import TensorType
-
-    points = [np.array(p) for p in pt]
-    for p in points:
-        if p.dtype not in ("float32", "float64"):
-            raise GradientError(f"verify_grad: points must be floats, got {p.dtype}")
-    rng = rng or np.random.RandomState(0)
-    narrow = any(p.dtype == "float32" for p in points)
-    eps = eps or (1e-3 if narrow else 1e-6)
-    abs_tol = abs_tol or (5e-3 if narrow else 1e-5)
-    rel_tol = rel_tol or (5e-3 if narrow else 1e-5)
-    ins = [TensorType(str(p.dtype), [n == 1 for n in p.shape])(f"input {i}") for i, p in enumerate(points)]
-    out = fun(*ins)
-    value = function(ins, out, on_unused_input="ignore", mode=mode)
-    for _ in range(n_tests):
-        shape = np.shape(value(*points))
-        weights = np.asarray(rng.uniform(0.5, 1.5, shape), out.dtype)
-        gradients = function(
-            ins,
-            grad(sum(out * weights), ins, disconnected_inputs="ignore"),
-            on_unused_input="ignore",
-            mode=mode,
-        )(*points)
-        for k in range(len(points)):
-            _compare(value, weights, points, k, np.asarray(gradients[k]), eps, abs_tol, rel_tol)
-
-
-setattr(verify_grad, "E_grad", GradientError)  # noqa: B010  (programs catch T.verify_grad.E_grad)
-
-
-def _compare(
-    value: Any, weights: np.ndarray, points: list[np.ndarray], k: int, got: np.ndarray,
-    eps: float, abs_tol: float, rel_tol: float,
-) -> None:  # fmt: skip
-    for place in np.ndindex(points[k].shape):
-        sides = []
-        for sign in (1, -1):
-            moved = [p.copy() for p in points]
-            moved[k][place] += sign * eps
-            at = float(moved[k][place])
-            sides.append((float(np.sum(np.asarray(value(*moved), "float64") * weights)), at))
-        want = (sides[0][0] - sides[1][0]) / (sides[0][1] - sides[1][1])
-        error = abs(want - float(got[place]))
-        if error > abs_tol and error > rel_tol * max(abs(want), abs(float(got[place]))):
-            raise GradientError(
-                f"verify_grad: the gradient by argument {k} at {list(place)} is {float(got[place])}, central "
-                f"differences give {want}"
-            )

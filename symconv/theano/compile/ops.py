@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from symconv.errors import GraphError
-from symconv.graph.traversal import rebuild
+from symconv.graph import Variable as Native
+from symconv.graph.traversal import rebuild, toposort
 from symconv.theano.gof.op import Op
 from symconv.theano.tensor.type import CONSTRUCTORS, RANKS
 from symconv.theano.variable import TensorType, native_of, wrap
@@ -55,6 +57,10 @@ def as_op(itypes: Any, otypes: Any, infer_shape: Callable[..., Any] | None = Non
     return lambda fn: FromFunctionOp(fn, itypes, otypes, infer_shape)
 
 
+# A variable of an applied OpFromGraph -> the one within that it stands for, and what was exchanged
+inlined: weakref.WeakKeyDictionary[Native, tuple[Native, dict[Native, Native]]] = weakref.WeakKeyDictionary()
+
+
 class OpFromGraph:
     """A graph that is applied like an op: its inputs are replaced by the arguments."""
 
@@ -65,7 +71,12 @@ class OpFromGraph:
         if len(arguments) != len(self.inputs):
             raise GraphError(f"OpFromGraph takes {len(self.inputs)} inputs, got {len(arguments)}")
         swap = {native_of(v): native_of(a) for v, a in zip(self.inputs, arguments)}
-        made = [wrap(v) for v in rebuild([native_of(v) for v in self.outputs], swap)]
+        roots = [native_of(v) for v in self.outputs]
+        within = [v for node in toposort(roots, stop=swap) for v in node.outputs]
+        for old, new in zip(within, rebuild(within, swap)):
+            if new is not old:
+                inlined[new] = old, swap
+        made = [wrap(v) for v in rebuild(roots, swap)]
         return made[0] if len(made) == 1 else made
 
 

@@ -3,37 +3,22 @@ comparisons of graphs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
-from symconv.errors import DTypeError
-from symconv.graph import Variable as Native
-from symconv.graph.traversal import leaves, rebuild, toposort
-from symconv.loops import until
+from symconv import loops
 from symconv.theano.cloning import clone
 from symconv.theano.gof.graph import equal_computations
-from symconv.theano.variable import native_of, wrap
+from symconv.theano.scan_module.mapping import map_variables
+from symconv.theano.tensor import elementwise
+from symconv.theano.variable import as_tensor_variable
 
 
-def map_variables(
-    replacer: Callable[[Any], Any], graphs: Iterable[Any], additional_inputs: Iterable[Any] = ()
-) -> list[Any]:
-    """The graphs with replacer(v) in the place of each variable v, inputs first; a replacement may be made of
-    v itself, and is not replaced again. Steps of a scan stay as they are. Raises DTypeError for another type.
-    """
-    roots = [native_of(v) for v in graphs]
-    order = [*leaves(roots), *(v for node in toposort(roots) for v in node.outputs)]
-    exchange: dict[Native, Native] = {}
-    for old in order:
-        new = native_of(replacer(wrap(old)))
-        if new is old:
-            continue
-        if (new.dtype, new.ndim) != (old.dtype, old.ndim):
-            raise DTypeError(
-                f"map_variables: {old!r}, {old.type}, cannot be replaced by {new.type} from {new.origin}"
-            )
-        (exchange[old],) = rebuild([new], exchange)
-    return [wrap(v) for v in rebuild(roots, exchange)]
+class until(loops.until):  # noqa: N801 - Theano's name
+    """The loop ends after the step where the condition, a scalar, is true or a number other than 0."""
+
+    def __init__(self, condition: Any) -> None:
+        v = as_tensor_variable(condition)
+        super().__init__(v if v.dtype == "bool" else elementwise.neq(v, 0))
 
 
 __all__ = ["clone", "equal_computations", "map_variables", "until"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from symconv.loops.front import Convention, build_loop
 from symconv.theano import test_values
+from symconv.theano.inputs import MissingInputError
 from symconv.theano.sharedvar import SharedVariable
 from symconv.theano.updates import OrderedUpdates
 from symconv.theano.variable import Variable, native_of, wrap
@@ -15,6 +16,7 @@ CONVENTION = Convention(
     give=wrap,
     take=native_of,
     is_symbolic=lambda v: isinstance(v, Variable),
+    hidden=MissingInputError,
     shared=lambda v: v.native if isinstance(v, SharedVariable) else None,  # type: ignore[arg-type, return-value]
 )
 
