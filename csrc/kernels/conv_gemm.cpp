@@ -224,8 +224,6 @@ void add_up(const Plan& plan, const Scratch<T>& s, const Phase& f, const Block<T
           const int rows = me - m < kMR ? me - m : kMR;
           t.out = to.straight ? to.straight + m * to.plane : own + static_cast<ll>(m - m0) * NR;
           t.c = t.out;
-          if (to.straight && me - m >= 2 * kMR)  // the next tile's lines
-            for (int r = 0; r < kMR; r++) __builtin_prefetch(t.out + (kMR + r) * to.plane, 1);
           const Tile<T> compute = nv == kVectors ? pick_tile<T, kVectors>(rows) : pick_tile<T, 1>(rows);
           compute(depth, weights + m * depth, s.patches + (q - block.q0) * depth, t);
         }

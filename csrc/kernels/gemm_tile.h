@@ -47,6 +47,10 @@ void tile(ll kc, const Rows<T>& rows, const T* __restrict b, const Target<T>& t)
   constexpr int W = Vec<T>::width;
   const T* __restrict a = rows.at;
   const ll row = kPacked ? 1 : rows.row, col = kPacked ? kMR : rows.col;
+  for (int i = 0; i < MR; i++) {  // these lines come while the sums are made
+    if (t.beta != T(0)) __builtin_prefetch(t.c + i * t.ld);
+    __builtin_prefetch(t.out + i * t.ld, 1);
+  }
   V acc[MR][NV];
   for (int i = 0; i < MR; i++)
     for (int v = 0; v < NV; v++) acc[i][v] = V{};
@@ -61,11 +65,23 @@ void tile(ll kc, const Rows<T>& rows, const T* __restrict b, const Target<T>& t)
     a += col;
     b += NV * W;
   }
+  // The sums stay in registers if these loops are unrolled.
+  if (t.last == W) {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; i++)
+#pragma GCC unroll 2
+      for (int v = 0; v < NV; v++) {
+        V sum = t.alpha * acc[i][v];
+        if (t.beta != T(0)) sum = fma(set1(t.beta), load(t.c + i * t.ld + v * W), sum);
+        store(t.out + i * t.ld + v * W, sum);
+      }
+    return;
+  }
   for (int i = 0; i < MR; i++) {
     const T* c = t.c + i * t.ld;
     T* out = t.out + i * t.ld;
     for (int v = 0; v < NV; v++) {
-      const bool whole = v < NV - 1 || t.last == W;
+      const bool whole = v < NV - 1;
       V sum = t.alpha * acc[i][v];
       if (t.beta != T(0)) sum = fma(set1(t.beta), whole ? load(c + v * W) : load_n(c + v * W, t.last), sum);
       if (whole)
