@@ -242,10 +242,10 @@ DEVICE const T* tail_of(const P& p) {
 
 #if defined(SYMCONV_CHECKED)
 inline Shared emulated_shared() {
-  return Shared{emulator::current->block->shared, emulator::current->launch->shared_bytes};
+  return Shared{emulator::current->shared, emulator::current->launch->shared_bytes};
 }
 #elif defined(SYMCONV_EMULATED)
-inline Shared emulated_shared() { return Shared{emulator::current->block->shared}; }
+inline Shared emulated_shared() { return Shared{emulator::current->shared}; }
 #else
 extern __shared__ __align__(16) char symconv_shared[];
 #endif

@@ -12,10 +12,13 @@
 
 #if defined(SYMCONV_EMULATED)
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 
 #include "common.cuh"
+#include "exception.h"
 
 // A fiber that is left for good must not be left inside a handler: the text of an exception is kept.
 #define CPU_KERNEL(entry, Params, ...)                                                                 \

@@ -1,11 +1,14 @@
 // CUDA C++ for the host compiler: what a kernel of kernels/*.cu may use of the language, on the scheduler.
 #pragma once
 
-#include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <source_location>
+
+// Without the special functions of libstdc++, the greater part of what would be compiled with every kernel.
+#undef _GLIBCXX_USE_STD_SPEC_FUNCS
+#include <cmath>
 
 #include "memory.h"
 
@@ -19,7 +22,7 @@
 #define __restrict__ __restrict
 
 #define threadIdx (emulator::current->thread->index)
-#define blockIdx (emulator::Index3{static_cast<unsigned>(emulator::current->block->number), 0, 0})
+#define blockIdx (emulator::Index3{static_cast<unsigned>(emulator::current->block_number), 0, 0})
 #define blockDim (emulator::Index3{static_cast<unsigned>(emulator::current->launch->threads), 1, 1})
 #define gridDim (emulator::Index3{static_cast<unsigned>(emulator::current->launch->blocks), 1, 1})
 

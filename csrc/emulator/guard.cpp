@@ -7,7 +7,9 @@
 #include <cstdio>
 #include <cstring>
 
-#include "scheduler.h"
+#include "block.h"
+#include "exception.h"
+#include "fiber.h"
 
 namespace emulator {
 
@@ -86,7 +88,7 @@ bool Scheduler::is_own(const char* address, size_t bytes, bool write, const void
   if (!write) {
     if (within(address, bytes, static_cast<const char*>(launch->params), launch->params_bytes) ||
         within(address, bytes, launch->args, launch->n_args) || within(address, bytes, launch, 1) ||
-        within(address, bytes, this, 1) || within(address, bytes, blocks_.data(), blocks_.size()) ||
+        within(address, bytes, this, 1) ||
         within(address, bytes, block->threads.data(), block->threads.size()) ||
         within(address, bytes, block->warps.data(), block->warps.size()) ||
         within(address, bytes, &current, 1))

@@ -5,6 +5,9 @@
 #include <cstring>
 #include <utility>
 
+#include "block.h"
+#include "fiber.h"
+
 namespace emulator {
 
 constinit thread_local Scheduler* current = nullptr;
@@ -28,11 +31,13 @@ Scheduler::Scheduler(EmulatedLaunch* l, const char* kernel, void (*thread)(const
     : launch(l),
       kernel_(kernel),
       thread_(thread),
+      running_(new Running),
       seed_(static_cast<uint64_t>(l->order) * 0x9E3779B97F4A7C15ull) {}
 
 Scheduler::~Scheduler() {
-  for (Block& b : blocks_)
+  for (Block& b : running_->blocks)
     for (Thread& t : b.threads) delete t.fiber;  // of a launch that failed: their threads never end
+  delete running_;
 }
 
 uint32_t Scheduler::random() {
@@ -59,8 +64,8 @@ void Scheduler::start(Block& b, int number) {
     for (Exchange& e : w.exchanges) e.unread = 0;
   }
   size_t bytes = launch->shared_bytes;
-  if (!b.storage) b.storage.reset(new char[bytes + 16]);
-  b.shared = b.storage.get() + (16 - reinterpret_cast<uintptr_t>(b.storage.get()) % 16) % 16;
+  b.storage.resize(bytes + 16);
+  b.shared = b.storage.data() + (16 - reinterpret_cast<uintptr_t>(b.storage.data()) % 16) % 16;
   std::memset(b.shared, kPoison, bytes);
 #ifdef SYMCONV_CHECKED
   b.shadow.assign((bytes + 3) / 4, Shadow{});
@@ -70,35 +75,42 @@ void Scheduler::start(Block& b, int number) {
   b.arrived = b.count = b.at_grid = 0;
 }
 
+void Scheduler::enter(Block& b) {
+  block = &b;
+  block_number = b.number;
+  shared = b.shared;
+}
+
 void Scheduler::run() {
   Scheduler* outer = current;
   current = this;
-  order_.resize(launch->threads);
+  std::vector<Block>& blocks = running_->blocks;
+  running_->order.resize(launch->threads);
   int n = launch->blocks;
   auto place = [&](int k) { return launch->order == 1 ? n - 1 - k : k; };
   if (launch->cooperative) {
-    blocks_.resize(n);
-    for (int k = 0; k < n; k++) start(blocks_[k], k);
+    blocks.resize(n);
+    for (int k = 0; k < n; k++) start(blocks[k], k);
     int done = 0;
     while (done < n && !launch->failed) {
       done = 0;
       int waiting = 0;
       for (int k = 0; k < n && !launch->failed; k++) {
-        Block& b = blocks_[place(k)];
+        Block& b = blocks[place(k)];
         advance(b);
         done += b.live == 0;
         waiting += b.live > 0 && b.at_grid == b.live;
       }
       if (launch->failed || done == n) break;
       if (waiting < n) {
-        for (Block& b : blocks_)
+        for (Block& b : blocks)
           if (b.live == 0 || b.at_grid < b.live) {
             report_stuck(b);
             break;
           }
         break;
       }
-      for (Block& b : blocks_) {
+      for (Block& b : blocks) {
         b.epoch++;
         b.at_grid = 0;
         for (Thread& t : b.threads)
@@ -106,9 +118,9 @@ void Scheduler::run() {
       }
     }
   } else if (n > 0) {
-    blocks_.resize(1);
+    blocks.resize(1);
     for (int k = 0; k < n && !launch->failed; k++) {
-      Block& b = blocks_[0];
+      Block& b = blocks[0];
       start(b, place(k));
       advance(b);
       if (b.live > 0 && !launch->failed) report_stuck(b);
@@ -120,14 +132,15 @@ void Scheduler::run() {
 bool Scheduler::advance(Block& b) {
   int n = launch->threads;
   bool any = false, again = true;
-  block = &b;
+  std::vector<int>& order = running_->order;
+  enter(b);
   while (again && !launch->failed) {
     again = false;
-    for (int i = 0; i < n; i++) order_[i] = launch->order == 1 ? n - 1 - i : i;
+    for (int i = 0; i < n; i++) order[i] = launch->order == 1 ? n - 1 - i : i;
     if (launch->order > 1)
-      for (int i = n - 1; i > 0; i--) std::swap(order_[i], order_[random() % (i + 1)]);
+      for (int i = n - 1; i > 0; i--) std::swap(order[i], order[random() % (i + 1)]);
     for (int i = 0; i < n && !launch->failed; i++) {
-      Thread& t = b.threads[order_[i]];
+      Thread& t = b.threads[order[i]];
       if (t.state != State::kReady) continue;
       resume(t);
       any = again = true;
@@ -335,7 +348,7 @@ void Scheduler::fail(Site site, const char* format, ...) {
 }
 
 void Scheduler::report_stuck(Block& b) {
-  block = &b;
+  enter(b);
   for (Thread& t : b.threads) {
     if (t.state == State::kReady || t.state == State::kDone) continue;
     const char* what = t.state == State::kAtBarrier ? "the block's barrier"

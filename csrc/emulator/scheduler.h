@@ -3,14 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <exception>
-#include <memory>
-#include <vector>
 
-#include "fiber.h"
 #include "launch.h"
 
+// Every emulated kernel is compiled with this file: it includes little, and what kernels do not touch stands in block.h.
+
 namespace emulator {
+
+class Fiber;
 
 struct Index3 {
   unsigned x = 0, y = 0, z = 0;
@@ -42,42 +42,7 @@ struct Exchange {
   uint32_t nonzero = 0;  // lanes whose first four bytes are not all zero: a ballot's result
 };
 
-// Lanes that wait for each other: all that have come to the operation of `mask` at `site`.
-struct Meeting {
-  uint32_t mask = 0, here = 0;
-  Site site;
-};
-
-struct Warp {
-  static constexpr int kExchanges = 32;
-  static constexpr int kMeetings = 8;
-  uint32_t existing = 0, ended = 0;  // lanes
-  Meeting meetings[kMeetings];       // at most kMeetings disjoint masks at once
-  int n_meetings = 0;
-  uint32_t epoch = 0;  // whole-warp operations so far: they order the accesses before and after
-  Exchange exchanges[kExchanges];
-  alignas(16) char posted[kWarp][kPayload];
-};
-
-// Who touched four bytes of shared memory last.
-struct Shadow {
-  uint32_t write_epoch = 0, read_epoch = 0;  // block epochs, from 1; 0: never
-  uint32_t write_warp_epoch = 0, read_warp_epoch = 0;
-  uint16_t writer = 0, reader = 0;
-  bool written = false, more_readers = false;
-};
-
-struct Block {
-  int number = 0;
-  std::vector<Thread> threads;
-  std::vector<Warp> warps;
-  std::unique_ptr<char[]> storage;
-  char* shared = nullptr;  // of a multiple of 16
-  std::vector<Shadow> shadow;
-  uint32_t epoch = 1;
-  int live = 0, arrived = 0, count = 0, at_grid = 0;
-  int barrier_count = 0;  // of the predicates of the last barrier
-};
+struct Block;  // block.h
 
 class __attribute__((visibility("default"))) Scheduler {  // kernels are libraries of their own
  public:
@@ -86,8 +51,10 @@ class __attribute__((visibility("default"))) Scheduler {  // kernels are librari
   void run();
 
   EmulatedLaunch* const launch;
-  Block* block = nullptr;    // of the running thread
   Thread* thread = nullptr;  // the running thread
+  Block* block = nullptr;    // its block
+  int block_number = 0;
+  char* shared = nullptr;  // its shared memory, of a multiple of 16
 
   // Called by the running thread. `predicate` counts to the result.
   int barrier(Site site, bool predicate);
@@ -110,7 +77,9 @@ class __attribute__((visibility("default"))) Scheduler {  // kernels are librari
   [[noreturn]] void fail(Site site, const char* format, ...) __attribute__((format(printf, 3, 4)));
 
  private:
+  struct Running;
   void start(Block& b, int number);
+  void enter(Block& b);
   bool advance(Block& b);  // runs until no thread of the block can go on; false if none could
   void resume(Thread& t);
   void finish();
@@ -124,14 +93,10 @@ class __attribute__((visibility("default"))) Scheduler {  // kernels are librari
 
   const char* const kernel_;
   void (*const thread_)(const EmulatedLaunch&);
-  std::vector<Block> blocks_;
-  std::vector<int> order_;
+  Running* const running_;
   uint64_t seed_;
 };
 
 extern __attribute__((visibility("default"))) constinit thread_local Scheduler* current;
-
-// What an exception says, read outside of a kernel, whose accesses are watched.
-__attribute__((visibility("default"))) void copy_text(const std::exception& error, char* text, size_t bytes);
 
 }  // namespace emulator

@@ -28,9 +28,11 @@ _INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
 
 
 @cache
-def _file(name: str, folders: tuple[Path, ...]) -> str:
+def _file(name: str, folders: tuple[Path, ...]) -> tuple[str, list[str]]:
+    """The text of a file, and the names that it includes."""
     path = next((f / name for f in folders if (f / name).is_file()), None)
-    return path.read_text() if path else ""
+    text = path.read_text() if path else ""
+    return text, _INCLUDE.findall(text)
 
 
 def included(text: str, *folders: Path) -> str:
@@ -40,8 +42,8 @@ def included(text: str, *folders: Path) -> str:
     while pending:
         name = pending.pop()
         if name not in found:
-            found[name] = _file(name, folders)
-            pending += _INCLUDE.findall(found[name])
+            found[name], includes = _file(name, folders)
+            pending += includes
     return "\n".join(found[name] for name in sorted(found))
 
 

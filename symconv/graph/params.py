@@ -25,6 +25,7 @@ _INCLUDE = re.compile(r'^#include "(params_\w+\.h)"$', re.MULTILINE)
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
+@functools.cache
 def kernel_dir() -> Path:
     """Directory of the CUDA sources and params.h: symconv/kernels in a wheel, kernels/ in a checkout."""
     package = Path(__file__).resolve().parents[1]

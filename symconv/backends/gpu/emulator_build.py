@@ -21,6 +21,7 @@ from symconv.plan.gpu import Source
 process = ctypes.CDLL(None)
 
 
+@cache
 def emulator_dir() -> Path:
     """Directory of the emulator's sources: symconv/emulator in a wheel, csrc/emulator in a checkout."""
     package = Path(__file__).resolve().parents[2]
@@ -129,29 +130,45 @@ def _includes() -> list[str]:
 
 def _runtime_library(checked: bool) -> Path:
     """The scheduler and its fibers, which all kernels share: thread-local memory is scarce."""
-    sources = sorted(emulator_dir().glob("*.cpp"))
-    command = [compiler(), *_flags(checked), "-shared"]
-    texts = [p.read_text() for p in sources]
-    key = digest([*command, machine(), *texts, _included("\n".join(texts))])
+    command = (compiler(), *_flags(checked), "-shared")
+    sources = _runtime_sources()
     return cached(
-        key, ".so", lambda out: run_compiler([*command, *map(str, sources), "-o", str(out)], "the emulator")
+        _key(command, "\n".join(sources.values())),
+        ".so",
+        lambda out: run_compiler([*command, *sources, "-o", str(out)], "the emulator"),
     )
 
 
-def _prefix(checked: bool, guard: Sequence[str] = ()) -> list[str]:
-    """Options that bring in common.cuh precompiled: most of what the compiler reads for a small kernel."""
+@cache
+def _runtime_sources() -> dict[str, str]:
+    return {str(path): path.read_text() for path in sorted(emulator_dir().glob("*.cpp"))}
+
+
+@cache
+def _key(command: tuple[str, ...], text: str) -> str:
+    return digest([*command, machine(), text, _included(text)])
+
+
+def _prefix(checked: bool, guard: Sequence[str] = (), header: str = "common.cuh") -> list[str]:
+    """Options that bring in `header` precompiled: most of what the compiler reads for a small kernel."""
     if not is_gcc():
         return []  # other compilers have other ways
-    text = '#include "common.cuh"\n'
-    command = [compiler(), *_flags(checked), *guard, *_includes(), "-x", "c++-header"]
-    key = digest([*command, machine(), _included(text)])
-    header = cached(key, ".h", lambda out: _write(out, text))
-    cached(key, ".h.gch", lambda out: run_compiler([*command, str(header), "-o", str(out)], "common.cuh"))
-    return ["-include", str(header)]
+    text = f'#include "{header}"\n'
+    command = (compiler(), *_flags(checked), *guard, *_includes(), "-x", "c++-header")
+    key = _key(command, text)
+    path = cached(key, ".h", lambda out: _write(out, text))
+    cached(key, ".h.gch", lambda out: run_compiler([*command, str(path), "-o", str(out)], header))
+    return ["-include", str(path)]
 
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text)
+
+
+def _libraries() -> list[str]:
+    """What a kernel is linked with. The runtime library brings the C++ library along: to look through it once
+    more takes the linker longer than all else."""
+    return ["-nodefaultlibs", "-lgcc"] if is_gcc() else []
 
 
 def _library(source: Source, checked: bool) -> Path:
@@ -160,7 +177,8 @@ def _library(source: Source, checked: bool) -> Path:
     text, runtime = source.text(), _runtime_library(checked)
     # A text with macros of its own may mean them for common.cuh.
     own_macros = source.defines or "#define" in text.partition(f"namespace {USER_NAMESPACE}")[0]
-    prefix = [] if own_macros else _prefix(checked, guard)
+    header = "cpu.h" if '#include "cpu.h"' in text else "common.cuh"
+    prefix = [] if own_macros else _prefix(checked, guard, header)
     key = digest([*command, machine(), text, _included(text), runtime.name])
 
     def make(out: Path) -> None:
@@ -169,7 +187,8 @@ def _library(source: Source, checked: bool) -> Path:
             file.write_text(text)
             run_compiler([*command, *prefix, *_includes(), "-c", str(file), "-o", str(made)], source.name)
             # Without the guard's options, or the linker would bring in the sanitizers' own libraries.
-            link = [compiler(), *_flags(checked), "-shared", str(made), str(runtime), "-o", str(out)]
+            link = [compiler(), *_flags(checked), "-shared", str(made), str(runtime), *_libraries()]
+            link += ["-o", str(out)]
             run_compiler(link, source.name)
         finally:
             file.unlink(missing_ok=True)
@@ -178,9 +197,13 @@ def _library(source: Source, checked: bool) -> Path:
     return cached(key, ".so", make)
 
 
-@cache
-def _loaded(source: Source, checked: bool) -> ctypes.CDLL:
-    return ctypes.CDLL(str(_library(source, checked)))
+_loaded: dict[tuple[Source, bool], ctypes.CDLL] = {}
+
+
+def _load(source: Source, checked: bool) -> ctypes.CDLL:
+    if (source, checked) not in _loaded:
+        _loaded[source, checked] = ctypes.CDLL(str(_library(source, checked)))
+    return _loaded[source, checked]
 
 
 def compile_all(sources: Mapping[Source, str]) -> None:
@@ -191,22 +214,23 @@ def compile_all(sources: Mapping[Source, str]) -> None:
 
     def load(source: Source) -> None:
         try:
-            _loaded(source, checked)
+            _load(source, checked)
         except CompileError as error:
             wanted = f"\n  wanted by {sources[source]}" if sources[source] else ""
             raise CompileError(error.message.rstrip() + wanted) from None
 
-    if len(sources) > 1:
+    missing = [source for source in sources if (source, checked) not in _loaded]
+    if len(missing) > 1:
         _runtime_library(checked), _prefix(checked)
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(load, sources))
-    for source in sources:
+            list(pool.map(load, missing))
+    for source in missing:
         load(source)
 
 
 def entry_of(source: Source, entry: str) -> Callable[..., None]:
     try:
-        function = getattr(_loaded(source, config.emulator_checks), entry)
+        function = getattr(_load(source, config.emulator_checks), entry)
     except AttributeError:
         raise CompileError(f"{source.name} defines no KERNEL({entry}, ...)") from None
     function.restype = None
