@@ -4,7 +4,8 @@
 
 Every configuration is checked first: from the same weights, ten steps on the same batches must give the
 weights of a float64 NumPy oracle (W4 with its dropout switched off for the check; then the net with dropout
-is timed). Those start weights are the book's initial ones after --settle steps: only after a while are as
+is timed), or, where rounding decides a near-tie in one of them, each must be the oracle's from the weights
+before it. Those start weights are the book's initial ones after --settle steps: only after a while are as
 many activations zero as in a net in training, and the speed of some kernels depends on that.
 A peer of another environment: --python jax=/path/to/python or SYMCONV_BENCH_PYTHON_JAX.
 After Ctrl-C the rows of all finished groups (net, mode, batch size) are printed and in the JSON file.
@@ -185,11 +186,32 @@ class NetBenchmark:
         if CHECK_STEPS > subject.multiple:
             subject.run(CHECK_STEPS - subject.multiple)
         wrong = weight_error(subject.result(), oracle, self.start, self.doubts)
+        if wrong and subject.multiple == 1:
+            subject.drop()
+            subject.make("make", dropout=False, **wanted)
+            wrong = self.wrong_step(subject, net, batch)
         if wrong:
             subject.note = "wrong: " + wrong
         elif net.drops:
             subject.drop()
             subject.make("make", dropout=True, **wanted)
+
+    def wrong_step(self, subject: Subject, net: Workload, batch: int) -> str:
+        """What is wrong with the first wrong one of CHECK_STEPS steps, or nothing; one step has been run.
+
+        Each is compared with the oracle's from the weights that the subject had before it: a near-tie in an
+        earlier step, which leads all later weights elsewhere, says nothing against them.
+        """
+        before = self.start
+        for step in range(CHECK_STEPS):
+            if step:
+                subject.run(1)
+            got = subject.result()
+            oracle, doubts = reference.train_with_doubt(net, before, self.data, batch, step, 1, "float64")
+            if wrong := weight_error(got, oracle, before, doubts):
+                return f"step {step}: {wrong}"
+            before = got
+        return ""
 
     def group(self, net: Workload, mode: str, batch: int) -> None:
         """All forms of one net at one batch size: build, check, time, write rows."""

@@ -132,6 +132,43 @@ def test_weight_error_sees_a_wrong_weight_and_nan():
     assert run.weight_error(right[:1], right, start, sure)
 
 
+@pytest.mark.parametrize("wrong_at", [None, 2])
+def test_steps_are_compared_one_by_one(wrong_at, monkeypatch):
+    net = Workload("tiny", "", (Dense(6, 5, "tanh"), Dense(5, 10, "softmax")), eta=0.1)
+    rng = np.random.RandomState(4)
+    data = Data(rng.standard_normal((12, 6)).astype("f4"), rng.randint(0, 10, 12))
+    bench = object.__new__(run.NetBenchmark)
+    bench.data, bench.start = data, [w.astype("f4") for w in initial_weights(net)]
+
+    class Subject:
+        """In step 0 as far off as an undecided tie may lead it."""
+
+        def __init__(self):
+            self.at, self.weights = 0, [w.astype("f8") for w in bench.start]
+            self.run(1)
+
+        def run(self, n):
+            batch = (4, 0, 1) if self.at == wrong_at else (4, self.at, 1)
+            self.weights = reference.train(net, self.weights, data, *batch, "f8")
+            if self.at == 0:
+                self.weights[0][0, 0] += 0.05
+            self.at += n
+
+        def result(self):
+            return [w.astype("f4") for w in self.weights]
+
+    oracle = reference.train_with_doubt
+
+    def doubtful(net, weights, data, batch, first, *rest):
+        weights, doubts = oracle(net, weights, data, batch, first, *rest)
+        doubts[0][0, 0] += 0.1 * (first == 0)
+        return weights, doubts
+
+    monkeypatch.setattr(reference, "train_with_doubt", doubtful)
+    wrong = run.NetBenchmark.wrong_step(bench, Subject(), net, 4)
+    assert wrong.startswith("step 2: weights" if wrong_at else "") and bool(wrong) == bool(wrong_at)
+
+
 @pytest.mark.parametrize("pool", [1, 2])
 def test_doubt_bounds_what_a_tie_moves(pool):
     layers = (
