@@ -69,7 +69,7 @@ def _passed(node: NativeApply, given: list[int]) -> list[int]:
     if getattr(front, "draws", False):  # state, shape, parameters, dimensions
         parameters = op.user_inputs - 2
         return [0, 0, *[UNDEFINED if given[1] else 0] * parameters, *[0] * (n - op.user_inputs)]
-    if hasattr(front, "connection_pattern"):
+    if front is not None and hasattr(front, "connection_pattern"):
         pattern = front.connection_pattern(Apply.of(node))
         user = [_joined(f for f, open_ in zip(given, row) if open_) for row in pattern]
         return [*user, *[0] * (n - len(user))]
