@@ -35,7 +35,7 @@ def test_parameters_of_draws_have_no_gradient(draw):
 
 
 def test_other_paths_than_parameters_have_their_gradients():
-    """Sizes, seeds, indices, and what is held constant do not count; nor do MRG's draws, made of formulas."""
+    """Sizes, indices, and what is held constant do not count."""
     x, w = T.dvector("x"), T.dvector("w")
     s = RandomStreams(2)
     mask = s.binomial(size=x.shape, n=1, p=0.5)
@@ -46,8 +46,38 @@ def test_other_paths_than_parameters_have_their_gradients():
     kept = theano.gradient.disconnected_grad(s.normal(size=(3,), avg=x))
     f = theano.function([x], [T.grad((kept * x).sum(), x), kept])
     np.testing.assert_array_equal(*f(np.ones(3)))
-    g = T.grad(MRG_RandomStreams(1).normal(size=(3,), avg=x).sum(), x)
+    g = T.grad((x + MRG_RandomStreams(1).normal(size=x.shape)).sum(), x)
     np.testing.assert_allclose(g.eval({x: np.ones(3)}), 1)
+
+
+MRG_DRAWS = {
+    "uniform": lambda s, x: s.uniform((3,), low=x) + s.uniform((3,), high=1.5),
+    "binomial": lambda s, x: s.binomial((3,), p=x),
+    "normal": lambda s, x: s.normal((3,), avg=0.0, std=x),
+    "truncated_normal": lambda s, x: s.truncated_normal((3,), avg=x),
+    "multinomial": lambda s, x: s.multinomial(pvals=T.nnet.softmax(x)),
+    "choice": lambda s, x: s.choice(replace=False, p=T.nnet.softmax(x)),
+}
+
+
+@pytest.mark.parametrize("draw", MRG_DRAWS)
+def test_parameters_of_mrg_draws_have_no_gradient(draw):
+    x = T.dvector("x")
+    y = MRG_DRAWS[draw](MRG_RandomStreams(3), T.exp(x))
+    for cost in (y.sum(), (T.exp(y) * x.sum()).sum()):
+        with pytest.raises(NullTypeGradError, match="undefined_grad"):
+            T.grad(cost, x)
+    assert T.grad((y * x.sum()).sum(), x, consider_constant=[y]) is not None
+
+
+def test_undefined_grad():
+    x, w = T.dvectors("xw")
+    cost = (theano.gradient.undefined_grad(x * 2) * w).sum()
+    f = theano.function([x, w], [cost, T.grad(cost, w)])
+    value, slope = f([1.0, 2.0], [3.0, 4.0])
+    assert value == 22 and slope.tolist() == [2, 4]
+    with pytest.raises(NullTypeGradError):
+        T.grad(cost, x)
 
 
 def test_undefined_gradients_are_returned_where_that_is_asked_for():

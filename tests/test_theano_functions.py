@@ -1,6 +1,7 @@
 """theano.function: inputs that keep a state, checked modes, test values, pickles of graphs and functions."""
 
 import copy
+import pdb
 import pickle
 
 import numpy as np
@@ -85,6 +86,23 @@ def test_flags_of_nan_guard_mode():
     assert np.isnan(f([-1.0])[0])
     with pytest.raises(AssertionError, match="inf"):
         f([0.0])
+
+
+def test_nan_guard_mode_goes_on_where_it_only_warns(caplog, monkeypatch):
+    x, w = T.dvector("x"), theano.shared(np.zeros(1))
+    f = theano.function([x], T.log(x), updates=[(w, w + 1)], mode="NanGuardMode")
+    stops = []
+    monkeypatch.setattr(pdb, "set_trace", lambda: stops.append(1))
+    for action in ("warn", "pdb"):
+        with theano.config.change_flags(**{"NanGuardMode__action": action}):
+            assert np.isnan(f([-1.0])[0]) and f([1.0])[0] == 0
+    assert w.get_value() == 4 and len(stops) == 1
+    assert [("log" in r.message, r.levelname) for r in caplog.records] == [(True, "ERROR")]
+    with pytest.raises(AssertionError):
+        f([-1.0])
+    with theano.config.change_flags(**{"NanGuardMode__action": "shout"}):
+        with pytest.raises(errors.ArgumentError, match="raise, warn or pdb"):
+            f([-1.0])
 
 
 def test_debug_mode_is_the_native_one():

@@ -22,6 +22,7 @@ from symconv.graph import FLOATS, Apply, Kernel, Launch, Op, TensorType, Variabl
 from symconv.graph.params import pack
 from symconv.ops.operands import static_dim
 
+MOST_VALUES = 2**31 - 1
 M1, M2 = 2**31 - 1, 2**31 - 21069
 # for float32 the largest factor with which m1 stays below 1 after rounding
 NORM = {"float32": np.float32(4.6566126e-10), "float64": np.float64(2.0**-31)}
@@ -111,6 +112,16 @@ class MrgUniform(Op):
 
     def shape_operands(self, n_inputs: int) -> range:
         return range(1, n_inputs)
+
+    def simplify(self, state: Variable, *dims: Variable) -> Sequence[Variable] | None:
+        """Raises ShapeError, before memory is taken, for more values than 32 bits count."""
+        shape = [static_dim(d) for d in dims]
+        wanted = math.prod(d or 0 for d in shape)
+        if wanted > MOST_VALUES:
+            raise op_error(
+                self, (state, *dims), f"{wanted} values in one draw, at most {MOST_VALUES} are drawn"
+            )
+        return None
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         return [None] * len(node.inputs)

@@ -134,8 +134,8 @@ class Group:
 _GROUP_DEFAULTS: dict[str, Any] = {
     "dnn.enabled": "False", "lib.cnmem": 0.0, "gpuarray.preallocate": 0.0, "scan.allow_gc": False,
     "nvcc.fastmath": False, "NanGuardMode.nan_is_error": True, "NanGuardMode.inf_is_error": True,
-    "NanGuardMode.big_is_error": True, "unittests.rseed": 666, "tensor.cmp_sloppy": 0,
-    "tensor.insert_inplace_optimizer_validate_nb": -1,
+    "NanGuardMode.big_is_error": True, "NanGuardMode.action": "raise", "unittests.rseed": 666,
+    "tensor.cmp_sloppy": 0, "tensor.insert_inplace_optimizer_validate_nb": -1,
     "numpy.seterr_all": "ignore", "conv.assert_shape": False,
 }  # fmt: skip
 

@@ -20,6 +20,7 @@ from symconv.ops.mt19937 import MersenneDraw
 from symconv.ops.shape import ShapeOf
 from symconv.ops.slicing import SetSlice, Slice
 from symconv.theano.gof.op import UserShape
+from symconv.theano.null_gradient import UndefinedGrad
 from symconv.theano.variable import Apply
 
 REACHED, UNDEFINED = 1, 2  # bits: a path from the cost; one that goes through a draw
@@ -63,6 +64,8 @@ def _passed(node: NativeApply, given: list[int]) -> list[int]:
         return _through_loop(op, given)
     if isinstance(op, (StopGradient, ShapeOf, UserShape)):
         return [0] * n
+    if isinstance(op, UndefinedGrad):
+        return [UNDEFINED if any(given) else 0]
     if isinstance(op, MersenneDraw):
         return [0, *[UNDEFINED if given[1] else 0] * op.parameters, *[0] * (n - 1 - op.parameters)]
     front = getattr(op, "front", None)

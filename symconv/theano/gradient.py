@@ -24,7 +24,7 @@ from symconv.theano.configuration import config
 from symconv.theano.connection import connection
 from symconv.theano.declared import _Identity
 from symconv.theano.errors import CostError
-from symconv.theano.null_gradient import check, null_gradient
+from symconv.theano.null_gradient import UndefinedGrad, check, null_gradient
 from symconv.theano.variable import Variable, native_of, wrap
 
 NullTypeGradError = null_gradients_of_ops.NullTypeGradError
@@ -124,9 +124,10 @@ def grad(
 
 def _through_draw(w: Any) -> str:
     return (
-        f"grad: the cost depends on {w!r} from {w.native.origin} through the parameters of a random draw, "
-        "which has no gradient\n"
-        "  hint: consider_constant=[sample] or theano.gradient.disconnected_grad(sample) leaves that path out"
+        f"grad: the cost depends on {w!r} from {w.native.origin} through the parameters of a random draw, or "
+        "through undefined_grad: there is no gradient\n"
+        "  hint: consider_constant=[sample] or theano.gradient.disconnected_grad(sample) leaves that path "
+        "out; avg + std * normal(size) has a gradient by avg and std"
     )
 
 
@@ -317,6 +318,11 @@ class GradScale(ZeroGrad):
 
     def grad(self, node: NativeApply, *dys: Native | None) -> list[Native | None]:
         return [None if dys[0] is None else ew.mul(dys[0], self.factor)]
+
+
+def undefined_grad(x: Any) -> Any:
+    """x; a gradient by what it is made of raises NullTypeGradError."""
+    return wrap(UndefinedGrad()(native_of(x)))
 
 
 def zero_grad(x: Any) -> Any:

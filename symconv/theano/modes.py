@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 from symconv.config import config as native
 from symconv.debug import mode as native_modes
 from symconv.errors import ArgumentError, ExecutionError, NonFiniteError, SymconvError
+from symconv.function import function as native_function
 from symconv.theano.configuration import as_boolean, config
 
 
@@ -136,6 +139,10 @@ class DebugMode(Mode):
         return super().run(function, values)
 
 
+_nan_log = logging.getLogger("theano.compile.nanguardmode")
+_without_guard: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+
 class NanGuardError(NonFiniteError, AssertionError):
     """Cause: a value that mode NanGuardMode looks for. Cure: the text names the node, its line, its operands.
 
@@ -147,7 +154,8 @@ class NanGuardMode(Mode):
     """A call that meets NaN, infinities or values beyond 1e10 raises, naming the node, and changes nothing.
 
     Each of the three can be left out; None takes config.NanGuardMode.nan_is_error and its kin, True unless
-    set otherwise.
+    set otherwise. With config.NanGuardMode.action = "warn" the node is named in the log, with "pdb" in the
+    debugger, and the call goes on.
     """
 
     name = "NanGuardMode"
@@ -170,7 +178,30 @@ class NanGuardMode(Mode):
         try:
             return super().run(function, values)
         except NonFiniteError as error:
-            raise NanGuardError(f"NanGuardMode: {error.message}") from None
+            message = f"NanGuardMode: {error.message}"
+        action = config.NanGuardMode.action
+        if action not in ("raise", "warn", "pdb"):
+            raise ArgumentError(f"config.NanGuardMode.action must be raise, warn or pdb, got {action!r}")
+        if action == "raise":
+            raise NanGuardError(message)
+        if action == "warn":
+            _nan_log.error(message)
+        else:
+            import pdb
+
+            print(message)
+            pdb.set_trace()  # noqa: T100 - what was asked for
+        return super().run(_unguarded(function), values)
+
+
+def _unguarded(function: Any) -> Any:
+    """The same function without a guard, for calls that go on."""
+    if function not in _without_guard:
+        _without_guard[function] = native_function(
+            function.inputs, function.outputs, function.updates, on_unused_input="ignore",
+            no_default_updates=True, mode="normal",
+        )  # fmt: skip
+    return _without_guard[function]
 
 
 _NAMED: dict[str, type[Mode]] = {

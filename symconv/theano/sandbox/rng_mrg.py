@@ -21,8 +21,9 @@ from symconv.ops.mrg31k3p import M1, M2, MrgUniform, draw, skip, substreams
 from symconv.ops.operands import as_variable, cast, static_dim
 from symconv.ops.shape import reshape
 from symconv.theano.configuration import config
+from symconv.theano.null_gradient import UndefinedGrad
 from symconv.theano.shapes import as_dims
-from symconv.theano.variable import as_tensor_variable, native_of, wrap
+from symconv.theano.variable import native_of, wrap
 
 MOST_STREAMS = 60 * 256
 TRUNCATED_STD = 0.87962566103423978  # the deviation of a standard normal variable that lies within 2 of 0
@@ -119,7 +120,7 @@ class MRG_RandomStreams:  # noqa: N801 - Theano's name
         nstreams: int | None = None, target: Any = None,
     ) -> Any:  # fmt: skip
         """Values between low and high, floatX by default."""
-        low, high = native_of(low), native_of(high)
+        low, high = _parameter(low), _parameter(high)
         dtype = dtype or ("float64" if "float64" in (config.floatX, low.dtype, high.dtype) else "float32")
         u = self._draw(_known_size(size, "uniform", ndim), dtype, nstreams)
         plain = all(isinstance(v, NativeConstant) and v.ndim == 0 for v in (low, high))
@@ -138,7 +139,7 @@ class MRG_RandomStreams:  # noqa: N801 - Theano's name
                 f"MRG_RandomStreams.binomial: only n = 1 is supported, got {n}\n"
                 "  hint: sum n draws, or RandomStreams(seed).binomial(size, n, p)"
             )
-        chance = native_of(p if prob is None else prob)
+        chance = _parameter(p if prob is None else prob)
         if size is None:
             size = wrap(chance).shape
         kind = "float32" if dtype == "float32" and chance.dtype == "float32" else config.floatX
@@ -153,7 +154,7 @@ class MRG_RandomStreams:  # noqa: N801 - Theano's name
 
         truncate: no value is further than 2 std from avg; their deviation then is 0.88 std.
         """
-        avg, std = native_of(avg), native_of(std)
+        avg, std = _parameter(avg), _parameter(std)
         dtype = dtype or ("float64" if "float64" in (config.floatX, avg.dtype, std.dtype) else "float32")
         dims = _known_size(size, "normal", ndim)
         n: Any = as_variable(1, "int64")
@@ -232,7 +233,7 @@ class MRG_RandomStreams:  # noqa: N801 - Theano's name
                 f"MRG_RandomStreams.{what} takes neither size nor ndim, got size={size!r}, ndim={ndim!r}\n"
                 "  hint: one draw for each row of the probabilities"
             )
-        rows: Native = as_tensor_variable(pvals).native
+        rows = _parameter(pvals)
         if rows.ndim not in (1, 2):
             raise ArgumentError(
                 f"MRG_RandomStreams.{what}: the probabilities must be rows [m, k] or a vector [k], "
@@ -240,6 +241,15 @@ class MRG_RandomStreams:  # noqa: N801 - Theano's name
             )
         rows = rows if rows.type.is_float else cast(rows, config.floatX)
         return (reshape(rows, (1, rows.shape[0])), True) if rows.ndim == 1 else (rows, False)
+
+
+def _parameter(value: Any) -> Native:
+    """A parameter of a draw, by which Theano 1.0 refuses gradients."""
+    v = native_of(value)
+    if isinstance(v, NativeConstant) or not v.type.is_float:
+        return v
+    out: Native = UndefinedGrad()(v)
+    return out
 
 
 def _known_size(size: Any, what: str, ndim: int | None) -> list[Native]:
