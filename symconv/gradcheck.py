@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -145,20 +145,34 @@ class _Check:
                 raise GradientMismatchError(f"{what} of input {i}: {found} for {wanted}")
             self._elements(cost, at, i, value, f"{what} of input {i}")
 
-    def _moved(self, cost: Variable, i: int, element: int, step: float) -> float:
-        changed = list(self.arrays)
-        changed[i] = self.arrays[i].copy()
-        changed[i].reshape(-1)[element] += step
-        return float(evaluate([cost], dict(zip(self.inputs, changed)))[0])
+    def _still(self, cost: Variable, i: int) -> dict[Variable, np.ndarray]:
+        """The values below `cost` that do not move with input i."""
+        known = dict(zip(self.inputs, self.arrays))
+        moving = {self.inputs[i]}
+        still: list[Variable] = []
+        for node in toposort([cost]):
+            if moving.isdisjoint(node.inputs):
+                still += node.outputs
+            else:
+                moving.update(node.outputs)
+        return known | dict(zip(still, evaluate(still, known)))
+
+    def _moved(
+        self, cost: Variable, i: int, element: int, step: float, still: Mapping[Variable, np.ndarray]
+    ) -> float:
+        changed = self.arrays[i].copy()
+        changed.reshape(-1)[element] += step
+        return float(evaluate([cost], {**still, self.inputs[i]: changed})[0])
 
     def _elements(self, cost: Variable, at: float, i: int, value: np.ndarray, what: str) -> None:
         array = self.arrays[i]
         chosen = self.rng.permutation(array.size)[: self.samples]
         skipped, bad = 0, []
+        still = self._still(cost, i)
         for element in map(int, chosen):
             size = min(max(1.0, abs(float(array.reshape(-1)[element]))), 10.0)
             step = 1.0 if self.exact else (self.eps or 1e-5) * size
-            up, down = self._moved(cost, i, element, step), self._moved(cost, i, element, -step)
+            up, down = (self._moved(cost, i, element, s, still) for s in (step, -step))
             slope, right, left = (up - down) / (2 * step), (up - at) / step, (at - down) / step
             got = float(value.reshape(-1)[element])
             noise = 0.0 if self.exact else 1e-15 * (abs(at) + abs(up)) / step  # rounding in the difference

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +25,9 @@ _TAKES = {
     "float": FLOATS,
     "bool": ("bool",),
 }
+
+
+_name = cache(str)  # of a NumPy dtype, which takes longer to say its name than to add some thousand numbers
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class Elementwise(Op):
         return [None] * len(node.inputs)
 
     def reference(self, *arrays: Array) -> Array:
-        dtype = self.result_dtype(*(str(a.dtype) for a in arrays))
+        dtype = self.result_dtype(*(_name(a.dtype) for a in arrays))
         with np.errstate(all="ignore"):
             return np.asarray(self.compute(*arrays), dtype=dtype)
 
