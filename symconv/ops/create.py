@@ -151,7 +151,18 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None
         length = constant(ArangeLength().reference(*(v.data for v in operands)))
     else:
         length = ArangeLength()(begin, end, by)
-    return Arange()(_cast(begin, dtype), _cast(by, dtype), length)
+    return Arange()(_cast(begin, dtype), _pitch(begin, by, dtype), length)
+
+
+def _pitch(begin: Variable, by: Variable, dtype: str) -> Variable:
+    """The distance of the numbers of an arange: NumPy's is that of the first two of them, after rounding."""
+    if dtype not in FLOATS or _is(begin, 0):
+        return _cast(by, dtype)
+    if isinstance(begin, Constant) and isinstance(by, Constant):
+        kind = np.dtype(dtype).type
+        return constant(kind(begin.data.astype("float64") + by.data) - kind(begin.data), dtype)
+    second = _cast(_cast(begin, "float64") + _cast(by, "float64"), dtype)
+    return second - _cast(begin, dtype)
 
 
 def _is(v: Variable, value: int) -> bool:

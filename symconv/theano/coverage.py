@@ -18,6 +18,7 @@ MODULES = (
     "tensor.elementwise",
     "tensor.reductions",
     "tensor.shape_ops",
+    "tensor.joining",
     "tensor.known",
     "tensor.linear",
     "tensor.permutations",
@@ -64,7 +65,8 @@ MODULES = (
 SHOWN_AS = {
     "tensor.elementwise": "tensor: element-wise",
     "tensor.reductions": "tensor: reductions",
-    "tensor.shape_ops": "tensor: shapes, joins, constructors",
+    "tensor.shape_ops": "tensor: shapes, constructors",
+    "tensor.joining": "tensor: joins",
     "tensor.known": "tensor: what is known while the graph is built",
     "tensor.linear": "tensor: products",
     "tensor.permutations": "tensor: permutations",

@@ -13,6 +13,10 @@ class RankError(ShapeError, TypeError):
     """Cause: a tensor with the wrong number of dimensions. Cure: the text names it and its line."""
 
 
+class AxisError(ShapeError, IndexError):
+    """Cause: an axis that a tensor does not have. Cure: the text names both."""
+
+
 class CostError(GradientError, TypeError):
     """Cause: the gradient of what is no scalar float. Cure: sum it, or cast it."""
 
@@ -21,4 +25,4 @@ class OutputIndexError(GraphError, AttributeError):
     """Cause: a node of several outputs where one variable is needed. Cure: choose one of its outputs."""
 
 
-__all__ = ["CostError", "OutputIndexError", "RankError"]
+__all__ = ["AxisError", "CostError", "OutputIndexError", "RankError"]

@@ -6,6 +6,7 @@ from symconv.theano.tensor.closeness import _allclose, _get_atol_rtol  # noqa: F
 from symconv.theano.tensor.counting import *  # noqa: F403
 from symconv.theano.tensor.elementwise import *  # noqa: F403
 from symconv.theano.tensor.elementwise import and_, invert, or_, tensor_copy, xor  # noqa: F401
+from symconv.theano.tensor.joining import *  # noqa: F403
 from symconv.theano.tensor.known import *  # noqa: F403
 from symconv.theano.tensor.linear import *  # noqa: F403
 from symconv.theano.tensor.op_classes import *  # noqa: F403

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from symconv import ops
-from symconv.errors import DTypeError, IndexRangeError, ShapeError
+from symconv.errors import IndexRangeError, ShapeError
 from symconv.graph import Constant as NativeConstant
 from symconv.graph import Variable as Native
 from symconv.ops.axes import dimshuffle as native_dimshuffle
-from symconv.ops.operands import cast as native_cast
 from symconv.theano import dtypes, shapes
 from symconv.theano.configuration import config
-from symconv.theano.declared import declare
+from symconv.theano.declared import DeclarationError, declare
 from symconv.theano.tensor import elementwise
-from symconv.theano.tensor.symbolic_axis import for_each_axis, is_symbolic
+from symconv.theano.tensor.joining import concatenate, whole_number
 from symconv.theano.variable import Variable, as_tensor_variable, native_of, wrap
 
 
@@ -137,99 +136,45 @@ def unbroadcast(x: Any, *axes: int) -> Any:
 
 
 def patternbroadcast(x: Any, broadcastable: Sequence[bool]) -> Any:
-    """x with these broadcastable flags."""
+    """x with these broadcastable flags; dimensions beyond them keep theirs."""
     x = as_tensor_variable(x)
-    if len(broadcastable) != x.ndim:
+    flags = [*broadcastable, *x.broadcastable[len(broadcastable) :]]
+    if len(flags) != x.ndim:
         raise ShapeError(f"patternbroadcast: {len(broadcastable)} flags for {x.ndim} dimensions")
-    pairs = zip(broadcastable, x.broadcastable)
+    if tuple(flags) == x.broadcastable:
+        return x
+    pairs = zip(flags, x.broadcastable)
     dims = [1 if b and not have else "?" if have and not b else None for b, have in pairs]
     return wrap(declare(x.native, dims, "patternbroadcast"))
 
 
 def specify_shape(x: Any, shape: Any) -> Any:
     """x, whose shape is declared; another one at run time raises."""
+    from symconv.theano.printing import Assert
+
     x = native_of(x)
-    dims = [
-        int(d.data) if isinstance(d, NativeConstant) else None
-        for d in shapes.as_dims(shape, "specify_shape", x.ndim)
-    ]
-    return wrap(declare(x, dims, "specify_shape"))
-
-
-# ---- joining and repeating ------------------------------------------------------------------------------
-
-
-def concatenate(tensor_list: Any, axis: Any = 0) -> Any:
-    """The tensors one after the other along `axis`, in their common dtype."""
-    if isinstance(tensor_list, Variable):
-        raise DTypeError(
-            f"concatenate: needs a list or tuple of tensors, got the variable {tensor_list!r}\n"
-            "  hint: T.concatenate([a, b], axis=0)"
+    given = shapes.as_dims(shape, "specify_shape", x.ndim)
+    if len(given) != x.ndim:
+        raise DeclarationError(
+            f"specify_shape: {len(given)} dimensions declared for {x.type} from {x.origin}"
         )
-    parts = [native_of(t) for t in tensor_list]
-    common = dtypes.upcast(*(p.dtype for p in parts))
-    parts = [native_cast(p, common) for p in parts]
-    if is_symbolic(axis):
-        return for_each_axis(axis, parts[0].ndim, "join", lambda k: wrap(ops.concatenate(parts, k)))
-    joined = wrap(ops.concatenate(parts, _int(axis, "concatenate: axis")))
-    return wrap(parts[0]) if len(parts) == 1 else joined
+    out = wrap(
+        declare(x, [int(d.data) if isinstance(d, NativeConstant) else None for d in given], "specify_shape")
+    )
+    unknown = [k for k, d in enumerate(given) if not isinstance(d, NativeConstant)]
+    if not unknown:
+        return out
+    met = [elementwise.eq(out.shape[k], wrap(given[k])) for k in unknown]
+    return Assert(f"specify_shape: dimensions {unknown} are not those declared")(out, *met)
 
 
-def join(axis: Any, *tensors: Any) -> Any:
-    """concatenate(tensors, axis)."""
-    if len(tensors) == 1:
-        return as_tensor_variable(tensors[0])
-    return concatenate(tensors, axis)
-
-
-def stack(*tensors: Any, axis: Any = 0) -> Any:
-    """The tensors along a new axis: stack([a, b], axis=0), or Theano's older stack(a, b)."""
-    given: Sequence[Any] = tensors
-    if len(given) == 2 and isinstance(given[0], (list, tuple)) and not isinstance(given[1], Variable):
-        given, axis = given[:1], given[1]
-    if len(given) == 1 and isinstance(given[0], (list, tuple)):
-        given = given[0]
-    parts = [native_of(t) for t in given]
-    if not parts:
-        raise ShapeError("stack: no tensors were given")
-    common = dtypes.upcast(*(p.dtype for p in parts))
-    cast = [native_cast(p, common) for p in parts]
-    if all(p.ndim == 0 for p in cast) and common == "int64":
-        return wrap(shapes.vector_of(cast))
-    return wrap(ops.stack(cast, _int(axis, "stack: axis")))
-
-
-def stacklists(arg: Any) -> Any:
-    """Nested lists of variables as one tensor."""
-    if isinstance(arg, (list, tuple)):
-        return stack([stacklists(a) for a in arg])
-    return as_tensor_variable(arg)
-
-
-def horizontal_stack(*args: Any) -> Any:
-    """Matrices side by side."""
-    return concatenate(args, axis=1)
-
-
-def vertical_stack(*args: Any) -> Any:
-    """Matrices one below the other."""
-    return concatenate(args, axis=0)
-
-
-def split(x: Any, splits_size: Any, n_splits: int, axis: Any = 0) -> list[Any]:
-    """x cut along `axis` into n_splits parts of the sizes given."""
-    sizes = shapes.as_dims(splits_size, "split", n_splits)
-    if len(sizes) != n_splits:
-        raise ShapeError(f"split: {len(sizes)} sizes for n_splits={n_splits}")
-    x = native_of(x)
-    if is_symbolic(axis):
-        return for_each_axis(axis, x.ndim, "split", lambda k: [wrap(p) for p in ops.split(x, sizes, k)])
-    return [wrap(p) for p in ops.split(x, sizes, _int(axis, "split: axis"))]
+# ---- repeating -------------------------------------------------------------------------------------------
 
 
 def tile(x: Any, reps: Any, ndim: int | None = None) -> Any:
-    """x laid side by side reps[i] times along axis i."""
-    times = shapes.as_dims(reps, "tile", ndim)
+    """x laid side by side reps[i] times along axis i; a symbolic vector reps needs ndim, and may be
+    shorter."""
+    times = _repetitions(reps, ndim)
     x = native_of(x)
     if ndim is not None and ndim < max(x.ndim, len(times)):
         raise ShapeError(
@@ -239,6 +184,16 @@ def tile(x: Any, reps: Any, ndim: int | None = None) -> Any:
     if ndim is not None and ndim > len(times):
         times = list(shapes.as_dims([1] * (ndim - len(times)), "tile")) + times
     return wrap(ops.tile(x, times))
+
+
+def _repetitions(reps: Any, ndim: int | None) -> list[Native]:
+    """reps as dimensions; the front of a symbolic vector is filled up with ones."""
+    unknown = isinstance(reps, Variable) and reps.ndim == 1 and reps.native.type.shape[0] is None
+    if not unknown or ndim is None or shapes.entries(reps.native) is not None:
+        return shapes.as_dims(reps, "tile", ndim)
+    first = ndim - reps.shape[0]
+    padded = concatenate([ones((first,), dtype=reps.dtype), reps])
+    return shapes.as_dims(padded, "tile", ndim)
 
 
 def repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
@@ -270,17 +225,6 @@ def roll(x: Any, shift: Any, axis: Any = None) -> Any:
 
 
 # ---- constructors ---------------------------------------------------------------------------------------
-
-
-def _int(value: Any, what: str) -> int:
-    if isinstance(value, (Variable, Native)):
-        value = native_of(value)
-        if not isinstance(value, NativeConstant):
-            raise ShapeError(f"{what} must be known while the graph is built, got {value!r}")
-        value = value.data.item()
-    if float(value) != int(value):
-        raise ShapeError(f"{what} must be an integer, got {value!r}")
-    return int(value)
 
 
 def alloc(value: Any, *shape: Any) -> Any:
@@ -341,7 +285,9 @@ def eye(n: Any, m: Any = None, k: Any = 0, dtype: Any = None) -> Any:
         down, right = arange(wrap(rows)), arange(wrap(columns))
         ones_there = elementwise.eq(shape_padright(down) + k, shape_padleft(right))
         return elementwise.cast(ones_there, dtype or config.floatX)
-    return wrap(ops.eye(rows, columns, _int(k, "eye: k"), dtypes.checked(dtype or config.floatX, "eye")))
+    return wrap(
+        ops.eye(rows, columns, whole_number(k, "eye: k"), dtypes.checked(dtype or config.floatX, "eye"))
+    )
 
 
 def identity_like(x: Any) -> Any:

@@ -19,7 +19,7 @@ from symconv.ops.slicing import SetSlice, Slice
 from symconv.theano import dtypes, shapes
 from symconv.theano.absent import absent
 from symconv.theano.errors import RankError
-from symconv.theano.tensor import elementwise, shape_ops
+from symconv.theano.tensor import elementwise, joining, shape_ops
 from symconv.theano.variable import Variable, as_tensor_variable, native_of, wrap
 
 # Which x[index] a variable was made by; in Theano x[:] is a node of its own, here it may be x itself.
@@ -183,7 +183,7 @@ def nonzero(a: Any, return_matrix: bool = False) -> Any:
     Their length is computed by the reference before each call, and each length has a plan of its own.
     """
     found = [wrap(v) for v in ops.nonzero(_with_axes(a, "nonzero"))]
-    return shape_ops.stack(found) if return_matrix else tuple(found)
+    return joining.stack(found) if return_matrix else tuple(found)
 
 
 def flatnonzero(a: Any) -> Any:
