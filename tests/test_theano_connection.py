@@ -170,3 +170,14 @@ def test_zero_grad_is_zero_where_the_gradient_is_not_finite():
     x = T.dvector("x")
     g = T.grad((theano.gradient.zero_grad(x) ** 0.5).sum() + x.sum(), x)
     assert g.eval({x: [0.0, 1.0]}).tolist() == [1, 1]
+
+
+def test_a_compiled_graph_has_no_ops_that_are_there_for_gradients():
+    x = T.dscalar("x")
+    flow = theano.gradient
+    y = flow.grad_clip(flow.grad_scale(flow.undefined_grad(flow.disconnected_grad(x)), 2.0) * 2, -1, 1)
+    f = theano.function([x], [y + 1, T.grad(flow.grad_clip(x, -1, 1) ** 2, x)])
+    assert [n.op.name for n in f.maker.fgraph.toposort()].count("mul") >= 1
+    kinds = (flow.GradClip, flow.GradScale, flow.UndefinedGrad, flow.ZeroGrad)
+    assert not any(isinstance(n.op, kinds) or n.op.name == "stop_gradient" for n in f.maker.fgraph.toposort())
+    assert f(3.0) == [7, 1]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from symconv.graph.traversal import toposort
+from symconv.graph import Variable as Native
+from symconv.graph.traversal import rebuild, toposort
+from symconv.ops.arithmetic import StopGradient
 from symconv.theano.functions import Function
+from symconv.theano.gradient import ZeroGrad
+from symconv.theano.null_gradient import UndefinedGrad
 from symconv.theano.variable import Apply, wrap
 
 
@@ -19,10 +23,15 @@ class Maker:
 
 
 class FunctionGraph:
-    """f.maker.fgraph."""
+    """f.maker.fgraph: as it was written, without what only told gradients how to flow."""
 
     def __init__(self, function: Function) -> None:
-        self._roots = [*function.native.outputs, *(v for _, v in function.native.updates)]
+        roots = [*function.native.outputs, *(v for _, v in function.native.updates)]
+        passed: dict[Native, Native] = {}
+        for node in toposort(roots):
+            if isinstance(node.op, (ZeroGrad, UndefinedGrad, StopGradient)):  # ZeroGrad's kin, too
+                (passed[node.out],) = rebuild([node.inputs[0]], passed)
+        self._roots = rebuild(roots, passed)
         self.inputs = [i.variable for i in function._ins]
         self.outputs = [wrap(v) for v in self._roots]
 
