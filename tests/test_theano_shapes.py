@@ -78,3 +78,13 @@ def test_declared_shapes_that_are_variables_are_checked():
             T.specify_shape(x, shape)
     whole = theano.function([x, n], T.specify_shape(x, x.shape).sum(), on_unused_input="ignore")
     assert whole(np.ones((2, 3)), 0) == 6
+
+
+def test_axes_of_sorts_may_be_floats():
+    m, axis = T.dmatrix(), T.dscalar()
+    f = theano.function([m, axis], [T.sort(m, axis), T.argsort(m, axis)])
+    data = np.random.RandomState(2).normal(size=(3, 4))
+    for k in (0, 1, -1):
+        ordered, places = f(data, k)
+        np.testing.assert_array_equal(ordered, np.sort(data, k))
+        np.testing.assert_array_equal(places, np.argsort(data, k))

@@ -14,24 +14,29 @@ from symconv.theano.tensor.symbolic_axis import for_each_axis, is_symbolic
 from symconv.theano.variable import TensorConstant, as_tensor_variable, native_of, wrap
 
 
-def _axis(axis: Any) -> int | None:
-    return int(axis.data) if isinstance(axis, TensorConstant) else axis
+def _axis(axis: Any) -> Any:
+    """An axis as an int, or as an integer variable; Theano takes floats that hold whole numbers."""
+    if isinstance(axis, TensorConstant):
+        return int(axis.data)
+    if is_symbolic(axis) and axis.dtype in dtypes.FLOATS:
+        return elementwise.cast(axis, "int64")
+    return axis
 
 
 def sort(self: Any, axis: Any = -1, kind: str = "quicksort", order: Any = None) -> Any:
     """The elements in ascending order along `axis`; None flattens first."""
-    x = native_of(self)
+    x, axis = native_of(self), _axis(axis)
     if is_symbolic(axis):
         return for_each_axis(axis, x.ndim, "sort", lambda k: wrap(ops.sort(x, k)))
-    return wrap(ops.sort(x, _axis(axis)))
+    return wrap(ops.sort(x, axis))
 
 
 def argsort(self: Any, axis: Any = -1, kind: str = "quicksort", order: Any = None) -> Any:
     """The indices (int64) that sort along `axis`; equal elements keep their order, whatever `kind`."""
-    x = native_of(self)
+    x, axis = native_of(self), _axis(axis)
     if is_symbolic(axis):
         return for_each_axis(axis, x.ndim, "argsort", lambda k: wrap(ops.argsort(x, k)))
-    return wrap(ops.argsort(x, _axis(axis)))
+    return wrap(ops.argsort(x, axis))
 
 
 def topk(x: Any, kth: Any, axis: int | None = -1, sorted: bool = True, idx_dtype: str = "int64") -> Any:
