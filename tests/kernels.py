@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -55,8 +56,14 @@ def run_kernel(op: Op, *arrays: np.ndarray, inplace: Sequence[tuple[int, int]] =
     return views
 
 
+_known: dict[tuple, list[np.ndarray]] = {}
+
+
 def oracle(op: Op, *arrays: np.ndarray) -> list[np.ndarray]:
-    """The reference, in float64."""
+    """The reference, in float64: one computation for all instruction sets and numbers of threads."""
     wide = [a.astype("float64") if np.asarray(a).dtype.kind == "f" else np.asarray(a) for a in arrays]
-    out = op.reference(*wide)
-    return list(out) if isinstance(out, tuple) else [out]
+    key = (op, *((a.shape, str(a.dtype), hashlib.sha256(a.tobytes()).digest()) for a in wide))
+    if key not in _known:
+        out = op.reference(*wide)
+        _known[key] = [np.asarray(a) for a in (out if isinstance(out, tuple) else [out])]
+    return [a.copy() for a in _known[key]]

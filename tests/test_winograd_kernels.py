@@ -1,0 +1,193 @@
+"""Winograd's transforms by themselves: the tolerance kept, where a NaN spreads to, what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from conv_runs import dims, named, node_of, run
+
+import symconv as sc
+from kernels import oracle
+from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
+from symconv.ops.conv_pool import ConvPool
+from symconv.testing import assert_close
+
+core = pytest.importorskip("symconv._core")
+
+
+@pytest.fixture(params=core.isas())
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    before = core.isa()
+    core.set_isa(request.param)
+    yield request.param
+    core.set_isa(before)
+
+
+@pytest.fixture(params=[1, 3])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = core.num_threads()
+    core.set_num_threads(request.param)
+    yield request.param
+    core.set_num_threads(before)
+
+
+# x, w, window, padding: the layer of the book; tiles that overhang on two sides; more output channels than a
+# block holds, more tiles than a chunk, no pooling.
+WINOGRAD = {
+    "book_second": ((3, 20, 12, 12), (40, 20, 5, 5), (2, 2), (0, 0, 0, 0)),
+    "overhang": ((2, 9, 17, 23), (13, 9, 5, 5), (2, 2), (1, 1, 1, 1)),
+    "uneven_padding": ((1, 8, 14, 15), (8, 8, 5, 5), (4, 1), (0, 3, 2, 1)),
+    "wide_padding": ((2, 11, 9, 7), (50, 11, 5, 5), (1, 2), (6, 2, 5, 7)),
+    "large": ((3, 33, 31, 37), (90, 33, 5, 5), (1, 1), (2, 2, 2, 2)),
+    "no_images": ((0, 8, 12, 12), (8, 8, 5, 5), (2, 2), (0, 0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("name", WINOGRAD)
+def test_winograd_conv_pool(name: str, isa: str, threads: int) -> None:
+    """Within the tolerance of the case table; each place holds, to that tolerance, the maximum."""
+    x_shape, w_shape, window, padding = WINOGRAD[name]
+    rng = np.random.default_rng(9)
+    x, w, b = (rng.standard_normal(s).astype("float32") for s in (x_shape, w_shape, w_shape[:1]))
+    op = ConvPool(window, padding)
+    node = node_of(op, (x, w, b))
+    y, argmax = run(node, named(op, "winograd_conv_pool"), (x, w, b))
+    want, _ = oracle(op, x, w, b)
+    rtol = 16 * float(np.finfo("float32").eps) * float(np.sqrt(np.prod(w_shape[1:])))
+    atol = rtol * float(np.sqrt(np.mean(want**2))) if want.size else 0.0
+    assert_close(y, want, rtol, atol)
+    full = oracle(Conv2d(padding=padding), x, w)[0]
+    rows, cols = np.divmod(argmax.astype(int), window[1])
+    rows += np.arange(y.shape[2])[:, None] * window[0]
+    cols += np.arange(y.shape[3]) * window[1]
+    n, k = np.ogrid[: y.shape[0], : y.shape[1]]
+    picked = full[n[..., None, None], k[..., None, None], rows, cols] + b[:, None, None]
+    assert_close(picked, want, rtol, atol)
+
+
+def test_winograd_keeps_nan(isa: str) -> None:
+    """It spreads over its tile of 4 x 4 outputs at most."""
+    rng = np.random.default_rng(3)
+    x, w, b = (rng.standard_normal(s).astype("float32") for s in ((2, 8, 24, 24), (9, 8, 5, 5), (9,)))
+    x[0, 3, 9, 9] = x[1, 0, 23, 1] = np.nan
+    op = ConvPool((2, 2), activation="relu")
+    arrays = (x, w, b)
+    got, want = run(node_of(op, arrays), named(op, "winograd_conv_pool"), arrays)[0], op.reference(*arrays)[0]
+    tiles = np.isnan(want).reshape(2, 9, 5, 2, 5, 2).any(axis=(3, 5)).repeat(2, axis=2).repeat(2, axis=3)
+    assert np.isnan(want).any() and not tiles.all()
+    assert np.isnan(got[np.isnan(want)]).all() and np.isfinite(got[~tiles]).all()
+
+
+def test_winograd_ties_go_to_the_first(isa: str) -> None:
+    """Over flat parts of an image all outputs are equal, and the transforms round each in its own way."""
+    rng = np.random.default_rng(3)
+    x = np.repeat(rng.random((2, 20, 1, 1)), 144, axis=2).reshape(2, 20, 12, 12).astype("float32")
+    w, b = rng.random((40, 20, 5, 5)).astype("float32"), np.zeros(40, "float32")
+    op = ConvPool((2, 2))
+    node = node_of(op, (x, w, b))
+    kernel = next(k for k in op.kernels if k.name == "winograd_conv_pool")
+    y, argmax = run(node, kernel, (x, w, b))
+    assert not argmax.any()
+    x[0, 3, 5, 5] = np.nan
+    y, argmax = run(node, kernel, (x, w, b))
+    assert np.isnan(y[0]).any() and not argmax[1].any() and np.isfinite(y[1]).all()
+
+
+def test_winograd_refusals() -> None:
+    def refusal(
+        x: tuple[int, ...], w: tuple[int, ...], window: tuple[int, int] = (2, 2), dtype: str = "float32"
+    ) -> str:
+        node = ConvPool(window)(*(sc.tensor(dtype, s) for s in (x, w, w[:1])))[0].owner
+        return ConvPool.kernels[0].supports(node) or ""
+
+    book = ((10, 20, 12, 12), (40, 20, 5, 5))
+    assert refusal(*book) == ""
+    assert refusal(*book, dtype="float64") == "dtype float64, needs float32"
+    assert refusal((10, 1, 28, 28), (20, 1, 5, 5)) == "1 channels to 20, pays from 8 on"
+    assert refusal((1, 8, 12, 12), (8, 8, 4, 5)) == "windows of 4x5, needs 5x5"
+    assert refusal(*book, window=(3, 3)) == "pooling windows of (3, 3) do not divide tiles of 4x4"
+    assert "1x8 outputs fill tiles of 4x4 too little" in refusal((1, 8, 5, 12), (8, 8, 5, 5), (1, 1))
+    with sc.config(winograd=False):
+        assert refusal(*book) == "config.winograd is off"
+
+
+# x, w, padding: strips of a row of tiles, tiles that overhang, few and many channels, weights in groups,
+# padding wider than the window, nothing but padding, no images.
+WINOGRAD_LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, int, int, int]]] = {
+    "overhang": ((2, 9, 17, 23), (13, 9, 3, 3), (1, 1, 1, 1)),
+    "uneven_padding": ((1, 8, 14, 15), (8, 8, 3, 3), (0, 3, 2, 1)),
+    "wide_padding": ((2, 11, 9, 7), (50, 11, 3, 3), (4, 2, 5, 3)),
+    "large": ((3, 33, 31, 37), (90, 33, 3, 3), (1, 1, 1, 1)),
+    "one_value": ((1, 1, 1, 1), (1, 1, 3, 3), (1, 1, 1, 1)),
+    "padding_alone": ((1, 2, 1, 1), (3, 2, 3, 3), (9, 0, 9, 0)),
+    "no_images": ((0, 8, 12, 12), (8, 8, 3, 3), (1, 1, 1, 1)),
+    "groups_of_panels": ((2, 190, 7, 7), (160, 190, 3, 3), (1, 1, 1, 1)),
+    "many_tiles": ((1, 150, 67, 65), (150, 150, 3, 3), (1, 1, 1, 1)),
+    "long_rows": ((2, 5, 9, 700), (3, 5, 3, 3), (1, 1, 1, 1)),
+    "book_second": ((3, 20, 12, 12), (40, 20, 5, 5), (0, 0, 0, 0)),
+    "wide_padding_5x5": ((2, 11, 9, 7), (50, 11, 5, 5), (6, 2, 5, 7)),
+    "groups_of_panels_5x5": ((2, 120, 9, 7), (113, 120, 5, 5), (2, 2, 2, 2)),
+}
+
+
+@pytest.mark.parametrize("name", WINOGRAD_LAYERS)
+def test_winograd_conv2d(name: str, isa: str, threads: int) -> None:
+    """All three kinds within the tolerance of the case table."""
+    x_shape, w_shape, padding = WINOGRAD_LAYERS[name]
+    rng = np.random.default_rng(9)
+    op = Conv2d(padding=padding)
+    shape = op(*(sc.tensor("float32", s) for s in (x_shape, w_shape))).type.dims
+    x, w, dy = (rng.standard_normal(s).astype("float32") for s in (x_shape, w_shape, shape))
+    for kind, node_op, arrays in (
+        ("fprop", op, (x, w)),
+        ("dgrad", Conv2dDgrad(padding=padding), (dy, w, *dims(*x_shape[2:]))),
+        ("wgrad", Conv2dWgrad(padding=padding), (x, dy, *dims(*w_shape[2:]))),
+    ):
+        node, kernel = node_of(node_op, arrays), named(node_op, f"winograd_{kind}")
+        if "rounding" in (kernel.supports(node) or ""):
+            continue
+        got, want = run(node, kernel, arrays)[0], oracle(node_op, *arrays)[0]
+        terms = dy.size // dy.shape[1] if kind == "wgrad" else arrays[0].shape[1] * int(np.prod(w_shape[2:]))
+        rtol = 16 * float(np.finfo("float32").eps) * float(np.sqrt(terms))
+        assert_close(got, want, rtol, rtol * float(np.sqrt(np.mean(want**2))) if want.size else 0.0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_winograd_conv2d_keeps_nan(value: float, isa: str) -> None:
+    rng = np.random.default_rng(3)
+    x, w = (rng.standard_normal(s).astype("float32") for s in ((2, 8, 20, 20), (9, 8, 3, 3)))
+    x[0, 3, 9, 9] = x[1, 0, 19, 1] = value
+    op = Conv2d(padding=(1, 1, 1, 1))
+    got, want = run(node_of(op, (x, w)), named(op, "winograd_fprop"), (x, w))[0], op.reference(x, w)
+    touched = ~np.isfinite(want)
+    tiles = touched.reshape(2, 9, 5, 4, 5, 4).any(axis=(3, 5)).repeat(4, axis=2).repeat(4, axis=3)
+    assert touched.any() and not tiles.all()
+    assert not np.isfinite(got[touched]).any() and np.isfinite(got[~tiles]).all()
+
+
+def test_winograd_conv2d_refusals() -> None:
+    def refusal(x: tuple[int, ...], w: tuple[int, ...], dtype: str = "float32", **attributes: int) -> str:
+        node = sc.conv2d(sc.tensor(dtype, x), sc.tensor(dtype, w), **attributes).owner
+        return named(node.op, "winograd_fprop").supports(node) or ""
+
+    resnet = ((8, 64, 56, 56), (64, 64, 3, 3))
+    assert refusal(*resnet, padding=1) == refusal((128, 20, 12, 12), (40, 20, 5, 5)) == ""
+    assert refusal(*resnet, dtype="float64") == "dtype float64, needs float32"
+    assert refusal(*resnet, stride=2) == "stride (2, 2), dilation (1, 1), groups 1, needs 1"
+    assert refusal((8, 64, 56, 56), (64, 64, 3, 5)) == "windows of 3x5, needs 3x3 or 5x5"
+    assert refusal((8, 3, 56, 56), (64, 3, 3, 3)) == "3 input channels, needs 4"
+    assert "too few for the transforms" in refusal((1, 64, 4, 4), (64, 64, 3, 3))
+    assert "too few for the transforms" in refusal((8, 64, 56, 56), (1, 64, 3, 3))
+    with sc.config(winograd=False):
+        assert refusal(*resnet) == "config.winograd is off"
+
+    def wgrad_refusal(x: tuple[int, ...], w: tuple[int, ...]) -> str:
+        op, dy = Conv2dWgrad(), sc.conv2d(*map(sc.tensor, 2 * ["float32"], (x, w)))
+        node = node_of(op, (np.zeros(x, "float32"), np.zeros(dy.type.dims, "float32"), *dims(*w[2:])))
+        return named(op, "winograd_wgrad").supports(node) or ""
+
+    assert wgrad_refusal((10, 20, 12, 12), (40, 20, 3, 3)) == ""
+    assert "rounding" in wgrad_refusal((10, 20, 12, 12), (40, 20, 5, 5))
+    assert "take too much memory" in wgrad_refusal((1, 700, 5, 5), (900, 700, 3, 3))
