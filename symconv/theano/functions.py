@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,19 @@ from symconv.graph import Variable as Native
 from symconv.graph.traversal import leaves, rebuild
 from symconv.ops.mt19937 import unpack_state
 from symconv.theano import shapes
+from symconv.theano.arguments import (
+    check_leaves,
+    checked_updates,
+    default_updates,
+    flatten,
+    pairs_of,
+    replacements,
+)
 from symconv.theano.configuration import config
 from symconv.theano.inputs import (
     In,
     InputContainer,
     InputError,
-    MissingInputError,
     Out,
     Param,
     SymbolicInput,
@@ -31,8 +38,7 @@ from symconv.theano.inputs import (
 from symconv.theano.modes import Mode, get_mode
 from symconv.theano.null_gradient import check as check_gradients
 from symconv.theano.random_state import RandomStateType, is_state
-from symconv.theano.sharedvar import TensorSharedVariable
-from symconv.theano.variable import Variable, as_tensor_variable, native_of
+from symconv.theano.variable import Variable, native_of
 
 
 def function(
@@ -61,13 +67,13 @@ def function(
             f"function: inputs must be a list or tuple, got {type(inputs).__name__}\n  hint: function([x], y)"
         )
     ins = [as_input(i) for i in inputs]
-    single, keys, flat = _flatten(outputs)
-    pairs = _pairs(updates, "updates")
-    replace = _givens(_pairs(givens, "givens"), ins, rebuild_strict)
+    single, keys, flat = flatten(outputs)
+    pairs = pairs_of(updates, "updates")
+    replace = replacements(pairs_of(givens, "givens"), ins, rebuild_strict)
     if any(i.variable is j.variable for k, i in enumerate(ins) for j in ins[:k]):
         twice = next(i for k, i in enumerate(ins) if any(i.variable is j.variable for j in ins[:k]))
         raise GraphError(f"function: the input {twice.variable!r} is given twice")
-    changed = _check_updates([*pairs, *((i.state, i.update) for i in ins if i.state is not None)])
+    changed = checked_updates([*pairs, *((i.state, i.update) for i in ins if i.state is not None)])
     replace |= {i.variable.native: i.state.native for i in ins if i.state is not None}
     natives = [native_of(v) for v in flat]
     roots = [*natives, *(new for _, new in changed)]
@@ -83,156 +89,16 @@ def function(
         kept, drop_all = set(), bool(no_default_updates)
     if not drop_all:
         given = [i.variable.native for i in ins]
-        changed += _default_updates(roots, changed, kept, replace, given)
+        changed += default_updates(roots, changed, kept, replace, given)
     roots = rebuild([*natives, *(new for _, new in changed)], replace)
     check_gradients(roots)
     natives, news = roots[: len(natives)], roots[len(natives) :]
     changed = [(s, new) for (s, _), new in zip(changed, news)]
-    _check_leaves([*natives, *news], [i.variable.native for i in ins if i.state is None], name)
+    check_leaves([*natives, *news], [i.variable.native for i in ins if i.state is None], name)
     return Function(
         ins, natives, single, keys, changed, name, get_mode(mode), allow_input_downcast,
         on_unused_input or config.on_unused_input,
     )  # fmt: skip
-
-
-def _flatten(outputs: Any) -> tuple[bool, list[str] | None, list[Any]]:
-    if outputs is None:
-        return False, None, []
-    if isinstance(outputs, dict):
-        if not all(isinstance(k, str) for k in outputs):
-            raise GraphError("function: the keys of an output dictionary must be strings")
-        names = sorted(outputs)
-        return False, names, [_as_output(outputs[k]) for k in names]
-    if isinstance(outputs, (list, tuple)):
-        return False, None, [_as_output(v) for v in outputs]
-    return True, None, [_as_output(outputs)]
-
-
-def _as_output(v: Any) -> Any:
-    return as_tensor_variable(v.variable if isinstance(v, Out) else v)
-
-
-def _pairs(given: Any, what: str) -> list[tuple[Any, Any]]:
-    if given is None:
-        return []
-    if isinstance(given, Mapping):
-        return list(given.items())
-    if not isinstance(given, Iterable):
-        raise GraphError(f"function: {what} must be a dictionary or pairs, got {type(given).__name__}")
-    pairs = list(given)
-    for p in pairs:
-        if not isinstance(p, (list, tuple)) or len(p) != 2:
-            raise GraphError(
-                f"function: {what} must hold pairs, got {p!r}\n  hint: {what}=[(shared, new), ...]"
-            )
-    return [(a, b) for a, b in pairs]
-
-
-def _givens(pairs: list[tuple[Any, Any]], ins: Sequence[In], strict: bool) -> dict[Native, Native]:
-    replace: dict[Native, Native] = {}
-    for old, new in pairs:
-        if not isinstance(old, Variable):
-            raise InputError(f"function: givens replace variables, {old!r} is none")
-        if any(i.variable is old for i in ins):
-            raise GraphError(f"function: givens replace {old!r}, which is also an explicit input")
-        fresh = native_of(new) if isinstance(new, Variable) else native_of(old.type.filter(new))
-        if fresh.dtype != old.dtype and not strict:
-            from symconv.ops.operands import cast
-
-            fresh = cast(fresh, old.dtype)
-        if fresh.dtype != old.dtype:
-            raise DTypeError(
-                f"function: givens replace {old!r}, {old.type} from {old.native.origin}, by "
-                f"{fresh.type} from "
-                f"{fresh.origin}\n  hint: T.cast(value, {old.dtype!r})"
-            )
-        if not old.native.type.accepts(fresh.type):
-            raise ShapeError(
-                f"function: givens replace {old!r}, {old.type} from {old.native.origin}, by "
-                f"{fresh.type} from "
-                f"{fresh.origin}"
-            )
-        replace[old.native] = fresh
-    return replace
-
-
-def _check_updates(pairs: list[tuple[Any, Any]]) -> list[tuple[NativeShared, Native]]:
-    changed: list[tuple[NativeShared, Native]] = []
-    for target, new in pairs:
-        if not isinstance(target, TensorSharedVariable):
-            raise InputError(f"function: updates change shared variables, {target!r} is none")
-        if any(target.native is s for s, _ in changed):
-            raise GraphError(f"function: the shared variable {target!r} is updated twice")
-        changed.append((target.native, fitted_update(target, new)))
-    return changed
-
-
-def fitted_update(target: Any, new: Any) -> Native:
-    """The native value of an update, or DTypeError naming both sides: the types must be equal."""
-    if not isinstance(new, Variable):
-        return native_of(target.type.filter(new))
-    fresh = new.native
-    wanted = target.type
-    flags = tuple(d == 1 for d in fresh.type.shape)
-    if fresh.dtype != wanted.dtype or fresh.ndim != target.ndim:
-        raise DTypeError(
-            "function: an update must have the same type as the shared variable\n"
-            f"  shared variable {target!r}: {wanted}   from {target.native.origin}\n"
-            f"  new value       {new!r}: {new.type}   from {fresh.origin}\n"
-            f"  hint: {_update_hint(wanted, new)}"
-        )
-    if any(w and not f for w, f in zip(wanted.broadcastable, flags)):
-        raise DTypeError(
-            f"function: the update of {target!r}, {wanted} from {target.native.origin}, is not "
-            f"broadcastable where it "
-            f"must be: {new!r}, {new.type} from {fresh.origin}\n  hint: T.patternbroadcast(value, "
-            f"{wanted.broadcastable})"
-        )
-    return fresh
-
-
-def _update_hint(wanted: Any, new: Any) -> str:
-    if new.ndim != wanted.ndim:
-        return f"the shared variable has {wanted.ndim} dimensions, the new value {new.ndim}"
-    if wanted.dtype == "float32" and new.dtype == "float64":
-        return (
-            "a float64 or int64 operand (np.float64, an int32 / int64 tensor, a literal under "
-            "floatX='float64') "
-            "turned it into float64; cast that operand, or the value: T.cast(value, 'float32')"
-        )
-    return f"T.cast(value, {wanted.dtype!r})"
-
-
-def _default_updates(
-    roots: list[Native],
-    changed: list[tuple[NativeShared, Native]],
-    kept: set[Native],
-    replace: Mapping[Native, Native],
-    given: Sequence[Native],
-) -> list[tuple[NativeShared, Native]]:
-    """Default updates of the shared variables in the graph above the inputs `given`, and of those that these
-    bring in."""
-    known: set[Native] = {s for s, _ in changed} | kept
-    added: list[tuple[NativeShared, Native]] = []
-    frontier = leaves(rebuild(roots, replace), stop=given)
-    while frontier:
-        fresh = []
-        for v in frontier:
-            if isinstance(v, NativeShared) and v.default_update is not None and v not in known:
-                known.add(v)
-                added.append((v, v.default_update))
-                fresh.append(v.default_update)
-        frontier = leaves(rebuild(fresh, replace), stop=given) if fresh else []
-    return added
-
-
-def _check_leaves(roots: list[Native], inputs: list[Native], name: str | None) -> None:
-    for v in leaves(roots, stop=inputs):
-        if v not in inputs and not isinstance(v, NativeShared) and not hasattr(v, "data"):
-            raise MissingInputError(
-                f"function: the graph needs the input {v!r} from {v.origin}, which was not given a value\n"
-                "  hint: add it to inputs, or replace it by givens"
-            )
 
 
 class Containers:
