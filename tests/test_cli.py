@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_helpers import ROOT, error_of, start
-from nn_helpers import DEVICES, blobs
+from nn_helpers import DEVICES, blobs, needs_core
 
 import symconv as sc
 from symconv import nn
@@ -43,8 +43,10 @@ def train(data: Path, out: Path, *options: str) -> int:
 # -- train -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("net", list(nn.NETS))
+@pytest.mark.parametrize(
+    ("net", "device"),
+    [("shallow", "reference"), *(pytest.param(net, "cpu", marks=needs_core) for net in nn.NETS)],
+)
 def test_train_writes_all_results(net, device, data, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     out = tmp_path / "deep" / "run"
