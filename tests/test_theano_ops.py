@@ -1,5 +1,7 @@
 """Ops that users of Theano write, as_op, ifelse and walks over the graph."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -241,3 +243,20 @@ def test_parts_are_found_where_theano_has_them():
     assert theano.compile.ops.as_op is theano.as_op is theano.compile.as_op
     assert theano.scan_module.until is theano.scan_utils.until is theano.scan_module.scan_utils.until
     assert theano.gof.Op is theano.Op and theano.gof.graph.inputs and theano.ifelse.ifelse
+
+
+@pytest.mark.parametrize("dtype, rtol", [("float64", 3e-13), ("float32", 3e-5)])
+def test_erfc_has_its_digits_where_it_is_small(dtype, rtol):
+    x = T.vector(dtype=dtype)
+    y = T.erfc(x)
+    f = theano.function([x], [y, T.grad(y.sum(), x), T.grad(T.grad(y.sum(), x).sum(), x)])
+    points = np.concatenate([np.linspace(-6, 9, 301), [0.0, 0.5, 20.0 if dtype == "float64" else 9.0]])
+    points = points.astype(dtype)
+    value, slope, bend = f(points)
+    np.testing.assert_allclose(value, [math.erfc(v) for v in points], rtol)
+    wide = points.astype("float64")
+    gauss = -2 / np.sqrt(np.pi) * np.exp(-(wide**2))
+    np.testing.assert_allclose(slope, gauss, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(bend, -2 * wide * gauss, rtol=1e-4, atol=1e-6)
+    ends = f(np.array([np.inf, -np.inf, np.nan], dtype))[0]
+    np.testing.assert_array_equal(ends, [0, 2, np.nan])

@@ -15,6 +15,7 @@ from symconv.theano import dtypes
 from symconv.theano.configuration import config
 from symconv.theano.elemwise import apply, apply_float, apply_number, compare
 from symconv.theano.naming import name_made
+from symconv.theano.tensor import complement
 from symconv.theano.variable import TensorConstant, as_tensor_variable, native_of, wrap
 
 
@@ -168,8 +169,8 @@ def exp2(a: Any) -> Any:
 
 
 def erfc(a: Any) -> Any:
-    """1 - erf(a)."""
-    return apply_float(lambda x: ew.sub(1.0, ew.erf(x)), a)
+    """1 - erf(a), with all its digits where it is small."""
+    return apply_float(complement.erfc, a)
 
 
 def cosh(a: Any) -> Any:
