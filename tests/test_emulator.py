@@ -260,11 +260,11 @@ def test_cache_survives_two_processes_at_once(tmp_path: Path) -> None:
     code = (
         "import numpy as np, symconv as sc\n"
         "x = sc.matrix('x')\n"
-        "f = sc.function([x], sc.softmax(x), device='emulated')\n"
-        "assert abs(f(np.ones((3, 4), 'float32')) - 0.25).max() < 1e-6\n"
+        "f = sc.function([x], 2 * x, device='emulated')\n"
+        "assert (f(np.ones((3, 4), 'float32')) == 2).all()\n"
     )
     env = {**os.environ, "SYMCONV_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[1])}
     runs = [subprocess.Popen([sys.executable, "-c", code], env=env) for _ in range(2)]
     assert [p.wait(300) for p in runs] == [0, 0]
     left = sorted(p.suffix for p in (tmp_path / "kernels").iterdir() if p.suffix not in (".h", ".gch"))
-    assert left == [".so", ".so", ".so"], left  # the emulator, softmax and control
+    assert left == [".so", ".so", ".so"], left  # the emulator, the product and control
