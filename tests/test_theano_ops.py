@@ -260,3 +260,29 @@ def test_erfc_has_its_digits_where_it_is_small(dtype, rtol):
     np.testing.assert_allclose(bend, -2 * wide * gauss, rtol=1e-4, atol=1e-6)
     ends = f(np.array([np.inf, -np.inf, np.nan], dtype))[0]
     np.testing.assert_array_equal(ends, [0, 2, np.nan])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_hyperbolic_functions_to_the_ends_of_their_range(dtype):
+    x = T.vector(dtype=dtype)
+    f = theano.function([x], [T.sinh(x), T.cosh(x), T.grad(T.sinh(x).sum(), x), T.grad(T.cosh(x).sum(), x)])
+    last = 89 if dtype == "float32" else 710
+    points = np.array([-last, -20, -1.5, -1, -1e-3, -1e-6, 0, 1e-5, 0.5, 1, 2, last], dtype)
+    wide = points.astype("float64")
+    sinh, cosh = np.sinh(wide), np.cosh(wide)
+    inner = slice(1, -1)  # the gradients' own products overflow where 2 cosh(x) does
+    for got, want, part in zip(f(points), (sinh, cosh, cosh, sinh), (slice(None),) * 2 + (inner,) * 2):
+        rtol = 1e-5 if dtype == "float32" else 1e-13
+        atol = 0 if part != inner else rtol / 10  # a difference of exponentials near 0
+        np.testing.assert_allclose(got[part], want[part], rtol=rtol, atol=atol)
+    beyond = f(np.array([-1000, 1000, np.nan], dtype))
+    np.testing.assert_array_equal(beyond[0], [-np.inf, np.inf, np.nan])
+    np.testing.assert_array_equal(beyond[1], [np.inf, np.inf, np.nan])
+
+
+@pytest.mark.parametrize("given, wanted", [("int8", "float32"), ("int32", "float64"), ("float32", "float32")])
+def test_whole_numbers_of_integers_are_floats(given, wanted):
+    x = T.vector(dtype=given)
+    for op in (T.ceil, T.floor, T.trunc):
+        assert op(x).dtype == wanted
+        assert theano.function([x], op(x))(np.array([-2, 3], given)).tolist() == [-2, 3]

@@ -6,6 +6,7 @@ import pytest
 import symconv as sc
 import symconv.theano as theano
 import symconv.theano.tensor as T
+from symconv.errors import ShapeError
 
 RANGES = [(0, 5, 1), (2, 11, 4), (-5, 1.1, 1.2), (1.3, 2, -2.1), (10, 2, 2), (0.1, 9, 0.3), (3.7, -4.1, -0.9)]
 
@@ -34,6 +35,9 @@ def test_joins_need_one_rank():
     for parts in ((v, m), (m, v, v), (T.dscalar(), T.dscalar())):
         with pytest.raises(TypeError, match="one rank"):
             T.join(0, *parts)
+    for empty in (lambda: T.concatenate([]), lambda: T.join(0), lambda: T.stack([])):
+        with pytest.raises(ShapeError, match="no tensors"):
+            empty()
     with pytest.raises(TypeError, match="T.stack"):
         T.concatenate([T.constant(1), T.constant(2)])
 

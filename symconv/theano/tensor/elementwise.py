@@ -175,15 +175,23 @@ def erfc(a: Any) -> Any:
 
 def cosh(a: Any) -> Any:
     """(e^a + e^-a) / 2."""
-    return apply_float(lambda x: ew.mul(ew.add(ew.exp(x), ew.exp(ew.neg(x))), 0.5), a)
+    return apply_float(lambda x: ew.add(*_halves(x)), a)
+
+
+def _halves(x: Any) -> tuple[Any, Any]:
+    """e^|x| / 2 and e^-|x| / 2, the first finite wherever it is."""
+    root = ew.exp(ew.mul(ew.abs(x), 0.5))
+    return ew.mul(ew.mul(root, 0.5), root), ew.true_div(ew.true_div(0.5, root), root)
 
 
 def sinh(a: Any) -> Any:
     """(e^a - e^-a) / 2, by expm1, which is exact near 0."""
 
     def compute(x: Any) -> Any:
-        e = ew.expm1(x)
-        return ew.mul(ew.add(e, ew.true_div(e, ew.add(e, 1.0))), 0.5)
+        e = ew.expm1(ew.clip(x, -1.0, 1.0))
+        near = ew.mul(ew.add(e, ew.true_div(e, ew.add(e, 1.0))), 0.5)
+        large, small = _halves(x)
+        return ew.where(ew.le(ew.abs(x), 1.0), near, ew.mul(ew.sign(x), ew.sub(large, small)))
 
     return apply_float(compute, a)
 
@@ -218,9 +226,9 @@ def _rounding(function: Any) -> Any:
     return apply_rounding
 
 
-ceil = _rounding(ew.ceil)
-floor = _rounding(ew.floor)
-trunc = _rounding(ew.trunc)
+ceil = _unary(ew.ceil, "The least whole number not below a; of integers, too, a float.")
+floor = _unary(ew.floor, "The largest whole number not above a; of integers, too, a float.")
+trunc = _unary(ew.trunc, "a without its fraction; of integers, too, a float.")
 round_half_to_even = _rounding(ew.round)
 
 

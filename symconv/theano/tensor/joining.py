@@ -44,6 +44,8 @@ def concatenate(tensor_list: Any, axis: Any = 0) -> Any:
             "  hint: T.concatenate([a, b], axis=0)"
         )
     parts = [native_of(t) for t in tensor_list]
+    if not parts:
+        raise ShapeError("concatenate: no tensors were given")
     common = dtypes.upcast(*(p.dtype for p in parts))
     parts = [native_cast(p, common) for p in parts]
     if len({p.ndim for p in parts}) > 1 or parts[0].ndim == 0:
