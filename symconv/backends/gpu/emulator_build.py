@@ -120,7 +120,7 @@ def _flags(checked: bool) -> list[str]:
                 " ASAN_OPTIONS=detect_leaks=0 python ..."
             )
         flags += ["-fsanitize=address", "-fno-omit-frame-pointer", "-g"]
-    # Checked code is mostly calls into the scheduler: it gains little from more optimisation.
+    # Checked code is mostly calls into the scheduler (built once, with -O2): it gains little from more.
     return flags + (["-O1", "-DSYMCONV_CHECKED"] if checked else ["-O2"])
 
 
@@ -130,7 +130,7 @@ def _includes() -> list[str]:
 
 def _runtime_library(checked: bool) -> Path:
     """The scheduler and its fibers, which all kernels share: thread-local memory is scarce."""
-    command = (compiler(), *_flags(checked), "-shared")
+    command = (compiler(), *_flags(checked), "-O2", "-shared")
     sources = _runtime_sources()
     return cached(
         _key(command, "\n".join(sources.values())),
