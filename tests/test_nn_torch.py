@@ -17,7 +17,8 @@ ACTIVATION = {"sigmoid": torch.sigmoid, "relu": torch.relu, "linear": lambda z: 
 
 
 def images(n: int, shape: tuple[int, ...], classes: int = 10) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(5)
+    # With this seed no window of the book's nets has two maxima that rounding could take for one another.
+    rng = np.random.default_rng(18)
     x = rng.uniform(0, 1, (n, int(np.prod(shape)))) * rng.integers(0, 2, (n, int(np.prod(shape))))
     return x.astype("float32"), rng.integers(0, classes, n).astype("int32")
 
@@ -133,7 +134,7 @@ def test_optimizers_are_pytorchs(name, device):
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_modular_network_trains_as_pytorchs(device):
     layers = [
-        nn.Conv(4, 3, "relu", padding=1),
+        nn.Conv(4, 3, "tanh", padding=1),  # after a relu that is never 0 its bias has no gradient, but noise
         nn.BatchNorm(),
         nn.Pool(2, "avg"),
         nn.Residual([nn.Conv(4, 3, "tanh", padding="same")]),
@@ -164,7 +165,7 @@ def test_a_modular_network_trains_as_pytorchs(device):
     conv, norm, inner, dense1, dense2 = parts
 
     def run(x):
-        z = F.avg_pool2d(norm(torch.relu(conv(x))), 2)
+        z = F.avg_pool2d(norm(torch.tanh(conv(x))), 2)
         z = F.max_pool2d(z + torch.tanh(inner(z)), 2).flatten(1)
         return dense2(F.elu(dense1(z)))
 
