@@ -96,7 +96,7 @@ def cells(e: Experiment, results: Mapping[str, list[Result]], out: Path) -> list
         label,
         f"{summary.mean:.2f}",
         f"{summary.spread:.2f}" if len(runs) > 1 else "-",
-        f"{len(runs)} {planned[0]}",
+        f"{len(runs)} of {max(e.runs, len(runs))}",
         f"{min(r['epochs'] for r in runs)} {planned[1]}",
         f"{runs[0]['train_images']:,}",
     ]
