@@ -262,6 +262,13 @@ def test_selection_by_filled_lanes() -> None:
     assert refusal == "rows of 54 outputs fill the lanes better than 1 channels per group"
 
 
+def test_few_input_channels_scatter_their_gradient() -> None:
+    x, w = sc.tensor("float32", (2, 3, 224, 224)), sc.tensor("float32", (64, 3, 3, 3))
+    y = sc.conv2d(x, w, padding=1)
+    dx = sc.grad(None, x, known_grads={y: sc.tensor("float32", (2, 64, 224, 224))}).owner
+    assert next(k.name for k in cpu_kernels(dx.op) if k.supports(dx) is None) == "gemm_scatter_dgrad"
+
+
 def test_no_channels_runs_on_the_reference() -> None:
     node = sc.conv2d(sc.tensor("float32", (2, 0, 5, 5)), sc.tensor("float32", (3, 0, 3, 3))).owner
     assert all(k.supports(node) == "no channels" for k in cpu_kernels(node.op))

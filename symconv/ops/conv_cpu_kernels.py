@@ -39,9 +39,10 @@ def _direct_rates(kind: str, g: dict[str, int]) -> tuple[float, float]:
     """What direct_channels and direct_rows reach, in the same unit."""
     channels = (g["c"] if kind == "dgrad" else g["k"]) // g["groups"]
     row = -(-g["w"] // g["stride_w"]) if kind == "dgrad" else g["q"]
-    # The factors: what the kernels reach of their best with one vector only, which hides no latency.
+    # The factors: what the kernels reach of their best with one vector, or with fewer than four channels at a
+    # time: too few sums to hide latency.
     by_channels = _filled(channels) * (0.55 if channels <= LANES else 1)
-    by_rows = _filled(row) * (0.5 if kind == "wgrad" or row <= LANES else 1)
+    by_rows = _filled(row) * (0.5 if kind == "wgrad" or row <= LANES else 0.85 if channels < 4 else 1)
     return by_channels, by_rows
 
 
