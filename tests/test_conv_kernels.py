@@ -3,8 +3,6 @@ written beside the outputs, NaN kept, the same bits on every run, each sharing o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from cases.conv import LAYERS, POOLED
@@ -20,21 +18,7 @@ from symconv.ops.pool import AvgPool2d, AvgPool2dGrad, LpPool2d, MaxPool2d, MaxP
 
 core = pytest.importorskip("symconv._core")
 
-
-@pytest.fixture(params=core.isas())
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    before = core.isa()
-    core.set_isa(request.param)
-    yield request.param
-    core.set_isa(before)
-
-
-@pytest.fixture(params=[1, 3])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = core.num_threads()
-    core.set_num_threads(request.param)
-    yield request.param
-    core.set_num_threads(before)
+pytest_plugins = ["core_fixtures"]
 
 
 def check(op: Op, *arrays: np.ndarray, exact: bool = True) -> None:

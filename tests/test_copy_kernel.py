@@ -13,21 +13,7 @@ core = pytest.importorskip("symconv._core", reason="the C++ core is not built")
 
 DTYPES = ["int8", "int16", "float32", "float64"]
 
-
-@pytest.fixture(params=core.isas())
-def isa(request):
-    before = core.isa()
-    core.set_isa(request.param)
-    yield request.param
-    core.set_isa(before)
-
-
-@pytest.fixture(params=[1, 3])
-def threads(request):
-    before = core.num_threads()
-    core.set_num_threads(request.param)
-    yield request.param
-    core.set_num_threads(before)
+pytest_plugins = ["core_fixtures"]
 
 
 def offset_in(view: np.ndarray, owner: np.ndarray) -> int:

@@ -31,13 +31,7 @@ from symconv.ops.logic import Gt, Where
 
 _core = pytest.importorskip("symconv._core", reason="the C++ core is not built")
 
-
-@pytest.fixture(params=_core.isas())
-def isa(request: pytest.FixtureRequest):
-    before = _core.isa()
-    _core.set_isa(request.param)
-    yield request.param
-    _core.set_isa(before)
+pytest_plugins = ["core_fixtures"]
 
 
 def run(op, *arrays: np.ndarray) -> list[np.ndarray]:

@@ -19,13 +19,7 @@ FLOAT_KERNELS = ["gemm_rows", "gemm_dots", "gemm_packed"]
 FLAGS = [(False, False), (True, False), (False, True), (True, True)]
 MARGIN = 67  # elements around every buffer: not a multiple of any vector
 
-
-@pytest.fixture(params=core.isas())
-def isa(request):
-    before = core.isa()
-    core.set_isa(request.param)
-    yield request.param
-    core.set_isa(before)
+pytest_plugins = ["core_fixtures"]
 
 
 @pytest.fixture(params=[1, 2, 3])

@@ -18,13 +18,7 @@ _core = pytest.importorskip("symconv._core", reason="the C++ core is not built")
 
 OPS = (reduce.Sum, reduce.Prod, reduce.Max, reduce.Min, reduce.Any_, reduce.All, reduce.ArgMax, reduce.ArgMin)
 
-
-@pytest.fixture(params=_core.isas())
-def isa(request: pytest.FixtureRequest):
-    before = _core.isa()
-    _core.set_isa(request.param)
-    yield request.param
-    _core.set_isa(before)
+pytest_plugins = ["core_fixtures"]
 
 
 @pytest.fixture

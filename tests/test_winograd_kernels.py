@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from conv_runs import dims, named, node_of, run
@@ -16,21 +14,7 @@ from symconv.testing import assert_close
 
 core = pytest.importorskip("symconv._core")
 
-
-@pytest.fixture(params=core.isas())
-def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    before = core.isa()
-    core.set_isa(request.param)
-    yield request.param
-    core.set_isa(before)
-
-
-@pytest.fixture(params=[1, 3])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = core.num_threads()
-    core.set_num_threads(request.param)
-    yield request.param
-    core.set_num_threads(before)
+pytest_plugins = ["core_fixtures"]
 
 
 # x, w, window, padding: the layer of the book; tiles that overhang on two sides; more output channels than a
