@@ -28,6 +28,19 @@ class _Identity(Op):
         return 0
 
 
+class Unchanged(Op):
+    """x, of which only the gradient is another: it vanishes once gradients are taken."""
+
+    def infer(self, x: Variable) -> TensorType:
+        return x.type
+
+    def simplify(self, x: Variable) -> Sequence[Variable]:
+        return [x]
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        return x
+
+
 @dataclass(frozen=True)
 class SameDims(_Identity):
     """x, whose dimensions must equal those of the others wherever neither is known to be broadcastable.

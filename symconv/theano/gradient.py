@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from symconv import autodiff
 from symconv.errors import DisconnectedInputError, GradientError
 from symconv.graph import Apply as NativeApply
@@ -22,7 +20,7 @@ from symconv.theano import null_gradient as null_gradients_of_ops
 from symconv.theano import verify
 from symconv.theano.configuration import config
 from symconv.theano.connection import connection
-from symconv.theano.declared import _Identity
+from symconv.theano.declared import Unchanged, _Identity
 from symconv.theano.errors import CostError
 from symconv.theano.null_gradient import UndefinedGrad, check, null_gradient
 from symconv.theano.variable import Variable, native_of, wrap
@@ -279,26 +277,17 @@ def disconnected_grad(x: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class ZeroGrad(_Identity):
+class ZeroGrad(Unchanged, _Identity):
     """x, whose gradient is 0."""
 
     name = "zero_grad"
 
-    def infer(self, x: Native) -> Any:
-        return x.type
-
     def grad(self, node: NativeApply, *dys: Native | None) -> list[Native | None]:
         return [None if dys[0] is None else zeros_like(dys[0])]
 
-    def simplify(self, x: Native) -> list[Native]:
-        return [x]
-
-    def reference(self, x: np.ndarray) -> np.ndarray:
-        return x
-
 
 @dataclass(frozen=True)
-class GradClip(ZeroGrad):
+class GradClip(Unchanged, _Identity):
     """x, whose gradient is clipped to [low, high]."""
 
     low: float = -1.0
@@ -310,7 +299,7 @@ class GradClip(ZeroGrad):
 
 
 @dataclass(frozen=True)
-class GradScale(ZeroGrad):
+class GradScale(Unchanged, _Identity):
     """x, whose gradient is multiplied by a factor."""
 
     factor: float = 1.0

@@ -7,9 +7,8 @@ from typing import Any
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import rebuild, toposort
 from symconv.ops.arithmetic import StopGradient
+from symconv.theano.declared import Unchanged
 from symconv.theano.functions import Function
-from symconv.theano.gradient import ZeroGrad
-from symconv.theano.null_gradient import UndefinedGrad
 from symconv.theano.variable import Apply, wrap
 
 
@@ -29,7 +28,7 @@ class FunctionGraph:
         roots = [*function.native.outputs, *(v for _, v in function.native.updates)]
         passed: dict[Native, Native] = {}
         for node in toposort(roots):
-            if isinstance(node.op, (ZeroGrad, UndefinedGrad, StopGradient)):  # ZeroGrad's kin, too
+            if isinstance(node.op, (Unchanged, StopGradient)):
                 (passed[node.out],) = rebuild([node.inputs[0]], passed)
         self._roots = rebuild(roots, passed)
         self.inputs = [i.variable for i in function._ins]

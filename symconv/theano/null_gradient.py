@@ -12,6 +12,7 @@ import numpy as np
 from symconv.errors import GradientError
 from symconv.graph import Apply, Op, TensorType, Variable
 from symconv.graph.traversal import toposort
+from symconv.theano.declared import Unchanged
 
 
 class NullTypeGradError(GradientError, TypeError):
@@ -36,22 +37,13 @@ class NullGradient(Op):
 
 
 @dataclass(frozen=True)
-class UndefinedGrad(Op):
+class UndefinedGrad(Unchanged):
     """x, by which nothing has a gradient: what computes with x has one by other variables alone."""
 
     name = "undefined_grad"
 
-    def infer(self, x: Variable) -> TensorType:
-        return x.type
-
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         return [None if dys[0] is None else null_gradient(node.inputs[0], f"{node.origin}: undefined_grad")]
-
-    def simplify(self, x: Variable) -> Sequence[Variable]:
-        return [x]
-
-    def reference(self, x: np.ndarray) -> np.ndarray:
-        return x
 
 
 _made: weakref.WeakSet[Variable] = weakref.WeakSet()
