@@ -304,7 +304,7 @@ class _Loop:
         outside = [v for v in map(self._taken, self.fixed) if v is not None and v.owner is not None]
         updates = _with_defaults([*outputs, *([] if condition is None else [condition])], updates, outside)
         if self.strict:
-            self._check_strict([*outputs, *(v for _, v in updates)])
+            self._check_strict([*outputs, *(v for _, v in updates)], outside)
         for k, (info, new) in enumerate(zip(self.infos, outputs)):
             if info.initial is not None and new.dtype != info.initial.dtype:
                 raise DTypeError(
@@ -356,9 +356,9 @@ class _Loop:
     def _taken(self, given: Any) -> Variable | None:
         return self.convention.take(given) if self.convention.is_symbolic(given) else None
 
-    def _check_strict(self, results: Sequence[Variable]) -> None:
-        given = {self.convention.take(v) for v in self.fixed}
-        for v in leaves(results):
+    def _check_strict(self, results: Sequence[Variable], outside: list[Variable]) -> None:
+        given = {self._taken(v) for v in self.fixed}
+        for v in leaves(results, stop=outside):
             if isinstance(v, SharedVariable) and v not in given and not is_counter(v):
                 raise self.convention.hidden(
                     f"scan: the step reads the shared variable {v!r} from {v.origin}, which is not in "

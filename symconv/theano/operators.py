@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from symconv.theano import shapes
+from symconv.theano import shapes, ufuncs
 from symconv.theano.tensor import basic as T
 from symconv.theano.tensor import subtensor
-from symconv.theano.variable import TensorVariable
+from symconv.theano.variable import TensorOperators
 
 
 def _swap(function: Any) -> Any:
@@ -64,13 +64,6 @@ def _contains(self: Any, value: Any) -> bool:
     raise TypeError(f"'in' is not defined on the symbolic {self!r}\n  hint: T.any(T.eq(x, value))")
 
 
-def _no_array(self: Any, *args: Any, **kwargs: Any) -> None:
-    raise TypeError(
-        f"{self!r} from {self.native.origin} is symbolic and holds no numbers for NumPy\n"
-        "  hint: use the function of theano.tensor with that name, or .eval()"
-    )
-
-
 def _transfer(self: Any, target: str) -> Any:
     """The variable itself: where values live is the function's business here."""
     return self
@@ -122,7 +115,8 @@ METHODS: dict[str, Any] = {
     "__iter__": _iterate,
     "__len__": _no_length,
     "__contains__": _contains,
-    "__array__": _no_array,
+    "__array__": ufuncs.as_array,
+    "__array_ufunc__": ufuncs.array_ufunc,
     "dot": T.dot,
     "astype": T.cast,
     "dimshuffle": T.dimshuffle,
@@ -176,4 +170,4 @@ METHODS: dict[str, Any] = {
 }
 
 for _name, _method in METHODS.items():
-    setattr(TensorVariable, _name, _method)
+    setattr(TensorOperators, _name, _method)

@@ -12,7 +12,7 @@ from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import TensorType as NativeType
 from symconv.graph import Variable as Native
 from symconv.theano import dtypes
-from symconv.theano.variable import TensorVariable, Variable, native_of, wrap
+from symconv.theano.variable import TensorOperators, Variable, native_of, wrap
 
 
 class SharedVariable(Variable):
@@ -37,7 +37,7 @@ class _Container:
     storage = property(lambda self: [self.data])
 
 
-class TensorSharedVariable(TensorVariable, SharedVariable):
+class TensorSharedVariable(TensorOperators, SharedVariable):
     """A tensor with a value. Its dtype and rank never change, its dimensions may unless flagged
     broadcastable."""
 
@@ -75,7 +75,7 @@ class TensorSharedVariable(TensorVariable, SharedVariable):
     def container(self) -> _Container:
         return _Container(self)
 
-    def clone(self) -> TensorVariable:  # type: ignore[override]
+    def clone(self) -> TensorSharedVariable:  # type: ignore[override]
         """A shared variable with a copy of the value."""
         return shared(self.get_value(), self.name, broadcastable=self.broadcastable)
 

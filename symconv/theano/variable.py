@@ -55,7 +55,7 @@ class TensorType:
 
     make_variable = __call__
 
-    def make_constant(self, value: Any, name: str | None = None) -> TensorVariable:
+    def make_constant(self, value: Any, name: str | None = None) -> TensorConstant:
         return wrap(native_constant(self.filter(value), name=name))
 
     Constant = make_constant
@@ -90,7 +90,7 @@ class TensorType:
             return False
         return True
 
-    def filter_variable(self, other: Any, allow_convert: bool = True) -> TensorVariable:
+    def filter_variable(self, other: Any, allow_convert: bool = True) -> TensorOperators:
         v = other if isinstance(other, Variable) else self.make_constant(other)
         if v.type != self:
             raise DTypeError(f"cannot convert {v.type} of {v!r} into {self}")
@@ -177,7 +177,7 @@ class scratchpad:  # noqa: N801 - Theano's name
 
 
 class Variable:
-    """What all variables share; a TensorVariable is made by an op or is an input."""
+    """What all variables share; TensorOperators lists the kinds of tensors."""
 
     native: Native
 
@@ -316,8 +316,12 @@ class Apply:
         return repr(self.native)
 
 
-class TensorVariable(Variable):
-    """A symbolic tensor. Its operators and methods are attached by symconv.theano.operators."""
+class TensorOperators(Variable):
+    """A tensor: a TensorVariable, a TensorConstant or a TensorSharedVariable, none of which is one of the
+    others: programs tell a parameter from an expression by isinstance(x, TensorVariable).
+
+    Its operators and methods are attached by symconv.theano.operators.
+    """
 
     __array_priority__ = 1000
     _undecided = False  # True for the result of a comparison
@@ -333,7 +337,11 @@ class TensorVariable(Variable):
         return True
 
 
-class TensorConstant(TensorVariable):
+class TensorVariable(TensorOperators):
+    """A tensor that an op makes, or an input."""
+
+
+class TensorConstant(TensorOperators):
     """A value fixed at construction."""
 
     @property
@@ -382,7 +390,7 @@ def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None)
     if isinstance(x, Native):
         x = wrap(x)
     if isinstance(x, Variable):
-        if not isinstance(x, TensorVariable):
+        if not isinstance(x, TensorOperators):
             raise DTypeError(f"{x!r} is no tensor")
     elif isinstance(x, bool):
         raise DTypeError(

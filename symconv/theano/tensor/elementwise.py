@@ -98,6 +98,9 @@ def sqr(a: Any) -> Any:
     return apply(ew.square, a)
 
 
+square = sqr
+
+
 def maximum(a: Any, b: Any) -> Any:
     """The larger; at ties the gradient goes to a: of maximum(0, x) at x = 0 nothing goes to x."""
     x, y = as_tensor_variable(a), as_tensor_variable(b)

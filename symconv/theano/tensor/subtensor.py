@@ -52,6 +52,8 @@ def getitem(x: Any, index: Any) -> Any:
 
     How many elements a mask picks is known only when a function runs: see nonzero().
     """
+    if isinstance(index, list) and any(isinstance(i, slice) for i in index):
+        index = tuple(index)  # as NumPy once took it
     known = shapes.pick(x.native, index)
     if known is not None:
         return known
@@ -85,10 +87,10 @@ def _check_rank(x: Any, y: Any, what: str) -> None:
 
 
 def _fitting(y: Any, x: Any, what: str) -> Native:
+    """y in the dtype of x, which stays, as in Theano: float64 becomes float32 there, int64 int8. Floats do
+    not become integers, nor integers booleans."""
     y = native_of(y)
-    if dtypes.upcast(y.dtype, x.dtype) != x.dtype:
-        if isinstance(y, NativeConstant) and y.ndim == 0 and x.dtype in dtypes.FLOATS:
-            return native_cast(y, x.dtype)
+    if not np.can_cast(y.dtype, x.dtype, "same_kind"):
         raise DTypeError(
             f"{what}: a value of dtype {y.dtype} from {y.origin} cannot go into {x!r} of dtype "
             f"{x.dtype} without loss\n"
