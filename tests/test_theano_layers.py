@@ -3,6 +3,8 @@ loops that are given expressions, normalisation with running averages."""
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -160,3 +162,46 @@ def test_batch_normalisation_refuses_other_layouts():
         train(t, v, v, (0, 2, 4))
     with pytest.raises(ValueError, match="mean has 4 dimensions"):
         T.nnet.bn.batch_normalization_test(t, v, v, t, v, "spatial")
+
+
+# ---- clones of shared variables ---------------------------------------------------------------------------
+
+
+def test_running_means_on_clones_are_updated_by_the_functions_that_compute_them(x):
+    mean = theano.shared(np.zeros(2), "mean")
+    batch, running = x.mean(0), theano.clone(mean, share_inputs=False)
+    running.default_update = 0.75 * running + 0.25 * batch
+    train = theano.function([x], x - (batch + 0 * running))
+    test = theano.function([x], x - mean)
+    np.testing.assert_allclose(train(A), A - A.mean(0))
+    np.testing.assert_allclose(mean.get_value(), A.mean(0) / 4)
+    np.testing.assert_allclose(test(A), A - A.mean(0) / 4)
+    np.testing.assert_allclose(running.get_value(), A.mean(0) / 4)
+    train(A)
+    np.testing.assert_allclose(mean.get_value(), A.mean(0) * 0.4375)
+    running.set_value(np.ones(2))
+    assert test(A)[0].tolist() == [-0.5, -2]
+    # one value that two clones change: the last update counts, and reads the value from before
+    again = theano.clone(running, share_inputs=False)
+    again.default_update = again + 5
+    theano.function([x], [x + 0 * running, x + 0 * again])(A)
+    assert mean.get_value().tolist() == [6, 6]
+    model = {"mean": mean, "clone": running, "out": x + running}
+    back = pickle.loads(pickle.dumps(model))
+    back["mean"].set_value(np.full(2, 3.0))
+    assert back["clone"].get_value().tolist() == [3, 3] and mean.get_value().tolist() == [6, 6]
+    assert back["clone"].default_update is not None
+
+
+def test_clones_of_random_states_are_random_states():
+    state = theano.shared(np.random.RandomState(3))
+    copy = state.clone()
+    assert copy.type == state.type and copy is not state
+    copy.set_value(np.random.RandomState(5))
+    assert state.get_value().randint(1000) == np.random.RandomState(5).randint(1000)
+
+
+def test_one_step_makes_no_broadcastable_axis():
+    rows = T.reshape(T.dvector("v"), (1, 3))
+    out, _ = theano.scan(lambda row: 2 * row, rows)
+    assert out.broadcastable == (False, False) and T.squeeze(out).ndim == 2

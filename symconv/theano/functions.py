@@ -38,6 +38,7 @@ from symconv.theano.inputs import (
 from symconv.theano.modes import Mode, get_mode
 from symconv.theano.null_gradient import check as check_gradients
 from symconv.theano.random_state import RandomStateType, is_state
+from symconv.theano.twin import joined
 from symconv.theano.variable import Variable, native_of
 
 
@@ -92,9 +93,11 @@ def function(
         changed += default_updates(roots, changed, kept, replace, given)
     roots = rebuild([*natives, *(new for _, new in changed)], replace)
     check_gradients(roots)
-    natives, news = roots[: len(natives)], roots[len(natives) :]
-    changed = [(s, new) for (s, _), new in zip(changed, news)]
-    check_leaves([*natives, *news], [i.variable.native for i in ins if i.state is None], name)
+    news = roots[len(natives) :]
+    natives, changed = joined(roots[: len(natives)], [(s, new) for (s, _), new in zip(changed, news)])
+    check_leaves(
+        [*natives, *(new for _, new in changed)], [i.variable.native for i in ins if i.state is None], name
+    )
     return Function(
         ins, natives, single, keys, changed, name, get_mode(mode), allow_input_downcast,
         on_unused_input or config.on_unused_input,

@@ -17,6 +17,7 @@ from symconv.graph import TensorType as NativeType
 from symconv.graph import Variable as Native
 from symconv.ops.mt19937 import STATE_SIZE, MersenneDraw, pack_state, unpack_state
 from symconv.theano.sharedvar import TensorSharedVariable
+from symconv.theano.twin import Twin
 from symconv.theano.variable import TensorType, TensorVariable
 
 _NATIVE = NativeType("int32", (STATE_SIZE,))
@@ -112,6 +113,11 @@ class RandomStateSharedVariable(TensorSharedVariable):
 
     def set_value(self, new_value: Any, borrow: bool = False) -> None:
         self.native.set_value(random_state_type.filter(new_value))
+
+    def _twin(self, native: Twin) -> RandomStateSharedVariable:
+        made = RandomStateSharedVariable(native)
+        native.front = made
+        return made
 
     def __reduce__(self) -> Any:
         return _restored, (self.native,), self._kept()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import TensorType as NativeType
 from symconv.graph import Variable as Native
 from symconv.theano import dtypes
+from symconv.theano.twin import Twin
 from symconv.theano.variable import TensorOperators, Variable, native_of, wrap
 
 
@@ -76,8 +78,14 @@ class TensorSharedVariable(TensorOperators, SharedVariable):
         return _Container(self)
 
     def clone(self) -> TensorSharedVariable:  # type: ignore[override]
-        """A shared variable with a copy of the value."""
-        return shared(self.get_value(), self.name, broadcastable=self.broadcastable)
+        """A shared variable with the same value, now and later, and without a default update."""
+        made = self._twin(Twin(self.native, self.name))
+        made.strict, made.allow_downcast, made.tag = self.strict, self.allow_downcast, copy(self.tag)
+        return made
+
+    def _twin(self, native: Twin) -> TensorSharedVariable:
+        made: TensorSharedVariable = wrap(native)
+        return made
 
 
 def shared(

@@ -7,6 +7,7 @@ from typing import Any
 
 from symconv.loops.front import Convention, build_loop
 from symconv.theano import test_values
+from symconv.theano.declared import declare
 from symconv.theano.inputs import MissingInputError
 from symconv.theano.sharedvar import SharedVariable
 from symconv.theano.updates import OrderedUpdates
@@ -46,7 +47,8 @@ def scan(
             CONVENTION, fn, sequences, outputs_info, non_sequences, n_steps, go_backwards, strict,
             truncate_gradient, name, shortest=True,
         )  # fmt: skip
-    wrapped = [wrap(v) for v in outputs]
+    # how many steps there are is not part of a type: one step makes no broadcastable axis
+    wrapped = [wrap(declare(v, ("?", *[None] * (v.ndim - 1)), "scan")) for v in outputs]
     changed = OrderedUpdates()
     for shared, new in updates.items():
         changed[wrap(shared)] = wrap(new)
