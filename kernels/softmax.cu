@@ -91,11 +91,12 @@ DEVICE ll label_at(const Args& args, int i, const LabelParams& p, ll row) {
   }
 }
 
-// Inputs x, labels; outputs loss [n], softmax [n, k].
-template <class T>
+// Inputs x, labels; outputs loss [n], softmax [n, k]. kBoth: inputs x, labels, dloss, and in place of the softmax
+// the gradient dloss * (softmax - one_hot(label)).
+template <class T, bool kBoth>
 DEVICE void cross_entropy_tile(const LabelParams& p, const Args& args, int tile, Shared) {
   Global<const T> x = args.get<const T>(0);
-  Global<T> loss = args.get<T>(2), y = args.get<T>(3);
+  Global<T> loss = args.get<T>(kBoth ? 3 : 2), y = args.get<T>(kBoth ? 4 : 3);
   ll i = static_cast<ll>(tile) * WARPS + threadIdx.x / 32;
   int lane = threadIdx.x % 32;
   if (i >= p.n) return;
@@ -112,7 +113,11 @@ DEVICE void cross_entropy_tile(const LabelParams& p, const Args& args, int tile,
     y[i * p.k + j] = e;
   }
   total = warp_reduce(total, Sum());
-  for (ll j = lane; j < p.k; j += 32) y[i * p.k + j] = y[i * p.k + j] / total;
+  T scale = kBoth ? T(args.get<const T>(2)[i]) : T(1);
+  for (ll j = lane; j < p.k; j += 32) {
+    T v = y[i * p.k + j] / total;
+    y[i * p.k + j] = kBoth ? scale * (v - T(j == label)) : v;
+  }
   if (lane == 0) loss[i] = log_of(total) - (at_label - shift);
 }
 
@@ -159,8 +164,10 @@ KERNEL(softmax_grad_f32, SoftmaxParams, softmax_grad_tile<float, false>)
 KERNEL(softmax_grad_f64, SoftmaxParams, softmax_grad_tile<double, false>)
 KERNEL(log_softmax_grad_f32, SoftmaxParams, softmax_grad_tile<float, true>)
 KERNEL(log_softmax_grad_f64, SoftmaxParams, softmax_grad_tile<double, true>)
-KERNEL(softmax_cross_entropy_f32, LabelParams, cross_entropy_tile<float>)
-KERNEL(softmax_cross_entropy_f64, LabelParams, cross_entropy_tile<double>)
+KERNEL(softmax_cross_entropy_f32, LabelParams, cross_entropy_tile<float, false>)
+KERNEL(softmax_cross_entropy_f64, LabelParams, cross_entropy_tile<double, false>)
+KERNEL(softmax_cross_entropy_both_f32, LabelParams, cross_entropy_tile<float, true>)
+KERNEL(softmax_cross_entropy_both_f64, LabelParams, cross_entropy_tile<double, true>)
 KERNEL(softmax_cross_entropy_grad_f32, LabelParams, cross_entropy_grad_tile<float>)
 KERNEL(softmax_cross_entropy_grad_f64, LabelParams, cross_entropy_grad_tile<double>)
 KERNEL(take_label_f32, LabelParams, take_label_tile<float>)

@@ -137,8 +137,50 @@ def test_cross_entropy_becomes_one_node():
     cost = SPELLINGS["mean of indexed log"](sc.softmax(x), y)
     f = sc.function([x, y], [cost, sc.grad(cost, x)], device="reference")
     ops = compiled_ops(f, np.ones((4, 3)), np.zeros(4, "int32"))
-    assert "softmax_cross_entropy" in ops and "softmax_cross_entropy_grad" in ops
+    assert "softmax_cross_entropy_both" in ops
     assert not {"log", "softmax", "softmax_grad", "gather", "scatter", "log_softmax"} & set(ops)
+
+
+def cross_entropy_ops(outputs):
+    """The names of the cross-entropy ops in a function of logits [4, 3] and labels, and its values."""
+    x, y = sc.matrix("x"), sc.ivector("y")
+    logits, labels = np.random.default_rng(0).standard_normal((4, 3)), np.array([0, 2, 1, 1], "int32")
+    f = sc.function([x, y], outputs(x, y), device="reference")
+    names = sorted(op for op in compiled_ops(f, logits, labels) if op.startswith("softmax_cross_entropy"))
+    return names, f(logits, labels), logits, labels
+
+
+def test_cross_entropy_forward_and_backward_in_one_node():
+    """For a mean, and with a weight for each row; not where probabilities or losses are needed between."""
+    weights = sc.shared(np.array([1.0, 0.5, 2.0, 0.0]))
+
+    def weighted(x, y):
+        cost = sc.sum(weights * sc.cross_entropy_with_logits(x, y))
+        return [cost, sc.grad(cost, x)]
+
+    ops, (cost, dx), logits, labels = cross_entropy_ops(weighted)
+    assert ops == ["softmax_cross_entropy_both"]
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    w = weights.get_value()
+    np.testing.assert_allclose(cost, -(w * np.log(p[range(4), labels])).sum(), rtol=1e-6)
+    np.testing.assert_allclose(dx, w[:, None] * (p - np.eye(3)[labels]), atol=1e-6)
+
+    def squared(x, y):
+        cost = sc.sum(sc.cross_entropy_with_logits(x, y) ** 2)
+        return [cost, sc.grad(cost, x)]
+
+    ops, (cost, dx), *_ = cross_entropy_ops(squared)
+    assert ops == ["softmax_cross_entropy", "softmax_cross_entropy_grad"]
+    loss = -np.log(p[range(4), labels])
+    np.testing.assert_allclose(dx, 2 * loss[:, None] * (p - np.eye(3)[labels]), atol=1e-6)
+
+    def two_gradients(x, y):
+        loss = sc.cross_entropy_with_logits(x, y)
+        return [sc.grad(sc.sum(loss), x), sc.grad(sc.sum(weights * loss), x)]
+
+    ops, (one, two), *_ = cross_entropy_ops(two_gradients)
+    assert ops == ["softmax_cross_entropy", *["softmax_cross_entropy_grad"] * 2]
+    np.testing.assert_allclose(two, w[:, None] * one, atol=1e-6)
 
 
 def test_binary_cross_entropy_is_stable():

@@ -53,6 +53,7 @@ bool gives_bool(int opcode) {
 struct Instruction {
   Loop loop;
   int args[3];
+  int result;  // the op whose value it gives
   double immediate;
 };
 
@@ -63,9 +64,15 @@ void stream(char* to, const char* from, size_t bytes) {
   if (head > bytes) head = bytes;
   memcpy(to, from, head);
   for (i = head; i + 64 <= bytes; i += 64)
+#if defined(__AVX2__)
+    for (size_t j = i; j < i + 64; j += 32)
+      _mm256_stream_si256(reinterpret_cast<__m256i*>(to + j),
+                          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + j)));
+#else
     for (size_t j = i; j < i + 64; j += 16)
       _mm_stream_si128(reinterpret_cast<__m128i*>(to + j),
                        _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + j)));
+#endif
   memcpy(to + i, from + i, bytes - i);
 #else
   memcpy(to, from, bytes);
@@ -83,15 +90,20 @@ struct Machine {
   Program program;
   Layout layout;
   Instruction instructions[kMaxOps];
+  int n_instructions = 0;
   bool filled[kMaxInputs];  // a single value that some loop wants as a block of copies
 
   explicit Machine(const ElementwiseParams& p) : program(program_at(p)), layout(layout_of(program)) {
     for (int i = 0; i < p.n_in; i++) filled[i] = false;
     for (int i = 0; i < p.n_ops; i++) {
+      if (i + 1 < p.n_ops && add_pair(i)) {
+        i++;
+        continue;
+      }
       const ElementwiseOp& op = program.ops[i];
       int operands = kOperands[op.opcode], singles = 0, which = 0;
       for (int k = 0; k < operands; k++)
-        if (op.args[k] < p.n_in && layout.source[op.args[k]].single) {
+        if (is_single(op.args[k])) {
           singles++;
           which = k;
         }
@@ -101,9 +113,32 @@ struct Machine {
         for (int k = 0; k < operands; k++)
           if (op.args[k] < p.n_in) filled[op.args[k]] = true;
       }
-      instructions[i] = {loop, {}, op.immediate};
-      for (int k = 0; k < 3; k++) instructions[i].args[k] = op.args[k < operands ? k : 0];
+      Instruction& added = instructions[n_instructions++];
+      added = {loop, {}, i, op.immediate};
+      for (int k = 0; k < 3; k++) added.args[k] = op.args[k < operands ? k : 0];
     }
+  }
+
+  bool is_single(int value) const { return value < program.params->n_in && layout.source[value].single; }
+
+  // Op i and the next as one instruction, where the next alone reads what i gives. False where they have no loop.
+  bool add_pair(int i) {
+    const ElementwiseOp &first = program.ops[i], &second = program.ops[i + 1];
+    if (kOperands[first.opcode] != 2 || kOperands[second.opcode] != 2 || first.place < 0) return false;
+    const int between = program.params->n_in + i, at = second.args[1] == between;
+    const int other = second.args[1 - at];
+    if (second.args[at] != between || other == between) return false;
+    for (int j = i + 2; j < program.params->n_ops; j++)
+      for (int k = 0; k < kOperands[program.ops[j].opcode]; k++)
+        if (program.ops[j].args[k] == between) return false;
+    const bool reversed = is_single(first.args[0]);
+    const int a = first.args[reversed], b = first.args[1 - reversed];
+    if (is_single(a)) return false;
+    Loop loop = pair_loop_of({first.opcode, is_single(b), reversed},
+                             {second.opcode, is_single(other), at == 1}, first.operand_dtype);
+    if (!loop) return false;
+    instructions[n_instructions++] = {loop, {a, b, other}, i + 1, 0};
+    return true;
   }
 
   void run(const Launch& launch, long long begin, long long end, int part) const;
@@ -185,11 +220,11 @@ void Machine::run(const Launch& launch, long long begin, long long end, int part
       if (op.place < 0 && !streams[i])
         value[p.n_in + i] = static_cast<char*>(launch.out[-1 - op.place]) + at * kItemSize[op.result_dtype];
     }
-    for (int i = 0; i < p.n_ops; i++) {
+    for (int i = 0; i < n_instructions; i++) {
       const Instruction& instruction = instructions[i];
       const void* in[3];
       for (int k = 0; k < 3; k++) in[k] = value[instruction.args[k]];
-      instruction.loop(in, value[p.n_in + i], n, instruction.immediate);
+      instruction.loop(in, value[p.n_in + instruction.result], n, instruction.immediate);
     }
     if (layout.streams)
       for (int i = 0; i < p.n_ops; i++)

@@ -39,6 +39,14 @@ Loop float64_loop(int op);
 Loop arithmetic_single_loop(int op, int dtype, int which);
 Loop logic_single_loop(int op, int dtype, int which);
 
+// One instruction of two that share a loop: a . b, where b may be a single element; reversed: b . a.
+struct Half {
+  int op;
+  bool single, reversed;
+};
+// The loop over (a . b) . c, or null; its operands are a, b, c, of which a is a block.
+Loop pair_loop_of(const Half& first, const Half& second, int dtype);
+
 // F has `static R apply(T...)`; the compiler makes vectors of these loops.
 template <class F, class T>
 static void unary_loop(const void* const* in, void* out, long long n, double) {

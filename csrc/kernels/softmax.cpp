@@ -77,27 +77,30 @@ struct Row {
   static void put(T* p, V v, int n) { n == width ? store(p, v) : store_n(p, v, n); }
 };
 
+// Exponentials of x less its maximum, which `shift` gets; returns their sum.
 template <class T>
-inline T softmax_row(const T* x, T* y, long long k, T* shift) {
+inline T exp_row(const T* x, T* y, long long k, T* shift) {
   Row<T> row{k};
-  T m = row.max(x);
-  T total = row.sum([&](long long i, int n) {
+  const T m = row.max(x);
+  *shift = m;
+  return row.sum([&](long long i, int n) {
     auto e = exp(Row<T>::get(x + i, n) - m);
     Row<T>::put(y + i, e, n);
     return e;
   });
-  T scale = T{1} / total;
-  row.each([&](long long i, int n) { Row<T>::put(y + i, Row<T>::get(y + i, n) * scale, n); });
-  *shift = m;
-  return total;
+}
+
+template <class T>
+inline void scale_row(const T* x, T* y, long long k, T scale) {
+  Row<T>{k}.each([&](long long i, int n) { Row<T>::put(y + i, Row<T>::get(x + i, n) * scale, n); });
 }
 
 struct Softmax {
   static constexpr const char* name = "softmax";
   template <class T>
   static void row(const T* const* in, T* y, long long k) {
-    T shift;
-    softmax_row(in[0], y, k, &shift);
+    T shift, total = exp_row(in[0], y, k, &shift);
+    scale_row(y, y, k, T{1} / total);
   }
   template <class S>
   static void strip(const S& s) {
@@ -264,20 +267,24 @@ void check_labels(const char* op, const void* labels, const LabelParams& p) {
   }
 }
 
-// Inputs x, labels; outputs loss [n], softmax [n, k].
-template <class T>
+// Inputs x, labels; outputs loss [n], softmax [n, k]. kBoth: with dloss, its gradient by x in place of the softmax.
+template <class T, bool kBoth>
 void run_cross_entropy(const Launch& l) {
   const LabelParams& p = params_as<LabelParams>(l);
   const void* labels = l.in[1];
-  check_labels("softmax_cross_entropy", labels, p);
-  const T* x = static_cast<const T*>(l.in[0]);
-  T *loss = static_cast<T*>(l.out[0]), *y = static_cast<T*>(l.out[1]);
+  check_labels(kBoth ? "softmax_cross_entropy_both" : "softmax_cross_entropy", labels, p);
+  const T *x = static_cast<const T*>(l.in[0]), *dloss = kBoth ? static_cast<const T*>(l.in[2]) : nullptr;
+  T *loss = static_cast<T*>(l.out[0]), *out = static_cast<T*>(l.out[1]);
   parallel_range(
       l.pool, p.n, kShare / (p.k + 1) + 1,
       [&](long long begin, long long end, int) {
         for (long long i = begin; i < end; i++) {
-          T at_label = x[i * p.k + label_at(labels, p, i)], shift;
-          T total = softmax_row(x + i * p.k, y + i * p.k, p.k, &shift);
+          const long long label = label_at(labels, p, i);
+          const T at_label = x[i * p.k + label];
+          T shift, *y = out + i * p.k, total = exp_row(x + i * p.k, y, p.k, &shift), scale = T{1} / total;
+          const T hit = kBoth ? dloss[i] * (y[label] * scale - 1) : T{0};
+          scale_row(y, y, p.k, kBoth ? scale * dloss[i] : scale);
+          if (kBoth) y[label] = hit;
           loss[i] = log_of(total) - (at_label - shift);
         }
       },
@@ -299,8 +306,7 @@ void run_cross_entropy_grad(const Launch& l) {
           long long label = label_at(labels, p, i);
           const T *from = y + i * p.k, scale = dloss[i];
           T *to = dx + i * p.k, hit = scale * (from[label] - 1);
-          Row<T>{p.k}.each(
-              [&](long long j, int n) { Row<T>::put(to + j, Row<T>::get(from + j, n) * scale, n); });
+          scale_row(from, to, p.k, scale);
           to[label] = hit;
         }
       },
@@ -351,6 +357,10 @@ void check_cross_entropy(const Sizes& s) {
   check_label_sizes(s, "softmax_cross_entropy", 2, 2, 0b0100, 1, sizeof(T));
 }
 template <class T>
+void check_cross_entropy_both(const Sizes& s) {
+  check_label_sizes(s, "softmax_cross_entropy_both", 3, 2, 0b01100, 1, sizeof(T));
+}
+template <class T>
 void check_cross_entropy_grad(const Sizes& s) {
   check_label_sizes(s, "softmax_cross_entropy_grad", 3, 1, 0b0001, 2, sizeof(T));
 }
@@ -383,8 +393,13 @@ void register_softmax(Registrar& r) {
          check_along_axis<float, LogSoftmaxGrad, 2>, nullptr});
   r.add({"log_softmax_grad_f64", run_along_axis<double, LogSoftmaxGrad, 2>,
          check_along_axis<double, LogSoftmaxGrad, 2>, nullptr});
-  r.add({"softmax_cross_entropy_f32", run_cross_entropy<float>, check_cross_entropy<float>, nullptr});
-  r.add({"softmax_cross_entropy_f64", run_cross_entropy<double>, check_cross_entropy<double>, nullptr});
+  r.add({"softmax_cross_entropy_f32", run_cross_entropy<float, false>, check_cross_entropy<float>, nullptr});
+  r.add(
+      {"softmax_cross_entropy_f64", run_cross_entropy<double, false>, check_cross_entropy<double>, nullptr});
+  r.add({"softmax_cross_entropy_both_f32", run_cross_entropy<float, true>, check_cross_entropy_both<float>,
+         nullptr});
+  r.add({"softmax_cross_entropy_both_f64", run_cross_entropy<double, true>, check_cross_entropy_both<double>,
+         nullptr});
   r.add({"softmax_cross_entropy_grad_f32", run_cross_entropy_grad<float>, check_cross_entropy_grad<float>,
          nullptr});
   r.add({"softmax_cross_entropy_grad_f64", run_cross_entropy_grad<double>, check_cross_entropy_grad<double>,

@@ -38,13 +38,14 @@ static inline vf copy_sign(vf magnitude, vf sign) {
 // 2^n for -126 <= n <= 127.
 static inline vf power_of_two(vi n) { return as_float((n + 127) << 23); }
 
-// x = n ln 2 + r with |r| <= ln 2 / 2; returns e^r - 1. |x| < 2^15, or NaN (then n is arbitrary).
-static inline vf exp_reduced(vf x, vi& n) {
+// x = n ln 2 + r with |r| <= ln 2 / 2; returns e^r - 1. |x| < 2^15, or NaN (then n is arbitrary). `bits` gets
+// n in its low bits.
+static inline vf exp_reduced_bits(vf x, vi& bits) {
   const vf shift =
       set1(12582912.0f);  // 1.5 * 2^23: adding it leaves the nearest whole number in the low bits
   vf shifted = fma(x, set1(1.44269504f), shift);
   vf k = shifted - shift;
-  n = as_int(shifted) - 0x4b400000;
+  bits = as_int(shifted);
   vf r = fma(k, set1(-0.693145752f), x);  // ln 2 in two parts; the first has 15 bits, so k times it is exact
   r = fma(k, set1(-1.42860677e-6f), r);
   vf q = fma(r, set1(1.39475951e-3f), set1(8.36724695e-3f));
@@ -54,9 +55,26 @@ static inline vf exp_reduced(vf x, vi& n) {
   return fma(r * r, q, r);
 }
 
-// Both ends are clamped so that the scale is right and results still round to inf and 0; a NaN stays, because
-// min and max give their second operand for it.
+static inline vf exp_reduced(vf x, vi& n) {
+  vf p = exp_reduced_bits(x, n);
+  n = n - 0x4b400000;
+  return p;
+}
+
+// Whether some lane is so far from 0, or NaN, that e^x or e^-x may not be a normal number.
+static inline bool any_extreme(vf x) { return any(~(abs(x) < 87.0f)); }
+
+// e^x for |x| < 87: n is added to the exponent, which stays within bounds.
+static inline vf exp_of_moderate(vf x) {
+  vi bits;
+  vf p = exp_reduced_bits(x, bits) + 1.0f;
+  return as_float(as_int(p) + (bits << 23));
+}
+
+// Far out, both ends are clamped so that the scale is right and results still round to inf and 0; a NaN stays,
+// because min and max give their second operand for it.
 static inline vf exp(vf x) {
+  if (!any_extreme(x)) return exp_of_moderate(x);
   vi n;
   x = min(set1(89.0f), max(set1(-104.0f), x));
   vf p = exp_reduced(x, n) + 1.0f;
@@ -128,11 +146,7 @@ static inline vf log1p(vf x) {
 // 1 / (1 + e^-x); where e^-x may overflow or the result be denormal, e / (e + 1) with e = e^-|x|. Both are exact in
 // relative terms on both sides.
 static inline vf sigmoid(vf x) {
-  if (!any(~(abs(x) < 87.0f))) {
-    vi n;
-    vf p = exp_reduced(-x, n) + 1.0f;
-    return 1.0f / fma(p, power_of_two(n), set1(1.0f));
-  }
+  if (!any_extreme(x)) return 1.0f / (exp_of_moderate(-x) + 1.0f);
   vf t = exp(-abs(x));
   return select(x < 0.0f, t, set1(1.0f)) / (t + 1.0f);
 }

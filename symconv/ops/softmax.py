@@ -300,3 +300,30 @@ class SoftmaxCrossEntropyGrad(Op):
 
     def flops(self, node: Apply) -> int:
         return 2 * node.out.type.size
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropyBoth(Op):
+    """loss[n] of softmax_cross_entropy, and dx = dloss[n] * (p - one hot), in one pass; p itself is not kept.
+
+    Inputs x [N, K], labels [N], dloss [N]; outputs loss [N], dx [N, K]. A rewrite puts it, after all
+    gradients have been derived.
+    """
+
+    name = "softmax_cross_entropy_both"
+    operands = ("x", "labels", "dloss")
+    kernels = by_label("softmax_cross_entropy_both", lambda node: node.inputs[0], labels=1, inplace=((1, 0),))
+
+    def infer(self, x: Variable, labels: Variable, dloss: Variable) -> tuple[TensorType, ...]:
+        _need(self, (x, labels, dloss), 0, 2, "[N, K]")
+        _need(self, (x, labels, dloss), 2, 1, "[N]")
+        loss, _ = SoftmaxCrossEntropy().infer(x, labels)
+        return loss, SoftmaxCrossEntropyGrad().infer(dloss, x, labels)
+
+    def reference(self, x: np.ndarray, labels: np.ndarray, dloss: np.ndarray) -> tuple[np.ndarray, ...]:
+        loss, p = SoftmaxCrossEntropy().reference(x, labels)
+        with np.errstate(all="ignore"):
+            return loss, SoftmaxCrossEntropyGrad().reference(dloss, p, labels)
+
+    def flops(self, node: Apply) -> int:
+        return 6 * node.inputs[0].type.size

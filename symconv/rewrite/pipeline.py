@@ -13,6 +13,7 @@ from symconv.rewrite.activation import share_relu
 from symconv.rewrite.algebra import algebra_rules
 from symconv.rewrite.constants import store_constants
 from symconv.rewrite.conv_pool import fuse_conv_pool, move_past_pool
+from symconv.rewrite.cross_entropy import fuse_cross_entropy
 from symconv.rewrite.driver import Applied, RuleSet, Trace
 from symconv.rewrite.fuse import fuse_elementwise
 from symconv.rewrite.gemm import fuse_dense, fuse_gemm
@@ -46,6 +47,7 @@ def passes() -> tuple[tuple[str, Pass], ...]:
         ("move_past_pool", move_past_pool),
         ("share_relu_after_pool", share_relu),
         ("conv_pool", fuse_conv_pool),
+        ("cross_entropy", fuse_cross_entropy),
         ("gemm", fuse_gemm),
         ("dense", fuse_dense),
         ("elementwise", fuse_elementwise),

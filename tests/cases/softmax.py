@@ -11,6 +11,7 @@ from symconv.ops.softmax import (
     LogSoftmaxGrad,
     PutLabel,
     SoftmaxCrossEntropy,
+    SoftmaxCrossEntropyBoth,
     SoftmaxCrossEntropyGrad,
     SoftmaxGrad,
     TakeLabel,
@@ -113,6 +114,14 @@ def with_labels() -> list[OpCase]:
                     kernel=f"softmax_cross_entropy_grad_{suffix}",
                 ),
                 OpCase(
+                    f"softmax_cross_entropy_both_{short}",
+                    SoftmaxCrossEntropyBoth(),
+                    (x, t, rows),
+                    grad=False,
+                    reduction=k,
+                    kernel=f"softmax_cross_entropy_both_{suffix}",
+                ),
+                OpCase(
                     f"take_label_{short}",
                     TakeLabel(),
                     (x, t),
@@ -149,6 +158,7 @@ def hostile() -> list[OpCase]:
             unknown_shapes=True,
             reduction=7,
         ),
+        OpCase("cross_entropy_both_huge", SoftmaxCrossEntropyBoth(), (big, t, Spec((3,))), grad=False),
         OpCase(
             "softmax_cross_entropy_unknown_shape",
             SoftmaxCrossEntropy(),
