@@ -10,6 +10,7 @@ from symconv.ops import elementwise as ew
 from symconv.theano import dtypes
 from symconv.theano.elemwise import apply_float
 from symconv.theano.tensor import basic as T
+from symconv.theano.tensor.monotone import mark
 from symconv.theano.variable import as_tensor_variable, constant, wrap
 
 
@@ -34,14 +35,20 @@ def relu(x: Any, alpha: Any = 0) -> Any:
     x = as_tensor_variable(x)
     if isinstance(alpha, (int, float)) and alpha == 0:
         return 0.5 * (x + T.abs_(x))
-    alpha = as_tensor_variable(alpha)
-    return 0.5 * (1 + alpha) * x + 0.5 * (1 - alpha) * T.abs_(x)
+    slope = as_tensor_variable(alpha)
+    out = 0.5 * (1 + slope) * x + 0.5 * (1 - slope) * T.abs_(x)
+    if isinstance(alpha, (int, float)) and 0 <= alpha <= 1:
+        mark(out.native, x.native)
+    return out
 
 
 def elu(x: Any, alpha: Any = 1) -> Any:
     """x where x > 0, alpha (e^x - 1) elsewhere."""
     x = as_tensor_variable(x)
-    return T.switch(x > 0, x, alpha * T.expm1(x))
+    out = T.switch(x > 0, x, alpha * T.expm1(x))
+    if isinstance(alpha, (int, float)) and alpha >= 0:
+        mark(out.native, x.native)
+    return out
 
 
 def selu(x: Any) -> Any:

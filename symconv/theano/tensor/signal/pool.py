@@ -13,6 +13,7 @@ from symconv.ops.pool import AvgPool2d, MaxPool2d, MaxPool2dGrad
 from symconv.ops.shape import dims_of
 from symconv.ops.window import conv_output_size
 from symconv.theano.configuration import config
+from symconv.theano.tensor.monotone import moved_after
 from symconv.theano.tensor.nnet.conv_ops import pair, several
 from symconv.theano.tensor.signal.ties import EveryTie
 from symconv.theano.variable import native_of, wrap
@@ -32,10 +33,15 @@ def pool_2d(
     """
     given = (ws, ignore_border, stride, pad, mode, ds, st, padding)
     x, window, step, pads, partial = _arguments("pool_2d", 2, input, *given)
-    lead = dims_of(x)[:-2]
-    images = x if x.ndim == 4 else ops.reshape(x, _as_images(x))
-    y = _pooled(images, window, step, pads, partial, mode)
-    return wrap(y if x.ndim == 4 else ops.reshape(y, [*lead, *dims_of(y)[2:]]))
+
+    def pooled(x: Variable) -> Variable:
+        lead = dims_of(x)[:-2]
+        images = x if x.ndim == 4 else ops.reshape(x, _as_images(x))
+        y = _pooled(images, window, step, pads, partial, mode)
+        return y if x.ndim == 4 else ops.reshape(y, [*lead, *dims_of(y)[2:]])
+
+    moved = moved_after(pooled, x) if mode == "max" and not any(pads) else None
+    return wrap(pooled(x) if moved is None else moved)
 
 
 def pool_3d(
