@@ -26,6 +26,12 @@ WINOGRAD = {
     "wide_padding": ((2, 11, 9, 7), (50, 11, 5, 5), (1, 2), (6, 2, 5, 7)),
     "large": ((3, 33, 31, 37), (90, 33, 5, 5), (1, 1), (2, 2, 2, 2)),
     "no_images": ((0, 8, 12, 12), (8, 8, 5, 5), (2, 2), (0, 0, 0, 0)),
+    "small_windows": ((3, 20, 10, 10), (64, 20, 3, 3), (2, 2), (0, 0, 0, 0)),
+    "small_windows_overhang": ((2, 9, 17, 23), (13, 9, 3, 3), (2, 2), (1, 1, 1, 1)),
+    "small_windows_uneven_padding": ((1, 8, 14, 15), (8, 8, 3, 3), (4, 1), (0, 3, 2, 1)),
+    "small_windows_wide_padding": ((2, 11, 9, 7), (50, 11, 3, 3), (1, 2), (6, 2, 5, 7)),
+    "small_windows_large": ((3, 33, 31, 37), (90, 33, 3, 3), (1, 1), (1, 1, 1, 1)),
+    "small_windows_no_images": ((0, 8, 12, 12), (8, 8, 3, 3), (2, 2), (0, 0, 0, 0)),
 }
 
 
@@ -51,11 +57,13 @@ def test_winograd_conv_pool(name: str, isa: str, threads: int) -> None:
     assert_close(picked, want, rtol, atol)
 
 
-def test_winograd_keeps_nan(isa: str) -> None:
+@pytest.mark.parametrize("size", [3, 5])
+def test_winograd_keeps_nan(size: int, isa: str) -> None:
     """It spreads over its tile of 4 x 4 outputs at most."""
     rng = np.random.default_rng(3)
-    x, w, b = (rng.standard_normal(s).astype("float32") for s in ((2, 8, 24, 24), (9, 8, 5, 5), (9,)))
-    x[0, 3, 9, 9] = x[1, 0, 23, 1] = np.nan
+    shapes = ((2, 8, 19 + size, 19 + size), (9, 8, size, size), (9,))
+    x, w, b = (rng.standard_normal(s).astype("float32") for s in shapes)
+    x[0, 3, 9, 9] = x[1, 0, 18 + size, 1] = np.nan
     op = ConvPool((2, 2), activation="relu")
     arrays = (x, w, b)
     got, want = run(node_of(op, arrays), named(op, "winograd_conv_pool"), arrays)[0], op.reference(*arrays)[0]
@@ -64,11 +72,12 @@ def test_winograd_keeps_nan(isa: str) -> None:
     assert np.isnan(got[np.isnan(want)]).all() and np.isfinite(got[~tiles]).all()
 
 
-def test_winograd_ties_go_to_the_first(isa: str) -> None:
+@pytest.mark.parametrize("size", [3, 5])
+def test_winograd_ties_go_to_the_first(size: int, isa: str) -> None:
     """Over flat parts of an image all outputs are equal, and the transforms round each in its own way."""
     rng = np.random.default_rng(3)
     x = np.repeat(rng.random((2, 20, 1, 1)), 144, axis=2).reshape(2, 20, 12, 12).astype("float32")
-    w, b = rng.random((40, 20, 5, 5)).astype("float32"), np.zeros(40, "float32")
+    w, b = rng.random((40, 20, size, size)).astype("float32"), np.zeros(40, "float32")
     op = ConvPool((2, 2))
     node = node_of(op, (x, w, b))
     kernel = next(k for k in op.kernels if k.name == "winograd_conv_pool")
@@ -90,9 +99,11 @@ def test_winograd_refusals() -> None:
     assert refusal(*book) == ""
     assert refusal(*book, dtype="float64") == "dtype float64, needs float32"
     assert refusal((10, 1, 28, 28), (20, 1, 5, 5)) == "1 channels to 20, pays from 8 on"
-    assert refusal((1, 8, 12, 12), (8, 8, 4, 5)) == "windows of 4x5, needs 5x5"
+    assert refusal((1, 8, 12, 12), (8, 8, 4, 5)) == "windows of 4x5, needs 3x3 or 5x5"
     assert refusal(*book, window=(3, 3)) == "pooling windows of (3, 3) do not divide tiles of 4x4"
     assert "1x8 outputs fill tiles of 4x4 too little" in refusal((1, 8, 5, 12), (8, 8, 5, 5), (1, 1))
+    assert refusal((10, 64, 10, 10), (64, 64, 3, 3)) == ""
+    assert "2x2 outputs fill tiles of 4x4 too little" in refusal((1, 8, 4, 4), (8, 8, 3, 3))
     with sc.config(winograd=False):
         assert refusal(*book) == "config.winograd is off"
 

@@ -1,9 +1,10 @@
 // conv_pool by Winograd's transforms: y = activation(maxpool(x * w) + b), and the place of each maximum.
 //
-// winograd_conv_pool: 5 x 5 windows (conv_winograd.h). Weights are transformed once per call to
-// [64 points][block][C][lanes]. Tile rows are taken a few at a time, so that their points stay in the L2 cache: the
-// input is laid out channels-last and transformed to [64][tiles][C]; 64 products give [64][tiles][K]; tiles are
-// transformed back, and their maxima taken, with a vector of channels in registers. Lanes are channels throughout.
+// winograd_conv_pool: windows of 3 x 3 and 5 x 5 (conv_winograd.h). Weights are transformed once per call to
+// [point][block][C][lanes]. Tile rows are taken a few at a time, so that their points stay in the L2 cache: the
+// input is laid out channels-last and transformed to [point][tile][C]; a product for each point gives
+// [point][tile][K]; tiles are transformed back, and their maxima taken, with a vector of channels in registers. Lanes
+// are channels throughout.
 #include "conv_pool_common.h"
 #include "conv_winograd.h"
 
@@ -12,10 +13,8 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int W = VF_WIDTH;
-using F = Window5;
-constexpr int kPoints = F::points, kOutputs = F::outputs;
-constexpr int kAllPoints = kPoints * kPoints;
-constexpr int kBlockVectors = 5;
+constexpr int kOutputs = 4;  // of a tile, along each side
+static_assert(Window3::outputs == kOutputs && Window5::outputs == kOutputs);
 constexpr long long kPointBytes = 320 << 10;  // of transformed inputs and outputs in work at once
 constexpr int kLeastTiles = 8;                // below this the weights would be read for too little work
 
@@ -32,18 +31,21 @@ struct Plan : PooledShape {
 
 int share_of(int n, int i, int parts) { return static_cast<int>(static_cast<long long>(n) * i / parts); }
 
+template <class F>
 Plan make_plan(const ConvPoolParams& p, int threads) {
+  constexpr int kAll = F::points * F::points;
   Plan plan{};
   static_cast<PooledShape&>(plan) = pooled_shape(p);
   plan.p = p;
   plan.tile_rows = (plan.rows * p.pool_h + kOutputs - 1) / kOutputs;
   plan.tile_cols = (plan.cols * p.pool_w + kOutputs - 1) / kOutputs;
-  plan.band_cols = (plan.tile_cols - 1) * kOutputs + kPoints;
+  plan.band_cols = (plan.tile_cols - 1) * kOutputs + F::points;
   plan.c_lanes = round_up(p.c, W);
   plan.k_lanes = round_up(p.k, W);
-  plan.blocks = static_cast<int>((plan.k_lanes / W + kBlockVectors - 1) / kBlockVectors);
-  long long tiles =
-      kPointBytes / (kAllPoints * (plan.c_lanes + plan.k_lanes) * static_cast<int>(sizeof(float)));
+  const int vectors = static_cast<int>(plan.k_lanes / W);
+  const int widest = vectors % 5 ? 3 : 5;  // four would not leave their rows enough registers
+  plan.blocks = (vectors + widest - 1) / widest;
+  long long tiles = kPointBytes / (kAll * (plan.c_lanes + plan.k_lanes) * static_cast<int>(sizeof(float)));
   if (tiles < kLeastTiles) tiles = kLeastTiles;
   long long rows = tiles / plan.tile_cols;
   if (rows < 1) rows = 1;
@@ -61,24 +63,26 @@ Plan make_plan(const ConvPoolParams& p, int threads) {
 struct Scratch {
   float* taps;     // [C][R R][k_lanes]
   float* weights;  // [point][block][C][lanes]
-  float* band;     // [8][band_cols][c_lanes]
+  float* band;     // [points][band_cols][c_lanes]
   float* in;       // [point][tile][c_lanes]
   float* out;      // [point][tile][k_lanes]
   float* pooled;   // [position][k_lanes]
   float* places;
 };
 
+template <class F>
 size_t carve(const Plan& plan, char* base, int threads, int part, Scratch& out) {
+  constexpr int kAll = F::points * F::points;
   Carver c{base};
   Scratch s{};
   const ConvPoolParams& p = plan.p;
   s.taps = c.take<float>(static_cast<long long>(p.c) * p.r * p.r * plan.k_lanes);
-  s.weights = c.take<float>(kAllPoints * plan.k_lanes * p.c);
+  s.weights = c.take<float>(kAll * plan.k_lanes * p.c);
   const long long positions = static_cast<long long>(plan.chunk_rows) * (kOutputs / p.pool_h) * plan.cols;
   for (int t = 0; t < threads; t++) {
-    s.band = c.take<float>(kPoints * plan.band_cols * plan.c_lanes);
-    s.in = c.take<float>(kAllPoints * plan.in_step);
-    s.out = c.take<float>(kAllPoints * plan.out_step);
+    s.band = c.take<float>(F::points * plan.band_cols * plan.c_lanes);
+    s.in = c.take<float>(kAll * plan.in_step);
+    s.out = c.take<float>(kAll * plan.out_step);
     s.pooled = c.take<float>(positions * plan.k_lanes);
     s.places = c.take<float>(positions * plan.k_lanes);
     if (t == part) out = s;
@@ -97,6 +101,7 @@ void pack_taps(const Plan& plan, const float* w, float* taps) {
   transpose(w, n, taps, plan.k_lanes, plan.p.k, n);
 }
 
+template <class F>
 void transform_channel(const Plan& plan, const Scratch& s, int c) {
   const long long step = plan.k_lanes * plan.p.c;
   for (int b = 0; b < plan.blocks; b++) {
@@ -110,11 +115,12 @@ void transform_channel(const Plan& plan, const Scratch& s, int c) {
 }
 
 // The inputs under one tile row, channels-last. Columns beyond the image stay zero from the start.
+template <class F>
 void fill_band(const Plan& plan, const float* x, int tile_row, float* band) {
   const ConvPoolParams& p = plan.p;
   const long long row = plan.band_cols * plan.c_lanes, plane = static_cast<long long>(p.h) * p.w;
   const int cols = p.w < plan.band_cols - p.left ? p.w : plan.band_cols - p.left;
-  for (int i = 0; i < kPoints; i++, band += row) {
+  for (int i = 0; i < F::points; i++, band += row) {
     const int y = tile_row * kOutputs + i - p.top;
     if (y < 0 || y >= p.h)
       memset(band, 0, static_cast<size_t>(row) * sizeof(float));
@@ -158,6 +164,7 @@ void pool_tile(const Plan& plan, const vf (*y)[kOutputs], int rows, int cols, fl
     }
 }
 
+template <class F>
 void finish_tiles(const Plan& plan, int tile_row, const float* out, float* pooled, float* places) {
   const int high = kOutputs / plan.p.pool_h, wide = kOutputs / plan.p.pool_w;
   const int rows = plan.rows - tile_row * high < high ? plan.rows - tile_row * high : high;
@@ -173,20 +180,22 @@ void finish_tiles(const Plan& plan, int tile_row, const float* out, float* poole
 }
 
 // The tile rows [first, last), counted over all images.
+template <class F>
 void run_chunk(const Plan& plan, const Scratch& s, int first, int last, const float* x, const float* bias,
                float* y, uint8_t* argmax) {
+  constexpr int kAll = F::points * F::points;
   const ConvPoolParams& p = plan.p;
   const int n_tiles = (last - first) * plan.tile_cols;
   const long long image = static_cast<long long>(p.c) * p.h * p.w;
   for (int i = first; i < last; i++) {
-    fill_band(plan, x + i / plan.tile_rows * image, i % plan.tile_rows, s.band);
+    fill_band<F>(plan, x + i / plan.tile_rows * image, i % plan.tile_rows, s.band);
     float* to = s.in + static_cast<long long>(i - first) * plan.tile_cols * plan.c_lanes;
     for (int t = 0; t < plan.tile_cols; t++, to += plan.c_lanes)
       for (long long c = 0; c < plan.c_lanes; c += W)
         input_tile<F>(s.band + t * kOutputs * plan.c_lanes + c, plan.band_cols * plan.c_lanes, plan.c_lanes,
                       to + c, plan.in_step);
   }
-  for (int point = 0; point < kAllPoints; point++)
+  for (int point = 0; point < kAll; point++)
     for (int b = 0; b < plan.blocks; b++) {
       const int begin = block_begin(plan, b), end = block_begin(plan, b + 1);
       multiply_vectors(end - begin, s.in + point * plan.in_step, plan.c_lanes, n_tiles,
@@ -200,7 +209,7 @@ void run_chunk(const Plan& plan, const Scratch& s, int first, int last, const fl
     for (int j = 0; j < rows; j++) {
       const float* out = s.out + static_cast<long long>(i - first + j) * plan.tile_cols * plan.k_lanes;
       const long long at = static_cast<long long>(j) * high * plan.cols * plan.k_lanes;
-      finish_tiles(plan, row + j, out, s.pooled + at, s.places + at);
+      finish_tiles<F>(plan, row + j, out, s.pooled + at, s.places + at);
     }
     const long long begin = static_cast<long long>(row) * high * plan.cols;
     long long end = begin + static_cast<long long>(rows) * high * plan.cols;
@@ -212,55 +221,62 @@ void run_chunk(const Plan& plan, const Scratch& s, int first, int last, const fl
   }
 }
 
+template <class F>
 void run_winograd(const Launch& l) {
-  const Plan plan = make_plan(params_as<ConvPoolParams>(l), l.pool->size());
+  const Plan plan = make_plan<F>(params_as<ConvPoolParams>(l), l.pool->size());
   const ConvPoolParams& p = plan.p;
   const int threads = l.pool->size();
   char* base = static_cast<char*>(l.workspace);
   Scratch shared{};
-  carve(plan, base, threads, 0, shared);
+  carve<F>(plan, base, threads, 0, shared);
   pack_taps(plan, static_cast<const float*>(l.in[1]), shared.taps);
   const bool share = conv_pool_flops(p, plan) > kShareFlops;
   parallel_for(
-      l.pool, p.c, [&](int c, int) { transform_channel(plan, shared, c); },
+      l.pool, p.c, [&](int c, int) { transform_channel<F>(plan, shared, c); },
       share && static_cast<long long>(p.c) * p.k > 512);
   for (int t = 0; t < threads; t++) {
     Scratch s{};
-    carve(plan, base, threads, t, s);
-    memset(s.band, 0, static_cast<size_t>(kPoints * plan.band_cols * plan.c_lanes) * sizeof(float));
+    carve<F>(plan, base, threads, t, s);
+    memset(s.band, 0, static_cast<size_t>(F::points * plan.band_cols * plan.c_lanes) * sizeof(float));
   }
   parallel_for(
       l.pool, plan.chunks,
       [&](int chunk, int part) {
         Scratch s{};
-        carve(plan, base, threads, part, s);
+        carve<F>(plan, base, threads, part, s);
         const int all = p.n * plan.tile_rows;
-        run_chunk(plan, s, share_of(all, chunk, plan.chunks), share_of(all, chunk + 1, plan.chunks),
-                  static_cast<const float*>(l.in[0]), static_cast<const float*>(l.in[2]),
-                  static_cast<float*>(l.out[0]), static_cast<uint8_t*>(l.out[1]));
+        run_chunk<F>(plan, s, share_of(all, chunk, plan.chunks), share_of(all, chunk + 1, plan.chunks),
+                     static_cast<const float*>(l.in[0]), static_cast<const float*>(l.in[2]),
+                     static_cast<float*>(l.out[0]), static_cast<uint8_t*>(l.out[1]));
       },
       share);
 }
 
-size_t workspace(const Sizes& s) {
+void run_any(const Launch& l) {
+  params_as<ConvPoolParams>(l).r == 3 ? run_winograd<Window3>(l) : run_winograd<Window5>(l);
+}
+
+template <class F>
+size_t workspace_of(const ConvPoolParams& p, int threads) {
   Scratch scratch{};
-  return carve(make_plan(params_as<ConvPoolParams>(s, "winograd_conv_pool"), s.threads), nullptr, s.threads,
-               0, scratch);
+  return carve<F>(make_plan<F>(p, threads), nullptr, threads, 0, scratch);
+}
+size_t workspace(const Sizes& s) {
+  const ConvPoolParams& p = params_as<ConvPoolParams>(s, "winograd_conv_pool");
+  return p.r == 3 ? workspace_of<Window3>(p, s.threads) : workspace_of<Window5>(p, s.threads);
 }
 
 void check(const Sizes& s) {
   check_conv_pool(s);
   const ConvPoolParams& p = params_as<ConvPoolParams>(s, "winograd_conv_pool");
-  if (p.itemsize != 4 || p.r != F::window || p.s != F::window || kOutputs % p.pool_h || kOutputs % p.pool_w)
+  if (p.itemsize != 4 || p.r != p.s || (p.r != 3 && p.r != 5) || kOutputs % p.pool_h || kOutputs % p.pool_w)
     fail("winograd_conv_pool: windows of %d x %d, pooled by %d x %d, %d bytes a value", p.r, p.s, p.pool_h,
          p.pool_w, p.itemsize);
 }
 
 }  // namespace
 
-void register_conv_pool_winograd(Registrar& r) {
-  r.add({"winograd_conv_pool", run_winograd, check, workspace});
-}
+void register_conv_pool_winograd(Registrar& r) { r.add({"winograd_conv_pool", run_any, check, workspace}); }
 
 }  // namespace SYMCONV_ISA
 }  // namespace symconv

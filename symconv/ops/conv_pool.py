@@ -38,7 +38,8 @@ from symconv.ops.window import Padding, Pair
 Array = np.ndarray
 
 MAX_WINDOW = 255  # elements that a uint8 argmax can tell apart
-TRANSFORMED = 120  # products that the 64 of a Winograd tile and its transforms cost, roughly
+# Winograd's windows: the plain products that the 36 or 64 of a tile and its transforms cost, roughly.
+TRANSFORMED = {(3, 3): 60, (5, 5): 120}
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,8 @@ def _supports_winograd(node: Apply) -> str | None:
         return "config.winograd is off"
     if x.dtype != "float32":
         return f"dtype {x.dtype}, needs float32"
-    if (r, s) != (5, 5):
-        return f"windows of {r}x{s}, needs 5x5"
+    if (window := (r or 0, s or 0)) not in TRANSFORMED:
+        return f"windows of {r}x{s}, needs 3x3 or 5x5"
     if 4 % op.window[0] or 4 % op.window[1]:
         return f"pooling windows of {op.window} do not divide tiles of 4x4"
     if refusal := _supports(node):
@@ -187,7 +188,8 @@ def _supports_winograd(node: Apply) -> str | None:
     if (c or 0) < 8 or (k or 0) < 8:
         return Slower(f"{c} channels to {k}, pays from 8 on")
     rows, cols = ((d or 0) * e for d, e in zip(y.type.shape[2:], op.window))
-    if TRANSFORMED * -(-rows // 4) * -(-cols // 4) > rows * cols * 25:
+    tiles = -(-rows // 4) * -(-cols // 4)
+    if TRANSFORMED[window] * tiles > rows * cols * window[0] * window[1]:
         return Slower(f"{rows}x{cols} outputs fill tiles of 4x4 too little")
     return None
 

@@ -210,6 +210,7 @@ def transposed() -> list[OpCase]:
 POOLED: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, int], tuple[int, int, int, int]]] = {
     "book_first": ((3, 1, 28, 28), (20, 1, 5, 5), (2, 2), (0, 0, 0, 0)),
     "book_second": ((2, 20, 12, 12), (40, 20, 5, 5), (2, 2), (0, 0, 0, 0)),
+    "small_windows": ((2, 9, 10, 11), (17, 9, 3, 3), (2, 2), (1, 1, 1, 1)),
     "primes": ((2, 3, 11, 13), (7, 3, 3, 2), (2, 3), (1, 0, 2, 1)),
     "no_images": ((0, 3, 11, 13), (7, 3, 3, 2), (2, 3), (1, 0, 2, 1)),
     "no_pooling": ((1, 2, 5, 7), (1, 2, 1, 1), (1, 1), (0, 0, 0, 0)),
@@ -228,7 +229,7 @@ def fused() -> list[OpCase]:
             y, _ = op(*(sc.tensor("float32", s) for s in (x, w, w[:1])))
             shape = tuple(d or 0 for d in y.type.shape)
             exact = activation in ("linear", "relu")
-            winograd = name == "book_second"
+            winograd = name in ("book_second", "small_windows")
             reduction = int(np.prod(w[1:]))
             places = rng.integers(0, window[0] * window[1], shape)
             dy = rng.integers(-3, 4, shape) * rng.integers(0, 2, shape)
