@@ -261,6 +261,23 @@ def test_conv_pool_is_fused_in_every_order(style, activation):
     assert not {"conv2d", "max_pool2d", "conv2d_wgrad", "conv2d_dgrad", "max_pool2d_grad"} & set(ops)
 
 
+@pytest.mark.parametrize(("text", "size", "pools"), [((9, 4), (3, 4), (7, 1)), ((4, 9), (4, 3), (1, 7))])
+def test_pooling_over_time_is_fused(text, size, pools):
+    """Filters as wide as the words leave one column, along which the bias's gradient has no sum."""
+    rng = np.random.default_rng(3)
+    x = sc.tensor4("x")
+    w = sc.shared(rng.normal(size=(3, 1, *size)).astype("float32"))
+    b = sc.shared(rng.normal(size=(3,)).astype("float32"))
+    h = sc.max_pool2d(sc.relu(sc.conv2d(x, w) + b.dimshuffle("x", 0, "x", "x")), pools)
+    outputs = sc.grad((h * h).sum(), [w, b, x])
+    value = rng.normal(size=(5, 1, *text)).astype("float32")
+    for a, b in zip(*both([x], outputs, [value])):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-4)
+    ops = compiled_ops(sc.function([x], outputs, device="reference"), value)
+    assert ops.count("conv_pool") == 1 and ops.count("conv_pool_grad") == 1
+    assert not {"conv2d", "max_pool2d", "conv2d_wgrad", "conv2d_dgrad", "max_pool2d_grad"} & set(ops)
+
+
 def test_convolution_that_is_read_elsewhere_is_not_fused():
     x = sc.tensor4("x")
     w = sc.shared(np.ones((2, 1, 3, 3), "float32"))

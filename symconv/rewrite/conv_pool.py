@@ -67,9 +67,15 @@ def _sum_of_pool_grad(node: Apply) -> Variable | None:
     """sum(max_pool_grad(x, dy)) over whole images -> sum(dy): every dy goes to one place."""
     op: Any = node.op
     grad = node.inputs[0].owner
-    if grad is None or not isinstance(grad.op, MaxPool2dGrad) or not {2, 3} <= set(op.axes):
+    if grad is None or not isinstance(grad.op, MaxPool2dGrad) or not _summed_over((2, 3), node):
         return None
     return op(grad.inputs[1])  # type: ignore[no-any-return]
+
+
+def _summed_over(axes: Sequence[int], node: Apply) -> bool:
+    """Whether a Sum adds up all along these axes; one of length 1 need not be among its own."""
+    op: Any = node.op
+    return all(a in op.axes or node.inputs[0].type.shape[a] == 1 for a in axes)
 
 
 def _activation_grad_of_pool_grad(node: Apply) -> Variable | None:
@@ -267,7 +273,12 @@ def _backward_node(
         replace[dgrad.out] = dx[0]
     replace[wgrad.out] = dw
     for reader, _ in readers.get(dz, ()):
-        if reader is not None and isinstance(reader.op, Sum) and reader.op.axes == (0, 2, 3):
+        if (
+            reader is not None
+            and isinstance(reader.op, Sum)
+            and 1 not in reader.op.axes
+            and _summed_over((0, 2, 3), reader)
+        ):
             replace[reader.out] = reshape(db, reader.out.type.shape)
     inherit_lines(dw.owner, [v.out for v in (wgrad, dgrad) if v is not None], node.inputs[:1])
     trace.append(Applied("conv_pool_grad", repr(node), repr(dw.owner), dw.origin))
