@@ -37,6 +37,7 @@ from symconv.theano.inputs import (
 )
 from symconv.theano.modes import Mode, get_mode
 from symconv.theano.null_gradient import check as check_gradients
+from symconv.theano.overwriting import overwrites, write_over
 from symconv.theano.random_state import RandomStateType, is_state
 from symconv.theano.twin import joined
 from symconv.theano.variable import Variable, native_of
@@ -61,7 +62,9 @@ def function(
 
     outputs: a variable (the call returns an array), a list (a list), a dict (a dict), None ([]). updates:
     pairs or a dictionary {shared: new value}; the types must be equal. givens: replacements made first;
-    keys that the graph does not use are ignored. Raises GraphError, DTypeError, ShapeError.
+    keys that the graph does not use are ignored. accept_inplace: operations of T.inplace write over the
+    arguments that are their first operands, as with In(x, mutable=True). Raises GraphError,
+    DTypeError, ShapeError.
     """
     if isinstance(inputs, (Variable, In)) or not isinstance(inputs, (list, tuple)):
         raise InputError(
@@ -98,9 +101,13 @@ def function(
     check_leaves(
         [*natives, *(new for _, new in changed)], [i.variable.native for i in ins if i.state is None], name
     )
+    given = [i for i in ins if i.state is None]
+    over = overwrites(
+        natives, {i.variable.native: k for k, i in enumerate(given) if accept_inplace or i.mutable}
+    )
     return Function(
-        ins, natives, single, keys, changed, name, get_mode(mode), allow_input_downcast,
-        on_unused_input or config.on_unused_input,
+        ins, [*natives, *over.values()], single, keys, changed, name, get_mode(mode), allow_input_downcast,
+        on_unused_input or config.on_unused_input, tuple(over),
     )  # fmt: skip
 
 
@@ -131,7 +138,10 @@ class Function:
         mode: Mode,
         downcast: bool | None,
         on_unused: str,
+        over: tuple[int, ...] = (),
     ) -> None:
+        """over: the arguments that the last outputs, one for each, are written over."""
+        self._over = over
         self.name = name
         self.mode = mode
         self._made_of = outputs, updates
@@ -144,7 +154,7 @@ class Function:
         # (dtype, rank) of arrays that need no conversion; a broadcastable dimension needs its check
         checked = [True in t.broadcastable or isinstance(t, RandomStateType) for t in self._types]
         self._plain = [(t.numpy_dtype, -1 if c else t.ndim) for t, c in zip(self._types, checked)]
-        self._states = [k for k, v in enumerate(outputs) if is_state(v)]
+        self._states = [k for k, v in enumerate(outputs[: len(outputs) - len(over)]) if is_state(v)]
         self.trust_input = False
         stand_ins, outputs, news = self._inputs_of(outputs, [new for _, new in updates], on_unused)
         self.native = native_function(
@@ -173,9 +183,14 @@ class Function:
         return stand_ins, outputs, news
 
     def __call__(self, *args: Any, output_subset: Sequence[Any] | None = None, **kwargs: Any) -> Any:
+        own = [*args, *kwargs.values()] if self._over else ()
         plain = self.trust_input and not kwargs and len(self._given) == len(self._ins)
         values = args if plain else self._bind(args, kwargs)
         outputs = self.mode.run(self.native, values)
+        if self._over:
+            kept = len(outputs) - len(self._over)
+            write_over(values, self._over, outputs[kept:], own)
+            outputs = outputs[:kept]
         for k in self._states:
             outputs[k] = unpack_state(outputs[k])  # type: ignore[call-overload]
         if self._single:
@@ -290,7 +305,7 @@ class Function:
             self.mode,
             self._downcast,
         )
-        return Function, (*arguments, "ignore"), {"trust_input": self.trust_input}
+        return Function, (*arguments, "ignore", self._over), {"trust_input": self.trust_input}
 
     def explain(self, **kwargs: Any) -> str:
         """The plans made so far: kernels, memory, rewrites (see symconv.Function.explain)."""
@@ -326,7 +341,7 @@ class Function:
         new = [(exchange.get(s, s), v) for (s, _), v in zip(updates, roots[n:])]
         return Function(
             ins, roots[:n], self._single, self._keys, new, name or self.name, self.mode,  # type: ignore[arg-type]
-            self._downcast, "ignore",
+            self._downcast, "ignore", self._over,
         )  # fmt: skip
 
     def free(self) -> None:
