@@ -7,7 +7,7 @@ augmentation: a training step of W3 with and without it. replicas: a step of fiv
 (in turn), side by side in one function (together), and as one net with an axis of replicas (stacked: layers
 that see the images as one product, or convolution, of five times the width; grouped convolutions; batched
 products). Before it is timed, the stacked net's cost is held against the sum of the five. record: one step of
-the nets of `symconv book record` and `record_small`, mini-batch 100.
+the nets of `symconv book record` and `record_small`.
 """
 
 from __future__ import annotations
@@ -183,9 +183,9 @@ def tables() -> dict[str, tuple[str, str]]:
         [[r["net"], str(r["batch"]), *times(r)] for r in parts["replicas"]],
     )
     steps = table(
-        ["net", "step of 100 images", "epoch of 500 steps"],
+        ["net", "mini-batch", "step", "50,000 images"],
         [
-            [r["net"], f"{us / 1e3:,.0f} ms", f"{us * 500 / 6e7:.1f} min"]
+            [r["net"], str(r["batch"]), f"{us / 1e3:,.0f} ms", f"{us * 50_000 / r['batch'] / 6e7:.1f} min"]
             for r in parts["record"]
             for us in [r["us"]["step"]["median"]]
         ],

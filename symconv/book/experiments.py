@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from symconv.book.record import RATE, RECIPE, Recipe, deep
+from symconv.book.record import PEAK, RATE, RECIPE, SMALL_RECIPE, Recipe, deep, four_convolutions
 from symconv.errors import ConfigError
 from symconv.nn.book import FullyConnectedLayer, SoftmaxLayer
 from symconv.nn.layer import Activation, Layer
@@ -101,14 +101,18 @@ def rows() -> list[Experiment]:
 
 
 def record_rows() -> list[Experiment]:
-    """The deeper net in full size, for a GPU, and with a quarter of its maps; and committees of ten."""
+    """The deeper net, for a GPU, and a smaller one, for a CPU; and committees of ten of each."""
+    about = "residual net of 128 to 512 maps, batch norm, augmentation"
+    large = Net("record", about, partial(deep, (128, 256, 512)), 11, RATE, mini_batch_size=100)
+    about = "32 5x5, 64, 64 and 128 3x3 filters, batch norm, augmentation"
+    small = Net("record_small", about, lambda shape, n: four_convolutions(n), 30, PEAK, mini_batch_size=128)
     found = []
-    for name, size, widths in (("record", "", (128, 256, 512)), ("record_small", "small ", (32, 64, 128))):
-        about = f"{size}residual net of {widths[0]} to {widths[2]} maps, batch norm, augmentation"
-        net = Net(name, about, partial(deep, widths), 11, RATE, mini_batch_size=100)
-        one = Experiment(net, None, runs=10, recipe=RECIPE)
-        ten = replace(net, name=f"{name}_committee", about=f"ten nets of the row {name}, plurality vote")
-        found += [one, replace(one, net=ten, members=name)]
+    for net, recipe in ((large, RECIPE), (small, SMALL_RECIPE)):
+        one = Experiment(net, None, runs=10, recipe=recipe)
+        ten = replace(
+            net, name=f"{net.name}_committee", about=f"ten nets of the row {net.name}, plurality vote"
+        )
+        found += [one, replace(one, net=ten, members=net.name)]
     return found
 
 

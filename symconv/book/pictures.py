@@ -37,7 +37,7 @@ def draw(e: Experiment, plan: Plan, digit: int = 0) -> list[Path]:
 
 
 def draw_variant(e: Experiment, plan: Plan, runs: dict[Run, dict], digit: int) -> list[Path]:
-    best = max(runs, key=lambda r: runs[r]["validation_accuracy"])
+    best = max(runs, key=lambda r: runs[r]["validation_accuracy"] or 0.0)
     directory, data = best.directory, plan.dataset
     model = load(best.file(WEIGHTS))
     predictions = model.predict(data.test.images, device=plan.device)

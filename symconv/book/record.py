@@ -1,7 +1,8 @@
-"""Beyond the book: a deeper net with batch norm and residual links, augmentation, a falling learning rate.
+"""Beyond the book: deeper nets with batch norm, augmentation, a falling learning rate.
 
-After T. Doucet's mnist (github.com/ttdoucet/mnist), who chose it without looking at the test images. What was
-chosen here was chosen on the validation images.
+`deep`, with residual links, is for a GPU, after T. Doucet's mnist (github.com/ttdoucet/mnist), who chose it
+without looking at the test images; `four_convolutions` is for a CPU. What was chosen here was chosen on the
+validation images.
 """
 
 from __future__ import annotations
@@ -13,23 +14,31 @@ from symconv.graph.origin import origin
 from symconv.nn.augment import Augmentation
 from symconv.nn.layer import Layer
 from symconv.nn.model import Model, Sequential
-from symconv.nn.modules import BatchNorm, Conv, Dense, GlobalPool, Pool, Residual
+from symconv.nn.modules import Activate, BatchNorm, Conv, Dense, GlobalPool, Pool, Residual
 from symconv.nn.nets import Net, Shape
 from symconv.nn.optimizers import Adam, Optimizer
-from symconv.nn.schedules import Cosine, Schedule, Then
+from symconv.nn.schedules import Cosine, OneCycle, Schedule, Then
 
-# Mild bends: a digit stays what it is.
-BENDS = Augmentation(rotation=10, crop=25, elastic=14, sigma=4)
+# Mild bends: a digit stays what it is. Doucet crops to 25 x 25 pixels and stretches to 28, so that digits are
+# larger than those to be read: a net had 99.36 % of the validation images as they are, 99.51 % stretched.
+BENDS = Augmentation(rotation=10, translation=1.5, elastic=14, sigma=4)
 RATE, LAST_RATE = 4e-4, 4e-5
+WIDER_BENDS = Augmentation(translation=2, rotation=12, scale=0.1, shear=6, elastic=14, sigma=4)
+PEAK = 0.01
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a net is trained that is not the book's: `optimizer` is made for a number of epochs."""
+    """How a net is trained that is not the book's: `optimizer` is made for a number of epochs.
+
+    holds_out: validation images are kept apart, and the epoch with the best accuracy on them counts.
+    Otherwise they are trained on too, and the last epoch counts.
+    """
 
     optimizer: Callable[[int], Optimizer]
     augment: Augmentation
     shuffle: bool = True
+    holds_out: bool = True
 
     def build(self, net: Net, image_shape: Shape, n_classes: int, seed: int) -> Model:
         with origin(f"net {net.name}"):
@@ -73,4 +82,19 @@ def deep(widths: tuple[int, int, int], shape: Shape, n_classes: int) -> list[Lay
     ]
 
 
+def one_cycle(epochs: int) -> Optimizer:
+    return Adam(OneCycle(PEAK, epochs, rise=0.25, start_div=10, end_div=50), beta2=0.99)
+
+
+def four_convolutions(n_classes: int = 10) -> list[Layer]:
+    """24 x 24 pixels to 12, 10, 8, 4 and 2, each map's greatest value, and a dense layer."""
+
+    def block(filters: int, size: int, pool: bool) -> list[Layer]:
+        return [Conv(filters, size), *([Pool(2)] if pool else []), BatchNorm(), Activate("relu")]
+
+    layers = [*block(32, 5, True), *block(64, 3, False), *block(64, 3, True), *block(128, 3, False)]
+    return [*layers, GlobalPool("max"), Dense(n_classes)]
+
+
 RECIPE = Recipe(adam, BENDS)
+SMALL_RECIPE = Recipe(one_cycle, WIDER_BENDS, holds_out=False)

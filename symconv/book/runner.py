@@ -19,7 +19,7 @@ import numpy as np
 
 from symconv import datasets
 from symconv.book.experiments import Experiment, experiment
-from symconv.datasets import Dataset
+from symconv.datasets import Dataset, Split
 from symconv.datasets.augment import shift_expand
 from symconv.device import resolve_device
 from symconv.errors import DataError, NonFiniteError, OutputError
@@ -65,9 +65,15 @@ class Plan:
         return datasets.load(self.data, limit=self.limit)
 
     @cached_property
-    def expanded(self) -> tuple[np.ndarray, np.ndarray]:
+    def expanded(self) -> Split:
         images, labels = self.dataset.train
-        return shift_expand(images, labels, image_shape=self.dataset.image_shape, seed=EXPANSION_SEED)
+        return Split(*shift_expand(images, labels, image_shape=self.dataset.image_shape, seed=EXPANSION_SEED))
+
+    @cached_property
+    def with_validation(self) -> Split:
+        """The images to train on and, behind them, those for validation."""
+        train, validation = self.dataset.train, self.dataset.validation
+        return Split(*(np.concatenate(parts) for parts in zip(train, validation)))
 
 
 @dataclass(eq=False)
@@ -100,7 +106,13 @@ class Run:
         """What tells the run apart from one that would give other numbers."""
         recipe = self.experiment.recipe
         beyond = (
-            {} if recipe is None else {"optimizer": repr(self.optimizer()), "augment": repr(recipe.augment)}
+            {}
+            if recipe is None
+            else {
+                "optimizer": repr(self.optimizer()),
+                "augment": repr(recipe.augment),
+                "holds_out": recipe.holds_out,
+            }
         )
         return {
             "experiment": self.experiment.members or self.experiment.name,
@@ -144,11 +156,9 @@ class Run:
             device=plan.device,
             callbacks=[lambda t, row: self.write(t.history)],
         )
-        images, labels = plan.expanded if self.experiment.expanded else data.train
+        held_out = data.validation if self.holds_out else None
         try:
-            trainer.fit(
-                (images, labels), self.epochs, data.validation, data.test, resume_from=self.file(STATE)
-            )
+            trainer.fit(self.train_split(), self.epochs, held_out, data.test, resume_from=self.file(STATE))
         except NonFiniteError:
             pass  # a result too: `stopped` tells it
         history = trainer.history
@@ -159,6 +169,16 @@ class Run:
             )
             self.write(history)
         return history
+
+    def train_split(self) -> Split:
+        if self.experiment.expanded:
+            return self.plan.expanded
+        return self.plan.dataset.train if self.holds_out else self.plan.with_validation
+
+    @property
+    def holds_out(self) -> bool:
+        recipe = self.experiment.recipe
+        return recipe is None or recipe.holds_out
 
     def build(self) -> Model:
         data, recipe = self.plan.dataset, self.experiment.recipe
@@ -175,7 +195,7 @@ class Run:
             "best_epoch": history.best_epoch,
             "validation_accuracy": history.validation_accuracy,
             "test_accuracy": history.test_accuracy,
-            "train_images": len(data.train) * (5 if self.experiment.expanded else 1),
+            "train_images": len(self.train_split()),
             "test_images": len(data.test),
             "stopped": history.stopped,
             "seconds": round(history.seconds, 3),

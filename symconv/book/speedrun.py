@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from symconv import datasets
+from symconv.book.record import four_convolutions
 from symconv.book.runner import make_directory, read_json, write_json
 from symconv.config import config
 from symconv.device import core_error, resolve_device
@@ -31,11 +32,9 @@ from symconv.files import Pathlike
 from symconv.nn import (
     Activate,
     Augmentation,
-    BatchNorm,
     Conv,
     Dense,
     Flatten,
-    GlobalPool,
     Layer,
     Pool,
     Sequential,
@@ -70,16 +69,6 @@ def two_convolutions() -> list[Layer]:
     first = [Conv(20, 5), Pool(2), Activate("relu")]
     second = [Conv(40, 5), Pool(2), Activate("relu")]
     return [*first, *second, Flatten(), Dense(100, "relu"), Dense(10)]
-
-
-def four_convolutions() -> list[Layer]:
-    """24 x 24 pixels to 12, 10, 8, 4 and 2, each map's greatest value, and a dense layer."""
-
-    def block(filters: int, size: int, pool: bool) -> list[Layer]:
-        return [Conv(filters, size), *([Pool(2)] if pool else []), BatchNorm(), Activate("relu")]
-
-    layers = [*block(32, 5, True), *block(64, 3, False), *block(64, 3, True), *block(128, 3, False)]
-    return [*layers, GlobalPool("max"), Dense(10)]
 
 
 BENDS = Augmentation(translation=1, rotation=8, scale=0.05)
