@@ -54,11 +54,14 @@ def lazy(name: str) -> Any:
     return value
 
 
+_GPU = (
+    "the device is theano.config.device or SYMCONV_DEVICE; dnn's functions and gpu_contiguous are there, op "
+    "classes are not: use theano.tensor's functions"
+)
 # parts of Theano that have no counterpart, and what to do instead
 ABSENT = {
-    "sandbox.cuda": "symconv chooses the device by theano.config.device or SYMCONV_DEVICE; leave the "
-    "import out",
-    "gpuarray": "symconv chooses the device by theano.config.device or SYMCONV_DEVICE; leave the import out",
+    "sandbox.cuda": _GPU,
+    "gpuarray": _GPU,
     "sandbox.linalg": "use theano.tensor.nlinalg's dot, trace, diag; symconv has no decompositions",
     "sparse": "symconv has no sparse matrices; use dense ones",
 }

@@ -1,0 +1,20 @@
+"""theano.gpuarray.basic_ops: moves between the memories of the CPU and of a GPU, which plans decide here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symconv.theano.absent import missing
+from symconv.theano.variable import as_tensor_variable
+
+
+def gpu_contiguous(x: Any) -> Any:
+    """x as a variable."""
+    return as_tensor_variable(x)
+
+
+gpu_from_host = host_from_gpu = as_gpuarray_variable = as_cuda_ndarray_variable = gpu_contiguous
+
+
+def __getattr__(name: str) -> Any:
+    return missing("gpuarray.basic_ops", name)
