@@ -1,4 +1,5 @@
-"""theano.scalar: the dtype rules by their names, and scalars, which are tensors without dimensions."""
+"""theano.scalar: the dtype rules by their names, scalars, which are tensors without dimensions, and
+operations on them."""
 
 from __future__ import annotations
 
@@ -49,5 +50,8 @@ def __getattr__(name: str) -> Any:
     if name in ("basic", "sharedvar"):
         return importlib.import_module(f"{__name__}.{name}")
     from symconv.theano.absent import refusing
+    from symconv.theano.scalar.operations import operation
 
+    if (found := operation(name)) is not None:
+        return found
     return refusing("scalar", "operations are on tensors; scalars are tensors without dimensions")(name)
