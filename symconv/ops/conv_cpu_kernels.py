@@ -1,8 +1,8 @@
 """CPU kernel descriptors of the ops in conv.py.
 
 direct_channels and direct_rows hold output channels, or the outputs of a row, in the lanes and read the input
-as it lies, as depthwise does; gemm_gather packs patches of it for the micro-kernel of the matrix products;
-winograd transforms tiles of it.
+as it lies, as depthwise does; depthwise_channels turns it to have channels in the lanes; gemm_gather packs
+patches of it for the micro-kernel of the matrix products; winograd transforms tiles of it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ WINOGRAD_OUTPUTS = 4  # along each side of a tile
 # Time of a tile's transforms by channel, and of the weights' by pair of channels, in products of a tile.
 WINOGRAD_TRANSFORM, WINOGRAD_WEIGHTS = 11, 3
 WINOGRAD_LEAST = 4  # input channels: with fewer the direct kernels are at their best
+WIDE_ROW = 16  # from which on a depthwise convolution of stride 1 has its lanes along rows
+MOST_TAPS = 256  # kMostTaps in csrc/kernels/conv_depthwise_channels.cpp
 WINOGRAD_SUMS = 20_000_000  # of all points of a weight gradient
 
 
@@ -170,11 +172,29 @@ def _supports_depthwise(node: Apply) -> str | None:
     return None
 
 
+def _supports_depthwise_channels(node: Apply) -> str | None:
+    g = geometry(node)
+    if not g["c"] or not g["k"]:
+        return "no channels"
+    if not g["groups"] == g["c"] == g["k"] or g["groups"] == 1:
+        return f"{g['c']} channels to {g['k']} in {g['groups']} groups, needs one channel each"
+    if g["r"] * g["s"] > MOST_TAPS:
+        return f"windows of {g['r']}x{g['s']}, needs {MOST_TAPS} elements at most"
+    if _filled(g["c"]) < 0.5:
+        return Slower(f"{g['c']} channels fill the lanes too little")
+    kind = KINDS[node.op.name]
+    row = g["w"] if kind == "dgrad" else g["q"]
+    if kind != "wgrad" and row >= WIDE_ROW and g["stride_w"] == 1 and _supports_depthwise(node) is None:
+        return Slower(f"rows of {row} outputs need not be turned to have full lanes")
+    return None
+
+
 def on_cpu_kernels(kind: str) -> list[Kernel]:
     """The CPU kernels of one of KINDS' values, fastest first; each refuses the sizes where another wins."""
     wgrad = kind == "wgrad"
     forms = [
         ("winograd", "conv2d_winograd_wgrad" if wgrad else "conv2d_winograd", _supports_winograd),
+        ("depthwise_channels", "conv_depthwise_channels", _supports_depthwise_channels),
         ("depthwise", "conv_depthwise", _supports_depthwise),
         ("gemm_scatter", "conv_gemm_scatter", _supports_scatter),
         ("gemm_gather", "conv_gemm_wgrad" if wgrad else "conv_gemm", _supports_gather),
