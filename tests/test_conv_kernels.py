@@ -251,6 +251,12 @@ def test_selection_by_filled_lanes() -> None:
     assert chosen((8, 3, 56, 56), (3, 1, 3, 3), padding=1, groups=3, stride=2) == "depthwise_fprop"
     assert chosen((8, 64, 7, 7), (64, 1, 3, 3), padding=1, groups=64) == "depthwise_channels_fprop"
     assert chosen((8, 3, 56, 56), (1, 3, 3, 3)) == "direct_rows_fprop"
+    assert chosen((32, 16, 32, 32), (32, 16, 1, 1)) == "direct_rows_fprop"
+    assert chosen((32, 16, 32, 32), (32, 16, 1, 1), stride=2) == "direct_channels_fprop"
+    x, w = sc.tensor("float32", (32, 16, 32, 32)), sc.tensor("float32", (32, 16, 1, 1))
+    y = sc.conv2d(x, w, stride=2)
+    dx = sc.grad(None, x, known_grads={y: sc.tensor("float32", y.type.shape)}).owner
+    assert next(k.name for k in cpu_kernels(dx.op) if k.supports(dx) is None) == "gemm_gather_dgrad"
     node = sc.conv2d(sc.tensor("float32", (8, 3, 56, 56)), sc.tensor("float32", (1, 3, 3, 3))).owner
     refusal = named(Conv2d(), "direct_channels_fprop").supports(node)
     assert refusal == "rows of 54 outputs fill the lanes better than 1 channels per group"

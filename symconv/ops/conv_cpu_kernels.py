@@ -45,6 +45,12 @@ def _direct_rates(kind: str, g: dict[str, int]) -> tuple[float, float]:
     # time: too few sums to hide latency.
     by_channels = _filled(channels) * (0.55 if channels <= LANES else 1)
     by_rows = _filled(row) * (0.5 if kind == "wgrad" or row <= LANES else 0.85 if channels < 4 else 1)
+    if g["stride_w"] > 1:
+        if kind == "dgrad":  # what few taps reach has too few sums again
+            by_channels *= 0.5
+        pointwise = g["r"] == g["s"] == 1
+        if kind != "wgrad" and (pointwise or kind == "fprop" and g["stride_w"] > 2):
+            by_rows *= 0.45  # most of what is loaded is not wanted
     return by_channels, by_rows
 
 
@@ -64,7 +70,8 @@ def _gather_rate(kind: str, g: dict[str, int]) -> float:
         pairs = channels * window
         packing += 8 if stride == 1 else 16  # patches are transposed too
         return _fill(rows) * rows / (rows + packing) * _filled(pairs) * pairs / (pairs + 5)
-    depth = terms * window / (g["stride_h"] * g["stride_w"] if kind == "dgrad" else 1)
+    # An input sees a part of the window alone in the gradient; positions that see none cost nothing.
+    depth = terms * (max(1, window / (g["stride_h"] * g["stride_w"])) if kind == "dgrad" else window)
     return _fill(rows) * rows / (rows + packing) * depth / (depth + 16)
 
 
