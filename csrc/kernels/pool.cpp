@@ -226,9 +226,31 @@ void spread_plane(const PoolParams& p, const RowLayout& layout, const Scratch<T>
   }
 }
 
+// One window over the whole plane: every element gets the same.
+bool is_global(const PoolParams& p) {
+  return p.p == 1 && p.q == 1 && p.h + p.top <= p.window_h && p.w + p.left <= p.window_w;
+}
+
+template <class T>
+void fill_planes(const PoolParams& p, const T* dy, T* dx, long long first, long long last) {
+  const long long plane = static_cast<long long>(p.h) * p.w;
+  const T count = static_cast<T>(window_count(p.mode, 0, p.window_h, p.stride_h, p.top, p.bottom, p.h)) *
+                  static_cast<T>(window_count(p.mode, 0, p.window_w, p.stride_w, p.left, p.right, p.w));
+  for (long long i = first; i < last; i++) {
+    const T value = dy[i] / count;
+    for (T* to = dx + i * plane; to < dx + (i + 1) * plane; to++) *to = value;
+  }
+}
+
 template <class T>
 void run_spread_typed(const Launch& l) {
   const PoolParams& p = params_as<PoolParams>(l);
+  if (is_global(p)) {
+    for_planes(p, l.pool, [&](long long first, long long last, int) {
+      fill_planes(p, static_cast<const T*>(l.in[0]), static_cast<T*>(l.out[0]), first, last);
+    });
+    return;
+  }
   const RowLayout layout = row_layout<T>(p.q, p.window_w, p.stride_w);
   for_planes(p, l.pool, [&](long long first, long long last, int part) {
     Scratch<T> s{};

@@ -30,6 +30,10 @@ ROWS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
         (5, 39),
         {"stride": 1, "padding": (0, 0, 0, 1), "ceil_mode": True},
     ),
+    "whole_image": ((2, 3, 5, 6), (5, 6), {}),
+    "whole_image_and_padding": ((2, 3, 5, 6), (9, 10), {"padding": (2, 2)}),
+    "whole_image_beside_padding": ((2, 2, 6, 5), (7, 8), {"padding": (1, 0, 3, 0)}),
+    "nearly_whole_image": ((2, 2, 5, 6), (4, 6), {"stride": 3}),
     "four_paddings": ((1, 2, 6, 9), (4, 5), {"stride": (2, 4), "padding": (1, 3, 0, 4)}),
     "wide": ((1, 1, 3, 71), (2, 5), {"stride": (1, 5)}),
 }
