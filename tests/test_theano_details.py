@@ -315,3 +315,34 @@ def test_fill_broadcasts_both_ways():
     filled = theano.function([v, m], T.second(v, m))([0.5, np.inf], [[1, 2], [3, 4]])
     assert filled.dtype == "int64" and filled.tolist() == [[1, 2], [3, 4]]
     assert T.fill(m, 7).eval({m: [[1, 2]]}).tolist() == [[7, 7]]
+
+
+# ---- inputs that leave no trace ---------------------------------------------------------------------------
+
+
+def test_functions_of_derivatives_take_the_inputs_of_what_was_differentiated(x):
+    s, z, v = T.dscalar("s"), T.dscalar("z"), T.dvector("v")
+    assert theano.function([s], T.grad(3 * s, s))(5.0) == 3
+    assert theano.function([s, v], T.grad((v**2).sum() + 2 * s, v))(1.0, [1.0, 2.0]).tolist() == [2, 4]
+    assert theano.function([s], T.jacobian(2 * s, s))(5.0) == 2
+    zeros = T.jacobian(1 + v, x, disconnected_inputs="ignore")
+    assert theano.function([x, v], zeros)(M, [1.0, 2.0]).shape == (2, *M.shape)
+    with pytest.raises(ValueError, match="not part of the graph"):
+        theano.function([s, z], T.grad(3 * s, s))
+
+
+def test_jacobians_come_as_their_variables_were_given(x):
+    y = (x**2).sum(1)
+    as_tuple, as_list = T.jacobian(y, (x,)), T.jacobian(y, [x])
+    assert type(as_tuple) is tuple and type(as_list) is list and as_tuple[0] is as_list[0]
+    v = T.dvector("v")
+    assert type(T.hessian((v**2).sum(), (v,))) is tuple
+    assert T.hessian((v**2).sum(), v).eval({v: [1.0, 2.0]}).tolist() == [[2, 0], [0, 2]]
+
+
+def test_copies_with_a_name_and_norms_by_method(x):
+    y = x.copy(name="y")
+    assert (y.name, x.name) == ("y", "x") and (y.eval({x: M}) == M).all()
+    assert (T.grad((2 * y).sum(), x).eval({x: M}) == 2).all() and x.copy() is x
+    np.testing.assert_allclose(x.norm(L=2, axis=0).eval({x: M}), np.linalg.norm(M, axis=0))
+    assert x.norm(1, keepdims=True).eval({x: M}).tolist() == [[abs(M).sum()]]

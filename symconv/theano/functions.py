@@ -14,7 +14,7 @@ from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import leaves, rebuild
 from symconv.ops.mt19937 import unpack_state
-from symconv.theano import shapes
+from symconv.theano import traces
 from symconv.theano.arguments import (
     check_leaves,
     checked_updates,
@@ -170,7 +170,7 @@ class Function:
         stand_ins, replace = [], {}
         for i in self._given:
             v = i.variable.native
-            if v not in used and on_unused != "ignore" and not shapes.asked_for(v):
+            if v not in used and on_unused != "ignore" and not traces.noted(v):
                 _complain(v, on_unused)
             if v.owner is not None:
                 fresh = replace[v] = Native(v.type, name=v.name)

@@ -17,7 +17,7 @@ from symconv.ops import elementwise as ew
 from symconv.ops.arithmetic import Cast
 from symconv.ops.create import zeros_like
 from symconv.theano import null_gradient as null_gradients_of_ops
-from symconv.theano import verify
+from symconv.theano import traces, verify
 from symconv.theano.configuration import config
 from symconv.theano.connection import connection
 from symconv.theano.declared import Unchanged, _Identity
@@ -72,6 +72,7 @@ def grad(
             f"grad: the cost must be a scalar, got {root.type} from {root.origin}\n"
             "  hint: cost.sum() or cost.mean(); theano.gradient.jacobian for vectors"
         )
+    traces.differentiated([root, *seeds] if root is not None else list(seeds))
     found: dict[Any, Any] = {}
     constants = _natives(consider_constant)
     paths = connection([root, *seeds] if root is not None else list(seeds), constants)
@@ -256,16 +257,21 @@ def jacobian(
     expression: Any, wrt: Any, consider_constant: Any = None, disconnected_inputs: str = "raise"
 ) -> Any:
     """d expression[i] / d wrt for a vector (or scalar) expression."""
-    _check_draws([native_of(expression)], _natives(wrt))
-    out = [wrap(native_jacobian(native_of(expression), v, disconnected_inputs)) for v in _natives(wrt)]
-    return out if _many(wrt) else out[0]
+    return _second(native_jacobian, native_of(expression), wrt, disconnected_inputs)
 
 
 def hessian(cost: Any, wrt: Any, consider_constant: Any = None, disconnected_inputs: str = "raise") -> Any:
     """d2 cost / d wrt d wrt for vectors."""
-    _check_draws([native_of(cost)], _natives(wrt))
-    out = [wrap(native_hessian(native_of(cost), v, disconnected_inputs)) for v in _natives(wrt)]
-    return out if _many(wrt) else out[0]
+    return _second(native_hessian, native_of(cost), wrt, disconnected_inputs)
+
+
+def _second(derivative: Any, y: Native, wrt: Any, disconnected_inputs: str) -> Any:
+    """derivative(y, w) for each w, in a tuple, a list or alone, as wrt is given."""
+    targets = _natives(wrt)
+    _check_draws([y], targets)
+    traces.differentiated([y, *targets])
+    out = [wrap(derivative(y, v, disconnected_inputs)) for v in targets]
+    return tuple(out) if isinstance(wrt, tuple) else out if _many(wrt) else out[0]
 
 
 # ---- variables that change the flow ---------------------------------------------------------------------

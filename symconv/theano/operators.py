@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from symconv.theano import shapes, ufuncs
+from symconv.theano.declared import Declare
 from symconv.theano.tensor import basic as T
 from symconv.theano.tensor import subtensor
-from symconv.theano.variable import TensorOperators
+from symconv.theano.variable import TensorOperators, wrap
 
 
 def _swap(function: Any) -> Any:
@@ -62,6 +63,15 @@ def _no_assignment(self: Any, index: Any, value: Any) -> None:
 
 def _contains(self: Any, value: Any) -> bool:
     raise TypeError(f"'in' is not defined on the symbolic {self!r}\n  hint: T.any(T.eq(x, value))")
+
+
+def _copy(self: Any, name: str | None = None) -> Any:
+    """The values; with a name, as a variable of its own, so that this one keeps its name."""
+    if name is None:
+        return self
+    made = wrap(Declare((None,) * self.ndim, "copy")(self.native))
+    made.name = name
+    return made
 
 
 def _transfer(self: Any, target: str) -> Any:
@@ -138,11 +148,11 @@ METHODS: dict[str, Any] = {
     "ptp": T.ptp,
     "any": T.any,
     "all": T.all,
-    "norm": T.norm,
+    "norm": lambda self, L, axis=None, keepdims=False: T.norm(self, L, axis, keepdims),
     "clip": T.clip,
     "round": T.round,
     "fill": T.fill,
-    "copy": T.tensor_copy,
+    "copy": _copy,
     "trace": T.trace,
     "diagonal": T.diagonal,
     "repeat": T.repeat,

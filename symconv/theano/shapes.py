@@ -12,16 +12,13 @@ from symconv.errors import ShapeError
 from symconv.graph import Constant as NativeConstant
 from symconv.graph import Variable as Native
 from symconv.graph import constant as native_constant
-from symconv.graph.traversal import leaves
 from symconv.ops.join import stack
 from symconv.ops.operands import as_dim
 from symconv.ops.shape import dims_of
-from symconv.theano import dtypes
+from symconv.theano import dtypes, traces
 from symconv.theano.declared import declare
 from symconv.theano.variable import Variable, native_of, wrap
 
-# The variables whose shape was read.
-_asked: weakref.WeakSet[Native] = weakref.WeakSet()
 # The dimensions that a vector was stacked from, so that x.shape[0] is the dimension itself.
 _entries: weakref.WeakKeyDictionary[Native, tuple[Native, ...]] = weakref.WeakKeyDictionary()
 
@@ -36,13 +33,8 @@ def vector_of(dims: Sequence[Native]) -> Native:
 def shape_of(x: Any) -> Any:
     """x.shape as an int64 vector."""
     native = native_of(x)
-    _asked.add(native)
+    traces.asked_for_shape(native)
     return wrap(vector_of(dims_of(native)))
-
-
-def asked_for(x: Native) -> bool:
-    """Whether the shape of something made of x was read: a known dimension leaves no trace in the graph."""
-    return any(x in leaves([v]) for v in list(_asked))
 
 
 def entries(vector: Native) -> tuple[Native, ...] | None:
