@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from symconv.graph import Variable as Native
 from symconv.loops.front import Convention, build_loop
 from symconv.theano import test_values
 from symconv.theano.declared import declare
@@ -47,14 +48,18 @@ def scan(
             CONVENTION, fn, sequences, outputs_info, non_sequences, n_steps, go_backwards, strict,
             truncate_gradient, name, shortest=True,
         )  # fmt: skip
-    # how many steps there are is not part of a type: one step makes no broadcastable axis
-    wrapped = [wrap(declare(v, ("?", *[None] * (v.ndim - 1)), "scan")) for v in outputs]
+    wrapped = [wrap(_of_steps(v)) for v in outputs]
     changed = OrderedUpdates()
     for shared, new in updates.items():
         changed[wrap(shared)] = wrap(new)
     if return_list:
         return wrapped, changed
     return (wrapped[0] if len(wrapped) == 1 else wrapped or None), changed
+
+
+def _of_steps(v: Native) -> Native:
+    """How many steps there are is not part of a type: one step makes no broadcastable axis."""
+    return declare(v, ("?", *[None] * (v.ndim - 1)), "scan") if v.type.shape[0] == 1 else v
 
 
 def map(
