@@ -98,3 +98,21 @@ def test_pooling_of_other_kinds_stays_where_it_is():
         padded.eval({x: a}),
         np.pad(np.maximum(a, 0), 1, constant_values=-np.inf).reshape(3, 2, 4, 2).max((1, 3)),
     )
+
+
+def test_what_is_pooled_stays_an_operand_for_those_who_ask_for_it():
+    x = T.dmatrix("x")
+    h = T.nnet.relu(x)
+    y = pool.pool_2d(h, (2, 2), ignore_border=True)
+    a = RNG.normal(size=(4, 6))
+    dh = T.grad((y**2).sum(), h).eval({x: a})
+    expected = np.kron(2 * pooled(np.maximum(a, 0)), np.ones((2, 2)))
+    assert ((dh == 0) | np.isclose(dh, expected)).all() and np.isclose(dh.sum(), expected.sum() / 4)
+    known = theano.grad(None, wrt=h, known_grads={y: 2 * y})
+    assert np.array_equal(known.eval({x: a}), dh)
+    other = np.abs(a) + 1
+    assert np.array_equal(
+        theano.function([x], y, givens={h: T.constant(other)}, on_unused_input="ignore")(a), pooled(other)
+    )
+    assert np.array_equal(theano.function([h], y)(other), pooled(other))
+    assert np.array_equal(theano.clone(y, {h: T.constant(other)}).eval(), pooled(other))

@@ -9,6 +9,7 @@ from symconv.errors import DTypeError
 from symconv.graph import Constant as NativeConstant
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import leaves, rebuild
+from symconv.theano.tensor.monotone import as_written
 from symconv.theano.variable import Variable, native_of, wrap
 
 
@@ -33,7 +34,7 @@ def clone(
         exchange[old.native] = fresh
     outputs = [output] if isinstance(output, Variable) else list(output)
     shared = share_inputs if copy_inputs is None else copy_inputs
-    natives = rebuild([v.native for v in outputs], exchange)
+    natives = rebuild(as_written([v.native for v in outputs], exchange), exchange)
     if not shared:
         fresh_inputs = {
             v: v.front.clone().native if hasattr(v, "front") else Native(v.type, name=v.name)

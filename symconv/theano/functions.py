@@ -39,6 +39,7 @@ from symconv.theano.modes import Mode, get_mode
 from symconv.theano.null_gradient import check as check_gradients
 from symconv.theano.overwriting import overwrites, write_over
 from symconv.theano.random_state import RandomStateType, is_state
+from symconv.theano.tensor.monotone import as_written
 from symconv.theano.twin import joined
 from symconv.theano.variable import Variable, native_of
 
@@ -80,7 +81,10 @@ def function(
     changed = checked_updates([*pairs, *((i.state, i.update) for i in ins if i.state is not None)])
     replace |= {i.variable.native: i.state.native for i in ins if i.state is not None}
     natives = [native_of(v) for v in flat]
-    roots = [*natives, *(new for _, new in changed)]
+    roots = as_written(
+        [*natives, *(new for _, new in changed)], [*replace, *(i.variable.native for i in ins)]
+    )
+    natives, changed = roots[: len(natives)], [(s, v) for (s, _), v in zip(changed, roots[len(natives) :])]
     if isinstance(no_default_updates, (list, tuple)):
         kept = {v.native for v in no_default_updates}
         drop_all = False

@@ -23,6 +23,7 @@ from symconv.theano.connection import connection
 from symconv.theano.declared import Unchanged, _Identity
 from symconv.theano.errors import CostError
 from symconv.theano.null_gradient import UndefinedGrad, check, null_gradient
+from symconv.theano.tensor.monotone import as_written
 from symconv.theano.variable import Variable, native_of, wrap
 
 NullTypeGradError = null_gradients_of_ops.NullTypeGradError
@@ -66,6 +67,9 @@ def grad(
     if null_gradients == "raise":
         check(list(seeds.values()))
     root = None if cost is None else native_of(cost)
+    asked = [*(w.native for w in targets), *seeds, *_natives(consider_constant)]
+    written = as_written([*seeds, *([] if root is None else [root])], asked)
+    seeds, root = dict(zip(written, seeds.values())), None if root is None else written[-1]
     floats = [w for w in targets if w.native.type.is_float]
     if root is not None and root.ndim:
         raise CostError(
@@ -270,6 +274,7 @@ def _second(derivative: Any, y: Native, wrt: Any, disconnected_inputs: str) -> A
     targets = _natives(wrt)
     _check_draws([y], targets)
     traces.differentiated([y, *targets])
+    y = as_written([y], targets)[0]
     out = [wrap(derivative(y, v, disconnected_inputs)) for v in targets]
     return tuple(out) if isinstance(wrt, tuple) else out if _many(wrt) else out[0]
 

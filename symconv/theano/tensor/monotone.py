@@ -7,13 +7,16 @@ maximum(z, 0). Only where values of a window are equal can the gradient go to an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from symconv.graph import Apply, Variable
-from symconv.graph.traversal import rebuild
+import numpy as np
+
+from symconv.graph import Apply, TensorType, Variable
+from symconv.graph.traversal import rebuild, toposort
 from symconv.rewrite.pattern import filled_value
-from symconv.theano.declared import SameDims
+from symconv.theano.declared import SameDims, _Identity
 
 _arguments: WeakKeyDictionary[Variable, Variable] = WeakKeyDictionary()
 
@@ -28,7 +31,45 @@ def moved_after(pool: Callable[[Variable], Variable], x: Variable) -> Variable |
     z = x
     while (below := _argument(z)) is not None and below.ndim == x.ndim:
         z = below
-    return None if z is x else rebuild([x], {z: pool(z)})[0]
+    return None if z is x else Moved()(rebuild([x], {z: pool(z)})[0], pool(x))
+
+
+@dataclass(frozen=True)
+class Moved(_Identity):
+    """value = f(pool(z)), which stands for `plain` = pool(f(z)) unless somebody asks for f(z)."""
+
+    name = "moved"
+    operands = ("value", "plain")
+
+    def infer(self, value: Variable, plain: Variable) -> TensorType:
+        return value.type
+
+    def simplify(self, value: Variable, plain: Variable) -> Sequence[Variable]:
+        return [value]
+
+    def reference(self, value: np.ndarray, plain: np.ndarray) -> np.ndarray:
+        return value
+
+
+def as_written(roots: Sequence[Variable], kept: Iterable[Variable]) -> list[Variable]:
+    """`roots` with plain in place of value wherever only plain holds one of the expressions `kept`."""
+    roots = list(roots)
+    inner = {v for v in kept if v.owner is not None}
+    while inner:
+        replace: dict[Variable, Variable] = {}
+        for node in toposort(roots):
+            if isinstance(node.op, Moved):
+                value, plain = (inner & _made_in(v) for v in node.inputs)
+                if plain - value:
+                    replace[node.out] = node.inputs[1]
+        if not replace:
+            break
+        roots = rebuild(roots, replace)
+    return roots
+
+
+def _made_in(v: Variable) -> set[Variable]:
+    return {out for node in toposort([v]) for out in node.outputs}
 
 
 def _argument(x: Variable) -> Variable | None:
