@@ -133,6 +133,8 @@ def test_every_experiment_runs(name, tmp_path):
         weights = tmp_path / (e.members or name) / variant / "run-0.weights.safetensors"
         accuracy = nn.load(weights).accuracy(plan.dataset.test)
         assert accuracy == result["test_accuracy"]
+    rows = {line.split(" | ")[0]: line for line in table(tmp_path).splitlines()}
+    assert "not run" not in rows[f"| {e.members or name}"]
     if e.members:
         assert judge(e, plan)["members"] == [f"{e.members}/run-0.json"]
 

@@ -23,7 +23,7 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Summary:
-    """Several runs of one network: test accuracies at the best validation epoch, in percent."""
+    """Several runs of one network: test accuracies at the epoch that counts, in percent."""
 
     runs: Sequence[Result]
 
@@ -37,6 +37,9 @@ class Summary:
 
     @property
     def validation(self) -> float:
+        """0 for runs that hold no validation images out."""
+        if any(r["validation_accuracy"] is None for r in self.runs):
+            return 0.0
         return sum(100 * r["validation_accuracy"] for r in self.runs) / len(self.runs)
 
     @property
