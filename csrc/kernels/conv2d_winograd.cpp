@@ -42,9 +42,6 @@ struct Plan {
   long long v_step, m_step;         // from point to point
 };
 
-int share_of(int n, int i, int parts) { return static_cast<int>(static_cast<long long>(n) * i / parts); }
-int least(int a, int b) { return a < b ? a : b; }
-
 int panel_begin(int panel) { return 2 * panel; }
 int panel_vectors(const Plan& plan, int panel) {
   return panel == plan.panels - 1 ? static_cast<int>(plan.out_lanes / W) - 2 * panel : 2;

@@ -73,8 +73,6 @@ struct Plan {
   long long x_step, dy_step, u_step;  // from point to point
 };
 
-int share_of(int n, int i, int parts) { return static_cast<int>(static_cast<long long>(n) * i / parts); }
-
 template <class F>
 Plan make_plan(const ConvParams& p) {
   constexpr long long kAll = F::points * F::points;

@@ -83,6 +83,15 @@ static inline long long round_up(long long n, long long multiple) {
   return (n + multiple - 1) / multiple * multiple;
 }
 
+static inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
+static inline int least(int a, int b) { return a < b ? a : b; }
+static inline int most(int a, int b) { return a > b ? a : b; }
+
+// Where share i of `parts` of n things begins.
+static inline int share_of(int n, int i, int parts) {
+  return static_cast<int>(static_cast<long long>(n) * i / parts);
+}
+
 // Successive 64-byte aligned pieces of a workspace; with base = nullptr it only counts.
 struct Carver {
   char* base;

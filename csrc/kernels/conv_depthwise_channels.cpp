@@ -24,8 +24,6 @@ constexpr int kParts = 8;       // of the images, otherwise
 constexpr int kMostTaps = 256;  // MOST_TAPS in symconv/ops/conv_cpu_kernels.py
 
 int floor_div(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
-int least(int a, int b) { return a < b ? a : b; }
-int most(int a, int b) { return a > b ? a : b; }
 
 // One dimension. Output u * step + a sees input u * stride + at(a, tap) through the taps that sees(a, tap) tells; step
 // is 1 but in the input gradient, whose stride is 1.
@@ -266,7 +264,6 @@ void run_wgrad(const Launch& l) {
   const long long in_plane = static_cast<long long>(p.h) * p.w, out_plane = static_cast<long long>(p.p) * p.q;
   const T *x = static_cast<const T*>(l.in[0]), *dy = static_cast<const T*>(l.in[1]);
   T* dw = static_cast<T*>(l.out[0]);
-  const bool share = conv_flops(p) > kConvShareFlops;
   Scratch<T> shared{};
   carve(plan, static_cast<char*>(l.workspace), threads, 0, shared);
   parallel_for(
@@ -279,7 +276,7 @@ void run_wgrad(const Launch& l) {
         for (int r = 0; r < p.r; r++)
           for (int c = 0; c < p.s; c++)
             offset[r * p.s + c] = r * p.dilation_h * pitch + static_cast<long long>(c) * p.dilation_w * W;
-        const int block = task % plan.blocks, share_of_images = task / plan.blocks;
+        const int block = task % plan.blocks, share = task / plan.blocks;
         const int channels = least(W, plan.channels - block * W);
         T* sums = s.sums + static_cast<long long>(task) * taps * W;
         memset(sums, 0, static_cast<size_t>(taps) * W * sizeof(T));
@@ -287,8 +284,7 @@ void run_wgrad(const Launch& l) {
           memset(s.in, 0, static_cast<size_t>(plan.height) * plan.width.size * W * sizeof(T));
           memset(s.out, 0, static_cast<size_t>(plan.band) * cols.outputs * W * sizeof(T));
         }
-        const int first = static_cast<int>(static_cast<long long>(p.n) * share_of_images / plan.parts);
-        const int last = static_cast<int>(static_cast<long long>(p.n) * (share_of_images + 1) / plan.parts);
+        const int first = share_of(p.n, share, plan.parts), last = share_of(p.n, share + 1, plan.parts);
         for (int image = first; image < last; image++) {
           const long long channel = static_cast<long long>(image) * plan.channels + block * W;
           for (int begin = 0; begin < rows.outputs; begin += plan.band) {
@@ -307,7 +303,7 @@ void run_wgrad(const Launch& l) {
           }
         }
       },
-      share);
+      conv_flops(p) > kConvShareFlops);
   for (int block = 0; block < plan.blocks; block++) {
     T* total = shared.sums + static_cast<long long>(block) * taps * W;
     for (int part = 1; part < plan.parts; part++) {

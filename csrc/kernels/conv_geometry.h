@@ -37,8 +37,6 @@ struct Gather {
   long long weight_out, weight_in;  // strides of weight(k, c, .) in w
 };
 
-static inline int ceil_div(int a, int b) { return (a + b - 1) / b; }
-
 // The gather of a convolution; phases and taps may be null to ask for their numbers alone. With split_rows,
 // rows are stored as in_step_w runs of every in_step_w-th column, so that outputs step by 1.
 static inline Gather make_gather(const ConvParams& p, bool dgrad, bool split_rows, Phase* phases, Tap* taps) {

@@ -29,8 +29,6 @@ struct Plan : PooledShape {
   long long in_step, out_step;  // from point to point
 };
 
-int share_of(int n, int i, int parts) { return static_cast<int>(static_cast<long long>(n) * i / parts); }
-
 template <class F>
 Plan make_plan(const ConvPoolParams& p, int threads) {
   constexpr int kAll = F::points * F::points;
@@ -44,7 +42,7 @@ Plan make_plan(const ConvPoolParams& p, int threads) {
   plan.k_lanes = round_up(p.k, W);
   const int vectors = static_cast<int>(plan.k_lanes / W);
   const int widest = vectors % 5 ? 3 : 5;  // four would not leave their rows enough registers
-  plan.blocks = (vectors + widest - 1) / widest;
+  plan.blocks = ceil_div(vectors, widest);
   long long tiles = kPointBytes / (kAll * (plan.c_lanes + plan.k_lanes) * static_cast<int>(sizeof(float)));
   if (tiles < kLeastTiles) tiles = kLeastTiles;
   long long rows = tiles / plan.tile_cols;

@@ -11,7 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from symconv.book.record import PEAK, RATE, RECIPE, SMALL_RECIPE, Recipe, deep, four_convolutions
+from symconv.book.record import (
+    FOUR_CONVOLUTIONS,
+    PEAK,
+    RATE,
+    RECIPE,
+    SMALL_RECIPE,
+    Recipe,
+    deep,
+    four_convolutions,
+)
 from symconv.errors import ConfigError
 from symconv.nn.book import FullyConnectedLayer, SoftmaxLayer
 from symconv.nn.layer import Activation, Layer
@@ -104,8 +113,8 @@ def record_rows() -> list[Experiment]:
     """The deeper net, for a GPU, and a smaller one, for a CPU; and committees of ten of each."""
     about = "residual net of 128 to 512 maps, batch norm, augmentation"
     large = Net("record", about, partial(deep, (128, 256, 512)), 11, RATE, mini_batch_size=100)
-    about = "32 5x5, 64, 64 and 128 3x3 filters, batch norm, augmentation"
-    small = Net("record_small", about, lambda shape, n: four_convolutions(n), 30, PEAK, mini_batch_size=128)
+    layers: Callable[[Shape, int], list[Layer]] = lambda shape, n: four_convolutions(n)
+    small = Net("record_small", FOUR_CONVOLUTIONS, layers, 30, PEAK, mini_batch_size=128)
     found = []
     for net, recipe in ((large, RECIPE), (small, SMALL_RECIPE)):
         one = Experiment(net, None, runs=10, recipe=recipe)

@@ -82,8 +82,11 @@ def deep(widths: tuple[int, int, int], shape: Shape, n_classes: int) -> list[Lay
     ]
 
 
-def one_cycle(epochs: int) -> Optimizer:
-    return Adam(OneCycle(PEAK, epochs, rise=0.25, start_div=10, end_div=50), beta2=0.99)
+def one_cycle(epochs: int, peak: float = PEAK) -> Optimizer:
+    return Adam(OneCycle(peak, epochs, rise=0.25, start_div=10, end_div=50), beta2=0.99)
+
+
+FOUR_CONVOLUTIONS = "32 5x5, 64, 64 and 128 3x3 filters, batch norm, augmentation"
 
 
 def four_convolutions(n_classes: int = 10) -> list[Layer]:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from symconv import datasets
-from symconv.book.record import four_convolutions
+from symconv.book.record import FOUR_CONVOLUTIONS, four_convolutions, one_cycle
 from symconv.book.runner import make_directory, read_json, write_json
 from symconv.config import config
 from symconv.device import core_error, resolve_device
@@ -40,8 +40,6 @@ from symconv.nn import (
     Sequential,
     Trainer,
 )
-from symconv.nn.optimizers import Adam
-from symconv.nn.schedules import OneCycle
 from symconv.plan.tuning import cpu_model
 
 SPEEDRUN = "speedrun"
@@ -75,9 +73,7 @@ BENDS = Augmentation(translation=1, rotation=8, scale=0.05)
 COURSES = {
     99.0: Course(two_convolutions, "20 and 40 5x5 filters, 100 neurons", 2, 128, 0.01),
     99.4: Course(two_convolutions, "20 and 40 5x5 filters, 100 neurons, augmentation", 9, 128, 0.007, BENDS),
-    99.6: Course(
-        four_convolutions, "32 5x5, 64, 64 and 128 3x3 filters, batch norm, augmentation", 6, 128, 0.01, BENDS
-    ),
+    99.6: Course(four_convolutions, FOUR_CONVOLUTIONS, 6, 128, 0.01, BENDS),
 }
 
 
@@ -126,7 +122,7 @@ def run_one(
         )
         return 100 * accuracy >= target - 1e-9
 
-    optimizer = Adam(OneCycle(course.peak, planned, rise=0.25, start_div=10, end_div=50), beta2=0.99)
+    optimizer = one_cycle(planned, course.peak)
     trainer = Trainer(
         model,
         optimizer,
