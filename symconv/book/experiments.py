@@ -113,8 +113,14 @@ def record_rows() -> list[Experiment]:
     """The deeper net, for a GPU, and a smaller one, for a CPU; and committees of ten of each."""
     about = "residual net of 128 to 512 maps, batch norm, augmentation"
     large = Net("record", about, partial(deep, (128, 256, 512)), 11, RATE, mini_batch_size=100)
-    layers: Callable[[Shape, int], list[Layer]] = lambda shape, n: four_convolutions(n)
-    small = Net("record_small", FOUR_CONVOLUTIONS, layers, 30, PEAK, mini_batch_size=128)
+    small = Net(
+        "record_small",
+        FOUR_CONVOLUTIONS,
+        lambda shape, n: four_convolutions(n),
+        30,
+        PEAK,
+        mini_batch_size=128,
+    )
     found = []
     for net, recipe in ((large, RECIPE), (small, SMALL_RECIPE)):
         one = Experiment(net, None, runs=10, recipe=recipe)
