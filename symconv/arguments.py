@@ -13,6 +13,8 @@ from symconv.declared import In
 from symconv.errors import DTypeError, GraphError, NonFiniteError, ShapeError
 from symconv.graph import Variable
 
+KINDS = {"c": 3, "f": 2, "i": 1, "u": 1, "b": 0}  # of dtypes; a value may become one of a higher number
+
 
 class Arguments:
     """The inputs of a function, and what becomes of the values for them.
@@ -84,9 +86,9 @@ class Arguments:
     def _cast_argument(self, variable: Variable, value: Any, array: np.ndarray) -> np.ndarray:
         target = np.dtype(variable.dtype)
         literal = not isinstance(value, (np.ndarray, np.generic))
-        kind = {"f": 2, "i": 1, "u": 1, "b": 0}.get(array.dtype.kind, 9)
-        wanted = {"f": 2, "i": 1, "u": 1, "b": 0}[target.kind]
-        fits = kind <= wanted or bool(self._downcast)
+        kind = KINDS.get(array.dtype.kind, 9)
+        wanted = KINDS[target.kind]
+        fits = kind <= wanted or (bool(self._downcast) and kind < KINDS["c"])
         if fits and self._downcast is False and not literal:
             fits = np.can_cast(array.dtype, target, "safe")
         if fits and kind == wanted == 1 and array.size and not np.can_cast(array.dtype, target, "safe"):

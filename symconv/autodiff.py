@@ -59,7 +59,7 @@ def grad(
     for w in targets:
         if not isinstance(w, Variable):
             raise GradientError(f"grad: wrt must be variables, got {type(w).__name__}")
-        if not w.type.is_float:
+        if not w.type.is_inexact:
             raise GradientError(
                 f"grad: cannot differentiate by {w!r} from {w.origin}, whose dtype is not a float\n"
                 "  hint: sc.cast it to float32 before it enters the cost"
@@ -93,9 +93,15 @@ def _seeds(cost: Variable | None, known: Mapping[Variable, Any] | None) -> dict[
             "  hint: take its sum() or mean(), or use sc.jacobian"
         )
     if not cost.type.is_float:
+        why = (
+            "real(), imag() or abs() of it"
+            if cost.type.is_complex
+            else "comparisons, argmax and integer sums"
+        )
+        has = "have one" if cost.type.is_complex else "have no gradient"
         raise GradientError(
             f"grad: the cost has dtype {cost.dtype}, gradients need a float; from {cost.origin}\n"
-            "  hint: comparisons, argmax and integer sums have no gradient"
+            f"  hint: {why} {has}"
         )
     one = constant(1, cost.dtype)
     seeds[cost] = add(seeds[cost], one) if cost in seeds else one

@@ -15,7 +15,7 @@ from symconv.backends.gpu.emulator import EmulatedRuntime
 from symconv.backends.gpu.runtime import FAULT, Array, Work
 from symconv.errors import DeviceError
 from symconv.graph import TensorType, Variable
-from symconv.graph.types import DTYPES
+from symconv.graph.types import KERNEL_DTYPES
 from symconv.ops import (
     activations,
     arithmetic,
@@ -101,7 +101,12 @@ def test_every_instruction_on_every_dtype() -> None:
     modules = {m.__name__ for m in families}
     classes = [c for c in subclasses(Elementwise) if c.__module__ in modules and c.opcode and c is not Cast]
     assert {c.opcode for c in classes} == set(table("elementwise_ops.h", "ELEMENTWISE_OP")) - {"cast"}
-    cases = [(cls(), arrays) for cls in classes for d in DTYPES if (arrays := operands(cls(), d)) is not None]
+    cases = [
+        (cls(), arrays)
+        for cls in classes
+        for d in KERNEL_DTYPES
+        if (arrays := operands(cls(), d)) is not None
+    ]
     assert len(cases) > 180
     for (op, arrays), actual in zip(cases, run_together(cases)):
         expected = op.reference(*arrays)
@@ -113,7 +118,7 @@ def test_every_instruction_on_every_dtype() -> None:
 
 def test_casts_are_those_of_the_cpu() -> None:
     """Floats outside an integer's range too: NumPy's casts are the processor's."""
-    pairs = list(itertools.product(DTYPES, DTYPES))
+    pairs = list(itertools.product(KERNEL_DTYPES, KERNEL_DTYPES))
     cases: list[tuple[Elementwise, list[np.ndarray]]] = [(Cast(to), [values(d)]) for d, to in pairs]
     for (dtype, to), actual in zip(pairs, run_together(cases)):
         x = values(dtype)

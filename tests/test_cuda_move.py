@@ -11,7 +11,7 @@ from cuda_kernels import chosen, node_of, run_cuda_kernel
 import symconv as sc
 from symconv.errors import ExecutionError
 from symconv.graph import Apply, Op, constant
-from symconv.graph.types import DTYPES
+from symconv.graph.types import KERNEL_DTYPES
 from symconv.ops import dividers, move_cuda, pick_cuda
 from symconv.ops.gather import AdvancedIndex, Scatter
 from symconv.ops.join import Concatenate
@@ -55,7 +55,7 @@ def with_dims(op: Op, x: np.ndarray, *dims: int) -> Apply:
     return op.make(constant(x), *(constant(d, "int64") for d in dims))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
 def test_transposes_through_shared_memory(dtype: str) -> None:
     itemsize = np.dtype(dtype).itemsize
     for shape, axes in (
@@ -122,7 +122,7 @@ def test_several_pieces_share_a_launch(dtype: str, per: int) -> None:
 
 
 @pytest.mark.parametrize("in_place", [False, True])
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
 def test_set_and_add_slices(dtype: str, in_place: bool) -> None:
     x, y = numbers((5, 9), dtype), numbers((2, 9), dtype)
     for add in (False, True):
@@ -185,7 +185,7 @@ def test_scatter_takes_repeated_places_in_order(
         np.testing.assert_array_equal(z, expected)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
 def test_scatter_of_every_dtype(dtype: str) -> None:
     index = np.array([[0, 2], [2, -1]], "int8")
     for add in (False, True):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cuda_kernels import chosen, node_of, run_cuda_kernel
 
-from symconv.graph.types import DTYPES
+from symconv.graph.types import KERNEL_DTYPES
 from symconv.ops import dividers, reduce
 from symconv.ops.reduce_cuda import geometry
 
@@ -33,7 +33,7 @@ def test_every_subset_of_axes() -> None:
                     np.testing.assert_array_equal(run(op, x), op.reference(x), err_msg=f"{op} {shape}")
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
 def test_every_operation(dtype: str) -> None:
     rng = np.random.default_rng(2)
     for shape, axes in (((5, 40), (1,)), ((40, 5), (0,)), ((0, 3), (0,))):

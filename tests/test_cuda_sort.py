@@ -7,7 +7,7 @@ import pytest
 from cuda_kernels import chosen, node_of, run_cuda_kernel
 
 from symconv.graph import Op
-from symconv.graph.types import DTYPES
+from symconv.graph.types import KERNEL_DTYPES
 from symconv.ops import cumulative_kernels
 from symconv.ops.cumulative import CumProd, CumSum
 from symconv.ops.cumulative_kernels import geometry
@@ -50,7 +50,7 @@ def test_sorted_as_by_numpy(n: int) -> None:
             same_bits(run(op, x, order=2), op.reference(x), f"{op} {shape}")
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
 def test_every_dtype(dtype: str) -> None:
     for shape, axis in (((5, 37), 1), ((37, 5), 0), ((2500,), 0)):
         x = drawn(shape, dtype)

@@ -11,7 +11,7 @@ import pytest
 import symconv as sc
 from symconv.graph import TensorType, Variable
 from symconv.graph.params import pack
-from symconv.graph.types import DTYPES
+from symconv.graph.types import KERNEL_DTYPES
 from symconv.ops import (
     activations,
     arithmetic,
@@ -282,7 +282,7 @@ def test_every_op_has_its_instruction() -> None:
     assert {c.opcode for c in classes} == set(codes)
     for cls in classes:
         op = cls()
-        for dtype in DTYPES:
+        for dtype in KERNEL_DTYPES:
             for n in (1, 2, 3):
                 types = [TensorType(dtype, (2,))] * n
                 if cls is Where:
@@ -298,7 +298,7 @@ def test_every_op_has_its_instruction() -> None:
 
 
 def test_dtype_codes_are_the_graphs_order() -> None:
-    assert list(table("elementwise_ops.h", "DTYPE")) == list(DTYPES)
+    assert list(table("elementwise_ops.h", "DTYPE")) == list(KERNEL_DTYPES)
 
 
 ONE = {

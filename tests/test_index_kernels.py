@@ -8,7 +8,7 @@ import pytest
 import symconv as sc
 from symconv.backends.reference import evaluate
 from symconv.errors import ExecutionError
-from symconv.graph import DTYPES
+from symconv.graph import KERNEL_DTYPES
 from symconv.graph.params import pack
 
 core = pytest.importorskip("symconv._core")
@@ -75,7 +75,7 @@ MOVES = {
 }
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
 @pytest.mark.parametrize("name", MOVES)
 def test_move_equals_reference_in_every_dtype(name, dtype):
     build, kernels = MOVES[name]
@@ -172,7 +172,7 @@ def test_large_moves_with_several_threads(threads):
     check(lambda x: sc.inc_subtensor(x[1:], x[:-1]), x, threads=threads)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
 def test_creation_equals_numpy(dtype):
     check(lambda x: sc.eye(70, 80, 3, dtype), draw(1))
     check(lambda x: sc.eye(70, 80, -90, dtype), draw(1))

@@ -10,7 +10,7 @@ import pytest
 
 from symconv.graph import TensorType, Variable
 from symconv.graph.params import pack
-from symconv.graph.types import DTYPES
+from symconv.graph.types import KERNEL_DTYPES
 from symconv.ops import reduce
 from symconv.ops.reduce_kernel import merged_axes
 
@@ -51,7 +51,7 @@ def test_every_subset_of_axes(isa: str) -> None:
 
 
 @pytest.mark.parametrize("cls", OPS)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
 def test_every_dtype(cls: type[reduce.Reduce], dtype: str, isa: str) -> None:
     if cls in (reduce.Any_, reduce.All) and dtype != "bool":
         return

@@ -8,7 +8,7 @@ from test_cuda_sort import drawn, same_bits
 
 from kernels import ISAS, run_kernel
 from symconv.graph.params import pack
-from symconv.graph.types import DTYPES
+from symconv.graph.types import KERNEL_DTYPES
 from symconv.ops.cumulative import CumProd, CumSum
 from symconv.ops.sort import ArgSort, Sort
 
@@ -31,7 +31,7 @@ def threads(request: pytest.FixtureRequest):
     _core.set_num_threads(before)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", KERNEL_DTYPES)
 def test_every_dtype(dtype: str, isa: str) -> None:
     for shape, axis in (((5, 37), 1), ((37, 5), 0), ((3, 1, 4), 1), ((0, 3), 1), ((3, 0), 1), ((700,), 0)):
         x = drawn(shape, dtype)

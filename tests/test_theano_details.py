@@ -292,7 +292,7 @@ def test_names_of_op_classes(x):
     )
     with pytest.raises(NotImplementedError, match="T.dot"):
         T.basic.Dot22()
-    assert "uint8" in T.discrete_dtypes and T.float_dtypes == ("float32", "float64")
+    assert "uint8" in T.discrete_dtypes and T.float_dtypes == ("float16", "float32", "float64")
 
 
 def test_clip_with_bounds_in_the_wrong_order(x):

@@ -286,3 +286,25 @@ def test_whole_numbers_of_integers_are_floats(given, wanted):
     for op in (T.ceil, T.floor, T.trunc):
         assert op(x).dtype == wanted
         assert theano.function([x], op(x))(np.array([-2, 3], given)).tolist() == [-2, 3]
+
+
+def test_infer_shape_may_use_the_values_of_inputs():
+    class Stretched(theano.Op):
+        """x repeated n times: the shape depends on the value of the input n."""
+
+        def make_node(self, x, n):
+            x, n = T.as_tensor_variable(x), T.as_tensor_variable(n)
+            return theano.Apply(self, [x, n], [x.type()])
+
+        def perform(self, node, inputs, output_storage):
+            output_storage[0][0] = np.tile(inputs[0], int(inputs[1]))
+
+        def infer_shape(self, node, shapes):
+            return [(shapes[0][0] * node.inputs[1],)]
+
+    x, n = T.dvector(), T.lscalar()
+    y = Stretched()(x, n)
+    f = theano.function([x, n], [y, y.shape[0]])
+    for count in (2, 3, 2):
+        value, length = f([1.0, 2.0], count)
+        assert value.tolist() == [1, 2] * count and length == 2 * count

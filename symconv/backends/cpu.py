@@ -114,7 +114,11 @@ class CpuExecutable:
         outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
         memory = {"input": inputs, "output": outputs, "state": self._states()}
         arrays = [memory[kind][slot] for kind, slot in self._externals]
-        watch = [(i, b.type.itemsize) for i, b in enumerate(self.plan.buffers) if b.type.is_float]
+        watch = [  # a complex number is watched as two floats
+            (i, b.type.itemsize // (2 if b.type.is_complex else 1))
+            for i, b in enumerate(self.plan.buffers)
+            if b.type.is_inexact and b.type.dtype != "float16"
+        ]
         found: list[Any] = []
         self._guarded(lambda: found.append(self._core.run_watched(arrays, watch, limit, nan, infinity)))
         return outputs, None if found[0] is None else found[0][0]

@@ -31,10 +31,10 @@ class Bounds:
 
     def first(self, array: np.ndarray) -> str | None:
         """'nan at [3, 0] of float32[10, 10] (2 nan)' for an array with a value out of bounds, else None."""
-        if array.dtype.kind != "f" or not array.size:
+        if array.dtype.kind not in "fc" or not array.size:
             return None
         largest = min(self.limit, float(np.finfo(array.dtype).max))
-        if -largest <= array.min() and array.max() <= largest:  # false for NaN
+        if array.dtype.kind == "f" and -largest <= array.min() and array.max() <= largest:  # false for NaN
             return None
         nan, infinite = np.isnan(array), np.isinf(array)
         with np.errstate(invalid="ignore"):
@@ -112,7 +112,7 @@ class GuardedExecutable(WrappedExecutable):
         leaves |= {v: s.get_value(borrow=True) for v, s in zip(self.graph.states, self.shared)}
         changing = [i for i, _ in self.graph.updates]
         before = {self.graph.states[i]: self.shared[i].get_value() for i in changing}
-        if self.plan is None:
+        if self.plan is None or any(b.type.dtype == "float16" for b in self.plan.buffers):
             if (found := first_out_of_bounds(self.graph.roots, leaves, bounds)) is not None:
                 raise NonFiniteError(first_out_of_bounds(self.as_written.roots, leaves, bounds) or found)
             return self.inner.run(inputs)

@@ -10,11 +10,25 @@ from symconv.graph.core import (
     op_error,
 )
 from symconv.graph.kernel import Kernel, Launch, View, blocks, on_cuda
-from symconv.graph.types import DTYPES, FLOATS, TensorType, broadcast_shapes, promote
+from symconv.graph.types import (
+    COMPLEX,
+    DTYPES,
+    FLOATS,
+    INEXACT,
+    KERNEL_DTYPES,
+    KERNEL_FLOATS,
+    TensorType,
+    broadcast_shapes,
+    promote,
+)
 
 __all__ = [
+    "COMPLEX",
     "DTYPES",
     "FLOATS",
+    "INEXACT",
+    "KERNEL_DTYPES",
+    "KERNEL_FLOATS",
     "Apply",
     "Constant",
     "Kernel",

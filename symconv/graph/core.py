@@ -121,7 +121,7 @@ class Constant(Variable):
 def constant(value: Any, dtype: str | None = None, name: str | None = None) -> Constant:
     """A constant tensor with NumPy's dtype of `value` (or `dtype`); small ones are shared."""
     data = np.array(value, dtype=dtype, order="C")  # a copy: the caller may change theirs
-    if data.dtype == object or data.dtype.kind in "USOc":
+    if data.dtype == object or data.dtype.kind in "USO":
         raise DTypeError(f"cannot make a constant of dtype {data.dtype} from {type(value).__name__}")
     if data.size > _INTERN_SIZE or name is not None:
         return Constant(data, name)

@@ -11,8 +11,14 @@ import numpy as np
 from symconv.config import config
 from symconv.errors import DTypeError, ShapeError
 
-DTYPES = ("bool", "int8", "uint8", "int16", "int32", "int64", "float32", "float64")
-FLOATS = ("float32", "float64")
+# In the order of kernels/elementwise_ops.h: compiled kernels know a dtype by its place.
+KERNEL_DTYPES = ("bool", "int8", "uint8", "int16", "int32", "int64", "float32", "float64")
+KERNEL_FLOATS = ("float32", "float64")
+# What touches the others is computed by the ops' references, step by step within a plan.
+DTYPES = (*KERNEL_DTYPES, "uint16", "uint32", "uint64", "float16", "complex64", "complex128")
+FLOATS = ("float16", "float32", "float64")
+COMPLEX = ("complex64", "complex128")
+INEXACT = (*FLOATS, *COMPLEX)  # what has gradients, and is no index
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,15 @@ class TensorType:
     @property
     def is_float(self) -> bool:
         return self.dtype in FLOATS
+
+    @property
+    def is_complex(self) -> bool:
+        return self.dtype in COMPLEX
+
+    @property
+    def is_inexact(self) -> bool:
+        """Floats and complex numbers: what has a gradient, and cannot be an index."""
+        return self.dtype in INEXACT
 
     @property
     def dims(self) -> tuple[int, ...]:
@@ -81,31 +96,33 @@ def dtype_name(dtype: np.dtype) -> str:
 
 @cache
 def promote(*dtypes: str) -> str:
-    """The common dtype: float64 > float32 > integers (as NumPy joins them) > bool.
+    """The common dtype: complex > float64 > float32 > float16 > integers (as NumPy joins them) > bool.
 
     An integer beside a float adopts the float's dtype whatever its width, so that an
-    int64 index never turns a float32 network into float64.
+    int64 index never turns a float32 network into float64. complex64 beside float64 gives complex128, and
+    int64 beside uint64 float64, as in NumPy.
     """
-    if "float64" in dtypes:
-        return "float64"
-    if "float32" in dtypes:
-        return "float32"
-    return str(np.result_type(*dtypes))
+    inexact = [d for d in dtypes if d in INEXACT]
+    return str(np.result_type(*(inexact or dtypes)))
 
 
-def promote_scalar(dtype: str, value: bool | int | float) -> str:
+def promote_scalar(dtype: str, value: bool | int | float | complex) -> str:
     """The dtype of a Python scalar beside an operand of `dtype`: scalars are weakly typed."""
-    if isinstance(value, bool) or dtype in FLOATS:
+    if isinstance(value, complex):
+        return promote(dtype if dtype in INEXACT else config.floatX, "complex64")
+    if isinstance(value, bool) or dtype in INEXACT:
         return dtype
     if isinstance(value, int):
         return "int64" if dtype == "bool" else dtype
     return config.floatX
 
 
-def scalar_dtype(value: bool | int | float) -> str:
+def scalar_dtype(value: bool | int | float | complex) -> str:
     """The dtype of a Python scalar that stands alone."""
     if isinstance(value, bool):
         return "bool"
+    if isinstance(value, complex):
+        return promote(config.floatX, "complex64")
     return "int64" if isinstance(value, int) else config.floatX
 
 

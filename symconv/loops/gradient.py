@@ -72,9 +72,9 @@ class _Reverse:
         self.given = self.op.split_inputs(node.inputs)
         self.step = self.op.split_step_inputs(self.op.body.inputs)
         self.news = self.op.split_outputs(self.op.body.outputs)
-        self.whole = [None if not new.type.is_float else d for d, new in zip(whole, self.news.traces)]
-        self.last = [None if not new.type.is_float else d for d, new in zip(last, self.news.traces)]
-        self.outputs = [None if not v.type.is_float else d for d, v in zip(outputs, self.news.outputs)]
+        self.whole = [None if not new.type.is_inexact else d for d, new in zip(whole, self.news.traces)]
+        self.last = [None if not new.type.is_inexact else d for d, new in zip(last, self.news.traces)]
+        self.outputs = [None if not v.type.is_inexact else d for d, v in zip(outputs, self.news.outputs)]
         # steps taken, and how many of them the gradient goes back through
         self.n = self.given.n_steps
         self.taken = self.n if not self.op.until else node.outputs[-1]
@@ -118,7 +118,7 @@ class _Reverse:
             more = {
                 i
                 for i, taps in enumerate(self.step.traces)
-                if i not in live and self.news.traces[i].type.is_float and not reached.isdisjoint(taps)
+                if i not in live and self.news.traces[i].type.is_inexact and not reached.isdisjoint(taps)
             }
             if not more:
                 return live
@@ -149,7 +149,7 @@ class _Reverse:
                 terms.append(row)
             for term in terms:
                 seed(new, term)
-        targets = [v for v in op.body.inputs if v.type.is_float]
+        targets = [v for v in op.body.inputs if v.type.is_inexact]
         found = accumulate(seeds, targets)
         # what the reverse loop computes, in terms of the body's inputs, `past` and the arriving rows
         wanted = {v: g for v, g in found.items() if v in set(targets)}
@@ -290,7 +290,7 @@ def _to_store(
         assert v.owner is not None
         if v in known:
             stored[v] = None
-        elif v.owner.op.name in REDONE or not v.type.is_float:
+        elif v.owner.op.name in REDONE or not v.type.is_inexact:
             frontier.extend(v.owner.inputs)
         else:
             stored[v] = None

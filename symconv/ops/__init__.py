@@ -3,6 +3,7 @@
 from symconv.ops import elementwise, reduce
 from symconv.ops import operators as operators
 from symconv.ops.axes import dimshuffle, expand_dims, moveaxis, squeeze, swapaxes
+from symconv.ops.complex_numbers import angle, complex_from_polar, conj, imag, make_complex, real
 from symconv.ops.conv import conv2d, conv_transpose2d
 from symconv.ops.create import (
     arange,
@@ -62,6 +63,7 @@ all, any, max, min, sum = (  # NumPy's names; inside the package they stay Pytho
 
 __all__ = [
     "RandomStream",
+    "angle",
     "arange",
     "argsort",
     "avg_pool2d",
@@ -72,7 +74,9 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "broadcast_to",
     "categorical_crossentropy",
+    "complex_from_polar",
     "concatenate",
+    "conj",
     "conv2d",
     "conv_transpose2d",
     "cross_entropy_with_logits",
@@ -92,6 +96,7 @@ __all__ = [
     "full_like",
     "global_avg_pool2d",
     "global_max_pool2d",
+    "imag",
     "inc_subtensor",
     "index_add",
     "index_update",
@@ -101,6 +106,7 @@ __all__ = [
     "log_likelihood",
     "log_softmax",
     "lp_pool2d",
+    "make_complex",
     "matmul",
     "max_pool2d",
     "moveaxis",
@@ -112,6 +118,7 @@ __all__ = [
     "outer",
     "pad",
     "random_warp",
+    "real",
     "repeat",
     "reshape",
     "roll",

@@ -27,6 +27,7 @@ def add(a: Any, b: Any) -> Variable:
 @dataclass(frozen=True)
 class Add(Elementwise):
     name = "add"
+    takes_complex = True
     opcode = "add"
     takes = "any"
 
@@ -45,6 +46,7 @@ def sub(a: Any, b: Any) -> Variable:
 @dataclass(frozen=True)
 class Sub(Elementwise):
     name = "sub"
+    takes_complex = True
     opcode = "sub"
 
     def compute(self, a: Array, b: Array) -> Array:
@@ -62,6 +64,7 @@ def mul(a: Any, b: Any) -> Variable:
 @dataclass(frozen=True)
 class Mul(Elementwise):
     name = "mul"
+    takes_complex = True
     opcode = "mul"
     takes = "any"
 
@@ -81,6 +84,7 @@ def true_div(a: Any, b: Any) -> Variable:
 @dataclass(frozen=True)
 class TrueDiv(Elementwise):
     name = "true_div"
+    takes_complex = True
     opcode = "div"
     takes = "float"
 
@@ -131,6 +135,7 @@ def neg(a: Any) -> Variable:
 @dataclass(frozen=True)
 class Neg(Elementwise):
     name = "neg"
+    takes_complex = True
     opcode = "neg"
 
     def compute(self, a: Array) -> Array:
@@ -150,13 +155,15 @@ def power(a: Any, b: Any) -> Variable:
     x, n = as_operands(a, b)
     if isinstance(n, Constant) and n.ndim == 0:
         known = n.data.item()
-        if known < 0 and not x.type.is_float:
+        if not isinstance(known, complex) and known < 0 and not x.type.is_inexact:
             raise DTypeError(
                 f"power: {x.type} from {x.origin} to the power {known} is no integer\n"
                 "  hint: cast the base to a float first"
             )
-        if x.type.is_float and abs(known) == 0.5:
-            return sqrt(x) if known > 0 else reciprocal(sqrt(x))
+        if x.type.is_inexact and known in (0.5, -0.5):
+            return sqrt(x) if known == 0.5 else reciprocal(sqrt(x))
+        if isinstance(known, complex):
+            known = known.real if known.imag == 0 else 0
         if known == int(known) and 1 <= abs(known) <= 4:  # short products beat exp(n log x) in every way
             y = _whole_power(x, abs(int(known)))
             return y if known > 0 else reciprocal(y)
@@ -175,10 +182,11 @@ pow = power
 @dataclass(frozen=True)
 class Power(Elementwise):
     name = "power"
+    takes_complex = True
     opcode = "pow"
 
     def compute(self, a: Array, b: Array) -> Array:
-        if a.dtype.kind == "f":
+        if a.dtype.kind in "fc":
             return np.power(a, b)
         a, b = np.broadcast_arrays(a, b)
         truncated = np.where(a == 1, 1, np.where(a == -1, np.where(b % 2 == 0, 1, -1), 0))
@@ -190,7 +198,7 @@ class Power(Elementwise):
 
         a, b = node.inputs
         if isinstance(b, Constant) and b.ndim == 0:
-            exponent = float(b.data)
+            exponent = b.data.item()
             da = mul(dy, mul(power(a, exponent - 1), exponent)) if exponent else mul(dy, 0)
         else:
             da = where(eq(b, 0), 0, mul(dy, mul(b, power(a, sub(b, 1)))))
@@ -211,6 +219,7 @@ sqr = square
 @dataclass(frozen=True)
 class Square(Elementwise):
     name = "square"
+    takes_complex = True
     opcode = "square"
     takes = "any"
 
@@ -229,6 +238,7 @@ def sqrt(a: Any) -> Variable:
 @dataclass(frozen=True)
 class Sqrt(Elementwise):
     name = "sqrt"
+    takes_complex = True
     opcode = "sqrt"
     takes = "float"
 
@@ -247,6 +257,7 @@ def reciprocal(a: Any) -> Variable:
 @dataclass(frozen=True)
 class Reciprocal(Elementwise):
     name = "reciprocal"
+    takes_complex = True
     opcode = "reciprocal"
     takes = "float"
 
@@ -271,6 +282,7 @@ def cast(x: Any, dtype: str) -> Variable:
 class Cast(Elementwise):
     dtype: str = "float32"
     name = "cast"
+    takes_complex = True
     opcode = "cast"
     takes = "any"
 
@@ -281,7 +293,12 @@ class Cast(Elementwise):
         return a.astype(self.dtype)
 
     def partials(self, node: Apply, dy: Variable) -> Partials:
-        return (_cast(dy, node.inputs[0].dtype),)
+        x = node.inputs[0]
+        if dy.type.is_complex and not x.type.is_complex:
+            from symconv.ops.complex_numbers import real
+
+            dy = real(dy)
+        return (_cast(dy, x.dtype),)
 
 
 def stop_gradient(x: Any) -> Variable:
@@ -292,6 +309,7 @@ def stop_gradient(x: Any) -> Variable:
 @dataclass(frozen=True)
 class StopGradient(Elementwise):
     name = "stop_gradient"
+    takes_complex = True
     opcode = "copy"
     takes = "any"
 

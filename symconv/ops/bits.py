@@ -9,7 +9,7 @@ import numpy as np
 
 from symconv.errors import DTypeError
 from symconv.graph import Variable
-from symconv.graph.types import FLOATS
+from symconv.graph.types import INEXACT
 from symconv.ops.elementwise_base import Array, Elementwise
 from symconv.ops.logic import logical_and, logical_not, logical_or, logical_xor
 from symconv.ops.operands import as_operands, as_variable
@@ -19,7 +19,7 @@ def _whole(name: str, *operands: Any) -> list[Variable]:
     """The operands in their common dtype. Raises DTypeError for floats."""
     given = list(as_operands(*operands)) if len(operands) > 1 else [as_variable(operands[0])]
     for v in given:
-        if v.dtype in FLOATS:
+        if v.dtype in INEXACT:
             raise DTypeError(
                 f"{name}: takes bools or integers, got {v.type} from {v.origin}\n"
                 "  hint: logical_and() and its kin take any dtype; sc.cast(x, 'int64') for the bits"

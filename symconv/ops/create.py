@@ -11,7 +11,7 @@ import numpy as np
 from symconv.config import config
 from symconv.errors import DTypeError, IndexRangeError, ShapeError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable, constant, op_error, promote
-from symconv.graph.types import DTYPES, FLOATS
+from symconv.graph.types import COMPLEX, DTYPES, FLOATS, INEXACT
 from symconv.ops.operands import as_dim, as_dims, as_variable, is_scalar, static_dim
 from symconv.ops.operands import cast as _cast
 from symconv.ops.pick_cuda import ARANGES, EYES, ONE_HOTS
@@ -139,6 +139,8 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: str | None = None
     dtype = checked_dtype(dtype, "arange")
     if dtype == "bool":
         raise DTypeError("arange: dtype bool has no range; take an integer or float dtype")
+    if any(d in COMPLEX for d in (dtype, *(v.dtype for v in operands))):
+        raise DTypeError("arange: complex numbers have no order and no range; take real(z)")
     # Python floats measure the length in full precision, whatever the result's dtype
     begin, end, by = (as_variable(g, "float64") if is_scalar(g) and isinstance(g, float) else v
                       for g, v in zip(given, operands))  # fmt: skip
@@ -231,7 +233,7 @@ class OneHot(Op):
     operands = ("labels", "n")
 
     def infer(self, labels: Variable, n: Variable) -> TensorType:
-        if labels.dtype in FLOATS or labels.dtype == "bool":
+        if labels.dtype in INEXACT or labels.dtype == "bool":
             raise op_error(self, (labels, n), f"labels must be integers, not {labels.dtype}",
                            "sc.cast(labels, 'int64')", DTypeError)  # fmt: skip
         count = static_dim(n)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from symconv.graph import Apply, Op, TensorType, Variable
-from symconv.graph.types import FLOATS
 from symconv.ops.arithmetic import mul, true_div
 from symconv.ops.cumulative_kernels import CUMULATIVE
 from symconv.ops.operands import as_variable, normalize_axis
+from symconv.ops.reduce import total_dtype
 from symconv.ops.shape import flatten
 
 
@@ -23,10 +23,10 @@ class _Cumulative(Op):
     operands = ("x",)
 
     def infer(self, x: Variable) -> TensorType:
-        return TensorType(x.dtype if x.dtype in FLOATS else "int64", x.type.shape)
+        return TensorType(total_dtype(x.dtype), x.type.shape)
 
     def run(self, function: Any, x: np.ndarray) -> np.ndarray:
-        dtype = x.dtype if x.dtype.kind == "f" else np.dtype("int64")
+        dtype = np.dtype(total_dtype(str(x.dtype)))
         if self.reverse:
             x = np.flip(x, self.axis)
         with np.errstate(all="ignore"):
@@ -43,7 +43,7 @@ class CumSum(_Cumulative):
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (dy,) = dys
-        if dy is None or not node.inputs[0].type.is_float:
+        if dy is None or not node.inputs[0].type.is_inexact:
             return [None]
         return [CumSum(self.axis, not self.reverse)(dy)]
 

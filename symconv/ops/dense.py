@@ -12,6 +12,7 @@ import numpy as np
 from symconv.errors import DTypeError, ShapeError, SymconvError
 from symconv.graph import Apply, Op, TensorType, Variable, broadcast_shapes, op_error
 from symconv.graph.origin import user_line
+from symconv.ops.complex_numbers import conj
 from symconv.ops.elementwise import add, mul
 from symconv.ops.gemm_cuda import cuda_product_kernels
 from symconv.ops.gemm_kernels import product_kernels
@@ -65,14 +66,14 @@ class _Product(Op):
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (dy,) = dys
-        if dy is None or not node.out.type.is_float:
+        if dy is None or not node.out.type.is_inexact:
             return [None, None]
-        a, b = node.inputs
+        a, b = (conj(v) for v in node.inputs)
         t, op = self.trans_a, type(self)
         # y = op(a) op(b): d(op a) = dy op(b)^T and d(op b) = op(a)^T dy, transposed once more where op is.
         da = op(self.trans_b, True)(b, dy) if t else op(False, not self.trans_b)(dy, b)
         db = op(True, t)(dy, a) if self.trans_b else op(not t, False)(a, dy)
-        return [sum_to(da, like=a), sum_to(db, like=b)]
+        return [sum_to(da, like=node.inputs[0]), sum_to(db, like=node.inputs[1])]
 
     def rop(self, node: Apply, *dxs: Variable | None) -> Sequence[Variable | None]:
         a, b = node.inputs

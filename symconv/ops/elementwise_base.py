@@ -11,7 +11,7 @@ import numpy as np
 
 from symconv.errors import DTypeError, ProtocolError
 from symconv.graph import Apply, Op, TensorType, Variable, broadcast_shapes, op_error
-from symconv.graph.types import DTYPES, FLOATS
+from symconv.graph.types import COMPLEX, DTYPES, FLOATS
 from symconv.ops.elementwise_cuda import ELEMENTWISE_CUDA
 from symconv.ops.elementwise_kernel import ELEMENTWISE
 from symconv.ops.shape import broadcast_like, sum_to
@@ -19,9 +19,10 @@ from symconv.ops.shape import broadcast_like, sum_to
 Array = np.ndarray
 Partials = Sequence[Variable | None]
 
+_REAL = tuple(d for d in DTYPES if d not in COMPLEX)
 _TAKES = {
-    "any": DTYPES,
-    "number": tuple(d for d in DTYPES if d != "bool"),
+    "any": _REAL,
+    "number": tuple(d for d in _REAL if d != "bool"),
     "float": FLOATS,
     "bool": ("bool",),
 }
@@ -35,13 +36,16 @@ class Elementwise(Op):
     """out[i] = f(a[i], b[i], ...) with NumPy's broadcasting; operands share one dtype.
 
     A subclass gives `compute` (NumPy) and `partials` (gradients before they are summed down to the
-    operands' shapes). `takes` is the class of dtypes it accepts, `out_dtype` the dtype of the result
-    where it differs from the operands'. `opcode` names its instruction in kernels/elementwise_ops.h,
-    `immediate` that instruction's constant; without an opcode the op has no kernel and runs NumPy.
+    operands' shapes). `takes` is the class of dtypes it accepts, beside complex ones where `takes_complex`
+    says so; `out_dtype` is the dtype of the result where it differs from the operands'. `opcode` names its
+    instruction in kernels/elementwise_ops.h, `immediate` that instruction's constant; without an opcode the
+    op has no kernel and runs NumPy.
     """
 
     opcode: ClassVar[str] = ""
     takes: ClassVar[str] = "number"
+    takes_complex: ClassVar[bool] = False
+    holomorphic: ClassVar[bool] = True  # of complex numbers: `partials` multiplies by a complex derivative
     out_dtype: ClassVar[str | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -63,7 +67,7 @@ class Elementwise(Op):
 
     def check_dtypes(self, inputs: Sequence[Variable]) -> None:
         dtype = inputs[0].type.dtype
-        allowed = _TAKES[self.takes]
+        allowed = (*_TAKES[self.takes], *(COMPLEX if self.takes_complex else ()))
         for v in inputs:
             if v.type.dtype != dtype:
                 message = f"operands differ in dtype: {', '.join(sorted({v.dtype for v in inputs}))}"
@@ -89,11 +93,17 @@ class Elementwise(Op):
 
     def grad(self, node: Apply, *dys: Variable | None) -> Partials:
         (dy,) = dys
-        if dy is None or not node.out.type.is_float:
+        if dy is None or not node.out.type.is_inexact:
             return [None] * len(node.inputs)
+        if node.out.type.is_complex and self.holomorphic:
+            from symconv.ops.complex_numbers import conj
+
+            partials: Partials = [None if g is None else conj(g) for g in self.partials(node, conj(dy))]
+        else:
+            partials = self.partials(node, dy)
         return [
-            None if g is None or not x.type.is_float else sum_to(g, like=x)
-            for g, x in zip(self.partials(node, dy), node.inputs)
+            None if g is None or not x.type.is_inexact else sum_to(g, like=x)
+            for g, x in zip(partials, node.inputs)
         ]
 
     def rop(self, node: Apply, *dxs: Variable | None) -> Partials:

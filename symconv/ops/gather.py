@@ -10,7 +10,7 @@ import numpy as np
 
 from symconv.errors import DTypeError, IndexRangeError, ShapeError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable, broadcast_shapes, op_error
-from symconv.graph.types import FLOATS
+from symconv.graph.types import INEXACT
 from symconv.ops.create import arange, is_iota, zeros_like
 from symconv.ops.operands import as_variable, normalize_axis
 from symconv.ops.pick_cuda import GATHERS, SCATTERS
@@ -32,7 +32,7 @@ class _Indexed(Op):
                 self, (x, *y, *indices), f"{len(indices)} index arrays for axes from {self.axis} on"
             )
         for k, i in enumerate(indices):
-            if i.dtype in FLOATS or i.dtype == "bool":
+            if i.dtype in INEXACT or i.dtype == "bool":
                 raise op_error(
                     self, (x, *y, *indices), f"index array {k} is {i.dtype}, it must hold integers",
                     "sc.cast(index, 'int64'); for a mask use sc.where", DTypeError,
@@ -86,7 +86,7 @@ class AdvancedIndex(_Indexed):
         (dy,) = dys
         x, *indices = node.inputs
         dx = None
-        if dy is not None and x.type.is_float:
+        if dy is not None and x.type.is_inexact:
             dx = Scatter(self.axis, add=True)(zeros_like(x), dy, *indices)
         return [dx, *(None for _ in indices)]
 
@@ -122,7 +122,7 @@ class Scatter(_Indexed):
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (dz,) = dys
         x, y, *indices = node.inputs
-        if dz is None or not x.type.is_float:
+        if dz is None or not x.type.is_inexact:
             return [None] * len(node.inputs)
         dy = AdvancedIndex(self.axis)(dz, *indices)
         if self.add:
@@ -183,7 +183,7 @@ def as_index_array(value: Any) -> Variable:
     if not isinstance(value, Variable) and np.size(value) == 0 and isinstance(value, (list, tuple)):
         value = np.asarray(value, dtype="int64")
     index = as_variable(value)
-    if index.dtype in FLOATS or index.dtype == "bool":
+    if index.dtype in INEXACT or index.dtype == "bool":
         raise DTypeError(
             f"an index array must hold integers, got {index.type} from {index.origin}\n"
             "  hint: sc.cast(index, 'int64'); for a mask use sc.where"

@@ -15,7 +15,7 @@ import numpy as np
 
 from symconv.errors import DTypeError, IndexRangeError, ShapeError, SymbolicError
 from symconv.graph import Constant, Variable, constant
-from symconv.graph.types import FLOATS
+from symconv.graph.types import COMPLEX, INEXACT
 from symconv.ops.gather import AdvancedIndex, Scatter, as_index_array
 from symconv.ops.nonzero import masked_axes
 from symconv.ops.operands import as_variable, cast
@@ -219,7 +219,7 @@ def _is_array(item: Any) -> bool:
 def _as_scalar(item: Any) -> Variable:
     """An integer index as an int64 scalar."""
     if isinstance(item, Variable):
-        if item.dtype in FLOATS:
+        if item.dtype in INEXACT:
             raise DTypeError(
                 f"an index must be an integer, got {item.type} from {item.origin}\n"
                 "  hint: sc.cast(i, 'int64')"
@@ -299,7 +299,8 @@ def _value(y: Any, x: Variable) -> Variable:
     if isinstance(y, (bool, int, float)):
         return as_variable(y, x.dtype)
     y = as_variable(y)
-    if y.dtype in FLOATS and x.dtype not in FLOATS:
+    lost = y.dtype in COMPLEX and x.dtype not in COMPLEX
+    if lost or (y.dtype in INEXACT and x.dtype not in INEXACT):
         raise DTypeError(
             f"{y.type} from {y.origin} cannot be stored in {x.type}\n  hint: sc.cast(y, {x.dtype!r})"
         )

@@ -26,6 +26,7 @@ def arcsin(x: Any) -> Variable:
 @dataclass(frozen=True)
 class ArcSin(_OfFloats):
     name = "arcsin"
+    takes_complex = True
     opcode = "arcsin"
 
     def compute(self, x: Array) -> Array:
@@ -43,6 +44,7 @@ def arccos(x: Any) -> Variable:
 @dataclass(frozen=True)
 class ArcCos(_OfFloats):
     name = "arccos"
+    takes_complex = True
     opcode = "arccos"
 
     def compute(self, x: Array) -> Array:
@@ -60,6 +62,7 @@ def arctan(x: Any) -> Variable:
 @dataclass(frozen=True)
 class ArcTan(_OfFloats):
     name = "arctan"
+    takes_complex = True
     opcode = "arctan"
 
     def compute(self, x: Array) -> Array:

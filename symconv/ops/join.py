@@ -59,7 +59,7 @@ class Concatenate(Op):
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (dy,) = dys
-        if dy is None or not node.out.type.is_float:
+        if dy is None or not node.out.type.is_inexact:
             return [None] * len(node.inputs)
         return _pieces(dy, self.axis, [shape_of(x, self.axis) for x in node.inputs])
 

@@ -28,6 +28,7 @@ def eq(a: Any, b: Any) -> Variable:
 @dataclass(frozen=True)
 class Eq(_Comparison):
     name = "eq"
+    takes_complex = True
     opcode = "eq"
 
     def compute(self, a: Array, b: Array) -> Array:
@@ -42,6 +43,7 @@ def neq(a: Any, b: Any) -> Variable:
 @dataclass(frozen=True)
 class Neq(_Comparison):
     name = "neq"
+    takes_complex = True
     opcode = "neq"
 
     def compute(self, a: Array, b: Array) -> Array:
@@ -188,6 +190,7 @@ def isnan(x: Any) -> Variable:
 @dataclass(frozen=True)
 class IsNan(_FloatTest):
     name = "isnan"
+    takes_complex = True
     opcode = "isnan"
 
     def compute(self, x: Array) -> Array:
@@ -202,6 +205,7 @@ def isinf(x: Any) -> Variable:
 @dataclass(frozen=True)
 class IsInf(_FloatTest):
     name = "isinf"
+    takes_complex = True
     opcode = "isinf"
 
     def compute(self, x: Array) -> Array:
@@ -216,6 +220,7 @@ def isfinite(x: Any) -> Variable:
 @dataclass(frozen=True)
 class IsFinite(_FloatTest):
     name = "isfinite"
+    takes_complex = True
     opcode = "isfinite"
 
     def compute(self, x: Array) -> Array:
@@ -237,6 +242,7 @@ switch = where
 @dataclass(frozen=True)
 class Where(Elementwise):
     name = "where"
+    takes_complex = True
     opcode = "where"
     takes = "any"
     operands = ("condition", "a", "b")

@@ -19,7 +19,7 @@ from symconv.ops.softmax import SoftmaxCrossEntropy, TakeLabel, log_softmax
 
 def _rows_and_labels(name: str, x: Variable, labels: Variable) -> tuple[Variable, Variable]:
     """x [..., K] as [N, K] and labels [...] as [N]; checks ranks and dtypes."""
-    if x.ndim < 1 or labels.ndim != x.ndim - 1 or labels.type.is_float or labels.dtype == "bool":
+    if x.ndim < 1 or labels.ndim != x.ndim - 1 or labels.type.is_inexact or labels.dtype == "bool":
         kind = DTypeError if labels.ndim == x.ndim - 1 else ShapeError
         raise kind(
             f"{name}: labels must be integers shaped like the predictions without their last axis\n"

@@ -18,7 +18,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from symconv.graph import FLOATS, Apply, Kernel, Launch, Op, TensorType, Variable, op_error
+from symconv.graph import KERNEL_FLOATS, Apply, Kernel, Launch, Op, TensorType, Variable, op_error
 from symconv.graph.params import pack
 from symconv.ops.operands import static_dim
 
@@ -73,7 +73,11 @@ def draw(state: np.ndarray, n: int, dtype: str) -> tuple[np.ndarray, np.ndarray]
         s[2, :k], s[1, :k], s[0, :k] = s[1, :k].copy(), s[0, :k].copy(), x
         s[5, :k], s[4, :k], s[3, :k] = s[4, :k].copy(), s[3, :k].copy(), y
         words[row, :k] = np.where(x <= y, x - y + M1, x - y)
-    values = words.reshape(-1)[:n].astype(dtype) * NORM[dtype]
+    whole = words.reshape(-1)[:n]
+    if dtype == "float16":  # Theano's: of 15 bits, so that none is rounded to 1
+        values = ((whole & 0x7FFF) + 1) * np.float64(np.float16(3.0458e-05))
+    else:
+        values = whole.astype(dtype) * NORM[dtype]
     return s.T.astype("int32"), values.astype(dtype)
 
 
@@ -100,7 +104,7 @@ class MrgUniform(Op):
     dtype: str
     name = "mrg31k3p"
     operands = ("state",)
-    kernels = [_kernel(dtype) for dtype in FLOATS]
+    kernels = [_kernel(dtype) for dtype in KERNEL_FLOATS]
 
     def infer(self, state: Variable, *dims: Variable) -> tuple[TensorType, TensorType]:
         if not TensorType("int32", (None, 6)).accepts(state.type):

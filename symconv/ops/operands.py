@@ -9,13 +9,13 @@ import numpy as np
 
 from symconv.errors import DTypeError, ShapeError
 from symconv.graph import Constant, Variable, constant, promote
-from symconv.graph.types import FLOATS, promote_scalar, scalar_dtype
+from symconv.graph.types import COMPLEX, INEXACT, promote_scalar, scalar_dtype
 
-Scalar = bool | int | float  # np.float64 is a float, and as weakly typed as one
+Scalar = bool | int | float | complex  # np.float64 is a float, and as weakly typed as one
 
 
 def is_scalar(value: Any) -> bool:
-    return isinstance(value, (bool, int, float))
+    return isinstance(value, (bool, int, float, complex))
 
 
 def as_variable(value: Any, dtype: str | None = None) -> Variable:
@@ -57,7 +57,7 @@ def as_operands(*values: Any, to_float: bool = False) -> tuple[Variable, ...]:
         if is_scalar(v):
             dtype = scalar_dtype(v) if dtype is None else promote_scalar(dtype, v)
     assert dtype is not None
-    if to_float and dtype not in FLOATS:
+    if to_float and dtype not in INEXACT:
         dtype = promote_scalar("int64", 1.0)  # floatX
     return tuple(as_variable(v, dtype) for v in values)
 
@@ -68,6 +68,11 @@ def cast(x: Variable, dtype: str) -> Variable:
 
     if x.dtype == dtype:
         return x
+    if x.dtype in COMPLEX and dtype not in COMPLEX:
+        raise DTypeError(
+            f"cast: {x.type} from {x.origin} to {dtype} would drop the imaginary part\n"
+            "  hint: real(x), imag(x), abs(x) or angle(x) say what is wanted"
+        )
     if isinstance(x, Constant):
         return constant(x.data.astype(dtype))
     return Cast(dtype)(x)
@@ -76,7 +81,7 @@ def cast(x: Variable, dtype: str) -> Variable:
 def as_dim(value: Any) -> Variable:
     """One dimension as a 0-d int64 variable."""
     if isinstance(value, Variable):
-        if value.ndim != 0 or value.dtype in FLOATS or value.dtype == "bool":
+        if value.ndim != 0 or value.dtype in INEXACT or value.dtype == "bool":
             raise ShapeError(
                 f"a dimension must be an integer scalar, got {value.type} from {value.origin}\n"
                 "  hint: sc.cast(value, 'int64'), or index one element of it"

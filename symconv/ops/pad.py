@@ -58,7 +58,7 @@ class Pad(Op):
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (dy,) = dys
         x, value = node.inputs
-        if dy is None or not x.type.is_float:
+        if dy is None or not x.type.is_inexact:
             return [None, None]
         bounds = [v for a, b in enumerate(self.before) for v in (constant(b, "int64"), shape_of(x, a))]
         dx = Slice(tuple(range(x.ndim)), (1,) * x.ndim)(dy, *bounds) if x.ndim else dy

@@ -16,7 +16,18 @@ import numpy as np
 
 from symconv.config import config
 from symconv.errors import ArgumentError, DTypeError, ExecutionError, ProtocolError
-from symconv.graph import FLOATS, Apply, Constant, Kernel, Launch, Op, TensorType, Variable, blocks, op_error
+from symconv.graph import (
+    KERNEL_FLOATS,
+    Apply,
+    Constant,
+    Kernel,
+    Launch,
+    Op,
+    TensorType,
+    Variable,
+    blocks,
+    op_error,
+)
 from symconv.graph.params import pack
 from symconv.ops import elementwise as ew
 from symconv.ops import philox
@@ -112,8 +123,8 @@ def step_counters(counter: Variable, n: Variable) -> Variable:
 
 def _float(name: str, dtype: str | None) -> str:
     dtype = config.floatX if dtype is None else str(np.dtype(dtype))
-    if dtype not in FLOATS:
-        raise DTypeError(f"{name}: dtype must be one of {', '.join(FLOATS)}, got {dtype}")
+    if dtype not in KERNEL_FLOATS:
+        raise DTypeError(f"{name}: dtype must be one of {', '.join(KERNEL_FLOATS)}, got {dtype}")
     return dtype
 
 
@@ -211,7 +222,9 @@ class RandomUniform(RandomOp):
     dtype: str = "float32"
     name = "random_uniform"
     operands = ("counter",)
-    kernels = both_dtypes("random_uniform", "random", _launch) + draws_on_cuda("random_uniform", FLOATS)
+    kernels = both_dtypes("random_uniform", "random", _launch) + draws_on_cuda(
+        "random_uniform", KERNEL_FLOATS
+    )
 
     @property
     def out_dtype(self) -> str:
@@ -226,7 +239,7 @@ class RandomNormal(RandomOp):
     dtype: str = "float32"
     name = "random_normal"
     operands = ("counter",)
-    kernels = both_dtypes("random_normal", "random", _launch) + draws_on_cuda("random_normal", FLOATS)
+    kernels = both_dtypes("random_normal", "random", _launch) + draws_on_cuda("random_normal", KERNEL_FLOATS)
 
     @property
     def out_dtype(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symconv.graph import Apply, Op, TensorType, Variable, op_error
-from symconv.graph.types import FLOATS
+from symconv.graph.types import INEXACT
 from symconv.ops.arithmetic import add, mul, sqrt, square, stop_gradient, sub, true_div
 from symconv.ops.logic import as_bool, eq, isfinite, where
 from symconv.ops.operands import as_operands, as_variable, cast, normalize_axes
@@ -63,8 +63,21 @@ class Reduce(Op):
         return reshape(y, [1 if i in self.axes else d for i, d in enumerate(dims_of(x))])
 
 
+def total_dtype(dtype: str) -> str:
+    """The dtype of a sum or product: floats and complex numbers keep theirs, uint16 to uint64 give uint64,
+    other integers and bools int64."""
+    if dtype in INEXACT:
+        return dtype
+    return "uint64" if dtype in ("uint16", "uint32", "uint64") else "int64"
+
+
+def wide_dtype(dtype: str) -> str:
+    """What the reference sums in: float64, complex128, or the integers themselves."""
+    return str(np.result_type(dtype, "float64")) if dtype in INEXACT else dtype
+
+
 def reduce_sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
-    """Sum of x over `axis`; integers and bools give int64."""
+    """Sum of x over `axis`; integers and bools give int64, uint16 to uint64 uint64."""
     x = as_variable(x)
     return Sum(normalize_axes(axis, x.ndim), keepdims)(x)
 
@@ -76,25 +89,25 @@ class Sum(Reduce):
     kernels = REDUCES
 
     def result_dtype(self, dtype: str) -> str:
-        return dtype if dtype in FLOATS else "int64"
+        return total_dtype(dtype)
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         dtype = self.result_dtype(str(x.dtype))
-        wide = "float64" if dtype in FLOATS else dtype
+        wide = wide_dtype(dtype)
         return np.asarray(np.sum(x, axis=self.axes, keepdims=self.keepdims, dtype=wide)).astype(dtype)
 
     def grad(self, node: Apply, *dys: Variable | None) -> Gradients:
         (dy,) = dys
         x = node.inputs[0]
-        return [None if dy is None or not x.type.is_float else self.expand(dy, x)]
+        return [None if dy is None or not x.type.is_inexact else self.expand(dy, x)]
 
     def rop(self, node: Apply, *dxs: Variable | None) -> Gradients:
         (dx,) = dxs
-        return [None if dx is None or not dx.type.is_float else self(dx)]
+        return [None if dx is None or not dx.type.is_inexact else self(dx)]
 
 
 def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
-    """Product of x over `axis`; integers and bools give int64."""
+    """Product of x over `axis`; integers and bools give int64, uint16 to uint64 uint64."""
     x = as_variable(x)
     return Prod(normalize_axes(axis, x.ndim), keepdims)(x)
 
@@ -106,13 +119,13 @@ class Prod(Reduce):
     kernels = REDUCES
 
     def result_dtype(self, dtype: str) -> str:
-        return dtype if dtype in FLOATS else "int64"
+        return total_dtype(dtype)
 
     def reference(self, x: np.ndarray) -> np.ndarray:
+        dtype = self.result_dtype(str(x.dtype))
+        wide = "float32" if dtype == "float16" else dtype
         with np.errstate(all="ignore"):
-            return np.asarray(
-                np.prod(x, axis=self.axes, keepdims=self.keepdims, dtype=self.result_dtype(str(x.dtype)))
-            )
+            return np.asarray(np.prod(x, axis=self.axes, keepdims=self.keepdims, dtype=wide)).astype(dtype)
 
     def grad(self, node: Apply, *dys: Variable | None) -> Gradients:
         (dy,) = dys
@@ -328,6 +341,8 @@ class All(Reduce):
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     """Mean of x over `axis`; integers give floatX, no elements NaN."""
     (x,) = as_operands(x, to_float=True)
+    if x.dtype == "float16":  # which counts to 2048 only
+        return cast(mean(cast(x, "float32"), axis, keepdims), "float16")
     axes = normalize_axes(axis, x.ndim)
     return true_div(Sum(axes, keepdims)(x), cast(as_variable(_count(x, axes)), x.dtype))
 
@@ -335,6 +350,8 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
 def var(x: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Variable:
     """sum (x - mean)^2 / (n - ddof) over the n elements along `axis`."""
     (x,) = as_operands(x, to_float=True)
+    if x.dtype == "float16":
+        return cast(var(cast(x, "float32"), axis, ddof, keepdims), "float16")
     axes = normalize_axes(axis, x.ndim)
     squares = Sum(axes, keepdims)(square(sub(x, mean(x, axes, keepdims=True))))
     count = as_variable(_count(x, axes))

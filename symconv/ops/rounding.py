@@ -81,8 +81,16 @@ class Round(Elementwise):
 
 
 def abs(x: Any) -> Variable:
-    """|x|, element by element; the derivative at 0 is 0, and |min| of a signed integer wraps to min."""
-    return Abs()(as_variable(x))
+    """|x|, element by element, a float of complex numbers; the derivative at 0 is 0.
+
+    |min| of a signed integer wraps to min.
+    """
+    x = as_variable(x)
+    if x.type.is_complex:
+        from symconv.ops.complex_numbers import Modulus
+
+        return Modulus()(x)
+    return Abs()(x)
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,7 @@ class Slice(_Sliced):
         (dy,) = dys
         x, *bounds = node.inputs
         rest: list[Variable | None] = [None] * len(bounds)
-        if dy is None or not x.type.is_float:
+        if dy is None or not x.type.is_inexact:
             return [None, *rest]
         return [SetSlice(self.axes, self.steps)(zeros_like(x), dy, *bounds[::2]), *rest]
 
@@ -356,7 +356,7 @@ class SetSlice(_Sliced):
         (dz,) = dys
         x, y, *starts = node.inputs
         rest: list[Variable | None] = [None] * len(starts)
-        if dz is None or not x.type.is_float:
+        if dz is None or not x.type.is_inexact:
             return [None, None, *rest]
         bounds = [v for start, axis in zip(starts, self.axes) for v in (start, shape_of(y, axis))]
         dy = Slice(self.axes, self.steps)(dz, *bounds)

@@ -152,7 +152,7 @@ def check_labels(op: Op, labels: np.ndarray, classes: int) -> None:
 
 def _label_types(op: Op, inputs: Sequence[Variable], rows: Variable, labels: Variable) -> int | None:
     """The number of rows that `rows` [N, ...] and `labels` [N] agree on."""
-    if labels.ndim != 1 or labels.type.is_float or labels.dtype == "bool":
+    if labels.ndim != 1 or labels.type.is_inexact or labels.dtype == "bool":
         hint = "labels are class indices: an integer vector with one entry a row"
         kind = DTypeError if labels.ndim == 1 else ShapeError
         raise op_error(op, inputs, f"labels must be an integer vector, got {labels.type}", hint, kind)

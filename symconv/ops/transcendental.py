@@ -27,6 +27,7 @@ def exp(x: Any) -> Variable:
 @dataclass(frozen=True)
 class Exp(_OfFloats):
     name = "exp"
+    takes_complex = True
     opcode = "exp"
 
     def compute(self, x: Array) -> Array:
@@ -44,6 +45,7 @@ def expm1(x: Any) -> Variable:
 @dataclass(frozen=True)
 class Expm1(_OfFloats):
     name = "expm1"
+    takes_complex = True
     opcode = "expm1"
 
     def compute(self, x: Array) -> Array:
@@ -61,6 +63,7 @@ def log(x: Any) -> Variable:
 @dataclass(frozen=True)
 class Log(_OfFloats):
     name = "log"
+    takes_complex = True
     opcode = "log"
 
     def compute(self, x: Array) -> Array:
@@ -78,6 +81,7 @@ def log1p(x: Any) -> Variable:
 @dataclass(frozen=True)
 class Log1p(_OfFloats):
     name = "log1p"
+    takes_complex = True
     opcode = "log1p"
 
     def compute(self, x: Array) -> Array:
@@ -95,6 +99,7 @@ def tanh(x: Any) -> Variable:
 @dataclass(frozen=True)
 class Tanh(_OfFloats):
     name = "tanh"
+    takes_complex = True
     opcode = "tanh"
 
     def compute(self, x: Array) -> Array:
@@ -112,6 +117,7 @@ def sin(x: Any) -> Variable:
 @dataclass(frozen=True)
 class Sin(_OfFloats):
     name = "sin"
+    takes_complex = True
     opcode = "sin"
 
     def compute(self, x: Array) -> Array:
@@ -129,6 +135,7 @@ def cos(x: Any) -> Variable:
 @dataclass(frozen=True)
 class Cos(_OfFloats):
     name = "cos"
+    takes_complex = True
     opcode = "cos"
 
     def compute(self, x: Array) -> Array:
@@ -146,6 +153,7 @@ def tan(x: Any) -> Variable:
 @dataclass(frozen=True)
 class Tan(_OfFloats):
     name = "tan"
+    takes_complex = True
     opcode = "tan"
 
     def compute(self, x: Array) -> Array:

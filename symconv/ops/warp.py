@@ -11,7 +11,7 @@ import numpy as np
 
 from symconv.errors import ArgumentError, DTypeError, ShapeError
 from symconv.graph import (
-    FLOATS,
+    KERNEL_FLOATS,
     Apply,
     Kernel,
     Launch,
@@ -184,8 +184,8 @@ def _kernels(name: str) -> list[Kernel]:
         return Launch(_launch(node).params, node.out.type.dims[0], workspace=workspace)
 
     return [
-        *(kernel(dtype, "cpu", "csrc/kernels/warp.cpp", _launch) for dtype in FLOATS),
-        *(kernel(dtype, "cuda", "kernels/warp.cu", launch_on_cuda) for dtype in FLOATS),
+        *(kernel(dtype, "cpu", "csrc/kernels/warp.cpp", _launch) for dtype in KERNEL_FLOATS),
+        *(kernel(dtype, "cuda", "kernels/warp.cu", launch_on_cuda) for dtype in KERNEL_FLOATS),
     ]
 
 

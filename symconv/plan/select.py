@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from symconv.config import config
-from symconv.graph import Apply, Kernel
+from symconv.graph import KERNEL_DTYPES, Apply, Kernel
 from symconv.graph.kernel import Slower
 from symconv.graph.registry import kernels_of
 from symconv.plan import tuning
@@ -84,6 +84,10 @@ def candidates(node: Apply, device: str, available: frozenset[str] | None = None
 def _refusal(kernel: Kernel, node: Apply, available: frozenset[str] | None) -> str | None:
     if available is not None and not kernel.origin and kernel.entry not in available:
         return f"entry {kernel.entry!r} is not in this build of the core"
+    if not kernel.origin:  # a user's kernel says for itself what it takes
+        for v in (*node.inputs, *node.outputs):
+            if v.dtype not in KERNEL_DTYPES:
+                return f"compiled kernels do not know {v.dtype}"
     return kernel.supports(node)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from symconv.graph import Apply, Variable
+from symconv.graph import KERNEL_FLOATS, Apply, Variable
 from symconv.ops.arithmetic import (
     Add,
     Cast,
@@ -80,7 +80,7 @@ def _sum_of_filled(node: Apply) -> Variable | None:
     if x.owner is None or not isinstance(x.owner.op, BroadcastTo):
         return None
     inner = x.owner.inputs[0]
-    if inner.type.size != 1 or not x.type.is_float:
+    if inner.type.size != 1 or x.dtype not in KERNEL_FLOATS:
         return None
     terms = x.type.size // max(node.out.type.size, 1)
     return mul(reshape(inner, ()), float(terms))

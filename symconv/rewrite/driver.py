@@ -108,6 +108,8 @@ class RuleSet:
         owner = outputs[0].owner
         if owner is None or any(o.owner is not owner for o in outputs):
             return None
+        if any(v.type.is_complex for v in (*owner.inputs, *outputs)):
+            return None  # the rules are laws of the reals: log(exp(z)) is not z
         for rule in self.by_op.get(type(owner.op), ()):
             if isinstance(rule, Rule):
                 single = rule.apply(outputs[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from symconv.graph import Apply, Variable
+from symconv.graph import KERNEL_DTYPES, Apply, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.origin import joined, origin
 from symconv.graph.traversal import Readers
@@ -29,7 +29,7 @@ def fuse_elementwise(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
     group_of: dict[Apply, int] = {}
     groups: list[list[Apply]] = []
     for node in reversed(nodes):
-        if not isinstance(node.op, Elementwise):
+        if not isinstance(node.op, Elementwise) or not _compiled(node):
             continue
         target = _joinable(node, readers, group_of)
         if target is not None and _fits([*groups[target], node]):
@@ -45,6 +45,11 @@ def fuse_elementwise(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
         group.sort(key=rank.__getitem__)
         _fuse(group, readers, replace, trace)
     return graph.substitute(replace)
+
+
+def _compiled(node: Apply) -> bool:
+    """One dtype that no kernel knows would make a step of NumPy of the whole loop."""
+    return all(v.dtype in KERNEL_DTYPES for v in (*node.inputs, node.out))
 
 
 def _joinable(node: Apply, readers: Readers, group_of: dict[Apply, int]) -> int | None:

@@ -59,7 +59,7 @@ def _device(value: Any) -> str:
     return name
 
 
-_FLOATS = _one_of("float32", "float64")
+_FLOATS = _one_of("float16", "float32", "float64")
 _TEST = _one_of("off", "ignore", "warn", "raise", "pdb")
 
 # name -> (default, parser, what it does here)

@@ -16,6 +16,8 @@ BEGIN, END = "<!-- covered: begin -->", "<!-- covered: end -->"
 
 MODULES = (
     "tensor.elementwise",
+    "tensor.complex_numbers",
+    "tensor.fft",
     "tensor.reductions",
     "tensor.shape_ops",
     "tensor.joining",
@@ -64,6 +66,7 @@ MODULES = (
 # where programs find the names of a module that exists here only
 SHOWN_AS = {
     "tensor.elementwise": "tensor: element-wise",
+    "tensor.complex_numbers": "tensor: complex numbers",
     "tensor.reductions": "tensor: reductions",
     "tensor.shape_ops": "tensor: shapes, constructors",
     "tensor.joining": "tensor: joins",

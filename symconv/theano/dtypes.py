@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from symconv.errors import DTypeError
-from symconv.graph.types import DTYPES, FLOATS
+from symconv.graph.types import COMPLEX, DTYPES, FLOATS, INEXACT
 from symconv.theano.configuration import config
 
 INTS = ("int8", "int16", "int32", "int64")
-DISCRETE = ("bool", "uint8", *INTS)
+UINTS = ("uint8", "uint16", "uint32", "uint64")
+INTEGERS = (*INTS, *UINTS)
+DISCRETE = ("bool", *INTEGERS)
 
 
 @cache
@@ -36,11 +38,17 @@ def upcast(*dtypes: str) -> str:
 def floating(dtype: str) -> str:
     """The dtype of a function such as exp of an operand: floats stay, small ints float32, others float64.
 
-    Theano's upgrade_to_float: int8, uint8, bool and int16 become float32, wider ones float64.
+    Theano's upgrade_to_float: bools and integers of 8 and 16 bits become float32, wider ones float64;
+    complex numbers stay.
     """
-    if dtype in FLOATS:
+    if dtype in INEXACT:
         return dtype
-    return "float32" if dtype in ("bool", "int8", "uint8", "int16") else "float64"
+    return "float32" if np.dtype(dtype).itemsize <= 2 else "float64"
+
+
+def real(dtype: str) -> str:
+    """The dtype of the parts of a complex number; others stay."""
+    return {"complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
 
 
 def checked(dtype: Any, what: str) -> str:
@@ -52,9 +60,9 @@ def checked(dtype: Any, what: str) -> str:
     except TypeError:
         raise DTypeError(f"{what}: {dtype!r} is no dtype") from None
     if name not in DTYPES:
-        hint = "float32" if name == "float16" else "int64" if name.startswith("uint") else "a real dtype"
         raise DTypeError(
-            f"{what}: dtype {name} is not supported; symconv has {', '.join(DTYPES)}\n  hint: use {hint}"
+            f"{what}: dtype {name} is not supported; symconv has {', '.join(DTYPES)}\n"
+            "  hint: convert it to one of these"
         )
     return name
 
@@ -62,8 +70,8 @@ def checked(dtype: Any, what: str) -> str:
 def literal(value: Any) -> np.ndarray:
     """A Python value as the array that Theano makes of it. Raises DTypeError.
 
-    An int is the smallest of int8 to int64 that holds it; a float is float32 where floatX is, else the
-    smallest float that holds it exactly; NumPy's scalars and arrays keep their dtype.
+    An int is the smallest of int8 to int64 that holds it, uint64 beyond these; a float is of floatX, or where
+    that is float64 float32 if it holds it exactly; NumPy's scalars and arrays keep their dtype.
     """
     if isinstance(value, (np.ndarray, np.generic)):
         return np.asarray(value)
@@ -71,14 +79,23 @@ def literal(value: Any) -> np.ndarray:
         for dtype in INTS:
             if np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
                 return np.asarray(int(value), dtype)
-        raise DTypeError(f"the integer {value} does not fit into int64")
+        if 0 <= value < 2**64:
+            return np.asarray(int(value), "uint64")
+        raise DTypeError(f"the integer {value} does not fit into int64, nor into uint64")
     if isinstance(value, float):
+        if config.floatX != "float64":
+            return np.asarray(value, config.floatX)
         exact = value != value or float(np.float32(value)) == value if abs(value) < 3e38 else value in _INFS
-        return np.asarray(value, "float32" if config.floatX == "float32" or exact else "float64")
+        return np.asarray(value, "float32" if exact else "float64")
     array = np.asarray(value)
     if array.size == 0 and not hasattr(value, "dtype"):
         array = array.astype(config.floatX)
     return array
 
+
+__all__ = [
+    "COMPLEX", "DISCRETE", "DTYPES", "FLOATS", "INEXACT", "INTEGERS", "INTS", "UINTS", "checked", "floating",
+    "literal", "real", "upcast",
+]  # fmt: skip
 
 _INFS = (float("inf"), float("-inf"))

@@ -70,7 +70,7 @@ def grad(
     asked = [*(w.native for w in targets), *seeds, *_natives(consider_constant)]
     written = as_written([*seeds, *([] if root is None else [root])], asked)
     seeds, root = dict(zip(written, seeds.values())), None if root is None else written[-1]
-    floats = [w for w in targets if w.native.type.is_float]
+    floats = [w for w in targets if w.native.type.is_inexact]
     if root is not None and root.ndim:
         raise CostError(
             f"grad: the cost must be a scalar, got {root.type} from {root.origin}\n"
@@ -85,7 +85,7 @@ def grad(
             found[w] = wrap(null_gradient(w.native, _through_draw(w)))
             if null_gradients == "raise":
                 check([found[w].native])
-    if root is not None and not root.type.is_float and not known_grads:
+    if root is not None and not root.type.is_inexact and not known_grads:
         return _of_integer_cost(root, targets, wrt, consider_constant, disconnected_inputs)
     floats = [w for w in floats if w not in found]
     if return_disconnected != "zero" and disconnected_inputs != "raise":
@@ -160,7 +160,7 @@ def _of_integer_cost(
     for w in targets:
         if w.native not in connected and disconnected == "raise":
             raise DisconnectedInputError(f"grad: the cost does not depend on {w!r} from {w.native.origin}")
-        dtype = w.dtype if w.native.type.is_float else config.floatX
+        dtype = w.dtype if w.native.type.is_inexact else config.floatX
         result.append(ones_like(w, dtype) if w.native is root else zeros_like(w, dtype))
     return result if _many(wrt) else result[0]
 
@@ -179,9 +179,9 @@ def _of_integers(root: Native | None, w: Any, constants: list[Native], seeds: di
     casts = [
         node.outputs[0]
         for node in toposort(there, stop=constants)
-        if isinstance(node.op, Cast) and node.inputs[0] is w.native and node.outputs[0].type.is_float
+        if isinstance(node.op, Cast) and node.inputs[0] is w.native and node.outputs[0].type.is_inexact
     ]
-    if not casts or (root is not None and not root.type.is_float):
+    if not casts or (root is not None and not root.type.is_inexact):
         return zeros_like(w, config.floatX)
     parts = autodiff.grad(
         root, casts, consider_constant=constants, known_grads=seeds, disconnected_inputs="ignore"

@@ -48,7 +48,7 @@ class IfElse(Op):
         gradients: list[Variable | None] = []
         for k, x in enumerate(branches):
             dy = dys[k % self.count]
-            if dy is None or not x.type.is_float:
+            if dy is None or not x.type.is_inexact:
                 gradients.append(None)
                 continue
             pair = (dy, zeros_like(x)) if k < self.count else (zeros_like(x), dy)

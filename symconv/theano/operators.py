@@ -169,14 +169,14 @@ METHODS: dict[str, Any] = {
     "nonzero": T.nonzero,
     "nonzero_values": T.nonzero_values,
     "transfer": _transfer,
-    "conj": lambda self: self,
-    "conjugate": lambda self: self,
+    "conj": T.conj,
+    "conjugate": T.conj,
     "get_scalar_constant_value": T.get_scalar_constant_value,
     "shape": property(shapes.shape_of),
     "size": property(lambda self: T.prod(shapes.shape_of(self))),
     "T": property(T.transpose),
-    "real": property(lambda self: self),
-    "imag": property(T.zeros_like),
+    "real": property(T.real),
+    "imag": property(T.imag),
 }
 
 for _name, _method in METHODS.items():

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from symconv.theano.dtypes import DISCRETE
 from symconv.theano.variable import Variable
 
 
 def _whole(x: Any) -> bool:
     if isinstance(x, Variable):
-        return x.dtype not in ("float32", "float64")
+        return x.dtype in DISCRETE
     if isinstance(x, (bool, int, np.integer, np.bool_)):
         return True
     return isinstance(x, np.ndarray) and x.dtype.kind in "iub"

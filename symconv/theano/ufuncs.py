@@ -17,7 +17,7 @@ _RENAMED = {
     "bitwise_and": "and_",
     "bitwise_or": "or_",
     "bitwise_xor": "xor",
-    "conjugate": "identity",
+    "conjugate": "conj",
     "degrees": "rad2deg",
     "divide": "true_div",
     "fabs": "abs_",

@@ -148,8 +148,12 @@ def _filter_dtype(kind: TensorType, data: Any, strict: bool, allow: bool | None)
     if isinstance(data, np.ndarray) and data.dtype == target:
         return data
     given = np.asarray(data)
-    if strict or given.dtype == object or given.dtype.kind in "USOc":
+    if strict or given.dtype == object or given.dtype.kind in "USO":
         raise DTypeError(f"expected an array of {kind}, got {type(data).__name__} of dtype {given.dtype}")
+    if given.dtype.kind == "c" and target.kind != "c":
+        raise DTypeError(
+            f"expected an array of {kind}, got complex numbers; .real or abs() says what is meant"
+        )
     if allow is True or given.dtype == target:
         return given.astype(target)
     typed = isinstance(data, (np.ndarray, np.generic))

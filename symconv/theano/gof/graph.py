@@ -53,7 +53,7 @@ def equal_computations(xs: Any, ys: Any, in_xs: Iterable[Any] = (), in_ys: Itera
 
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, NativeConstant) and isinstance(b, NativeConstant):
-        return a.type == b.type and np.array_equal(a.data, b.data, equal_nan=a.type.is_float)
+        return a.type == b.type and np.array_equal(a.data, b.data, equal_nan=a.type.is_inexact)
     return a is b  # pure nodes of one op and the same inputs are one node
 
 

@@ -8,6 +8,7 @@ once more in every call.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,6 +120,12 @@ class _Template:
     nin = property(lambda self: len(self.inputs))
     nout = property(lambda self: len(self.outputs))
 
+    def on(self, inputs: Sequence[Any]) -> _Template:
+        """The same with these inputs: a shape may depend on the values of some."""
+        made = copy(self)
+        made.inputs = list(inputs)
+        return made
+
 
 def _unbound(v: Any) -> Any:
     return wrap(Native(v.native.type, name=v.name))
@@ -171,7 +178,8 @@ class UserOp(_OfUser):
         if infer_shape is None:
             return None
         try:
-            found = infer_shape(self.template, [tuple(wrap(d) for d in dims_of(v)) for v in natives])
+            node = self.template.on([wrap(v) for v in natives])
+            found = infer_shape(node, [tuple(wrap(d) for d in dims_of(v)) for v in natives])
         except NotImplementedError:
             return None
         if len(found) != len(self.types):
@@ -223,9 +231,9 @@ class UserOp(_OfUser):
         for x, d in zip(node.inputs, found):
             why = reason(d.native) if isinstance(d, Variable) else None
             if why is not None:
-                gradients.append(null_gradient(x, why) if x.type.is_float else None)
+                gradients.append(null_gradient(x, why) if x.type.is_inexact else None)
                 continue
-            known = isinstance(d, (Variable, int, float, np.ndarray, np.generic)) and x.type.is_float
+            known = isinstance(d, (Variable, int, float, np.ndarray, np.generic)) and x.type.is_inexact
             gradients.append(cast(native_of(d), x.dtype) if known else None)
         return gradients + [None] * (len(node.inputs) - self.user_inputs)
 

@@ -20,6 +20,7 @@ from symconv.ops.join import concatenate
 from symconv.ops.mrg31k3p import M1, M2, MrgUniform, draw, skip, substreams
 from symconv.ops.operands import as_variable, cast, static_dim
 from symconv.ops.shape import reshape
+from symconv.theano import dtypes
 from symconv.theano.configuration import config
 from symconv.theano.null_gradient import UndefinedGrad
 from symconv.theano.shapes import as_dims
@@ -121,7 +122,7 @@ class MRG_RandomStreams:  # noqa: N801 - Theano's name
     ) -> Any:  # fmt: skip
         """Values between low and high, floatX by default."""
         low, high = _parameter(low), _parameter(high)
-        dtype = dtype or ("float64" if "float64" in (config.floatX, low.dtype, high.dtype) else "float32")
+        dtype = dtype or dtypes.upcast(config.floatX, low.dtype, high.dtype)
         u = self._draw(_known_size(size, "uniform", ndim), dtype, nstreams)
         plain = all(isinstance(v, NativeConstant) and v.ndim == 0 for v in (low, high))
         if plain and (float(low.data), float(high.data)) == (0.0, 1.0):  # type: ignore[attr-defined]
@@ -155,7 +156,7 @@ class MRG_RandomStreams:  # noqa: N801 - Theano's name
         truncate: no value is further than 2 std from avg; their deviation then is 0.88 std.
         """
         avg, std = _parameter(avg), _parameter(std)
-        dtype = dtype or ("float64" if "float64" in (config.floatX, avg.dtype, std.dtype) else "float32")
+        dtype = dtype or dtypes.upcast(config.floatX, avg.dtype, std.dtype)
         dims = _known_size(size, "normal", ndim)
         n: Any = as_variable(1, "int64")
         for d in dims:

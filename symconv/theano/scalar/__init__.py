@@ -6,12 +6,12 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from symconv.theano.dtypes import DISCRETE, INTS, upcast
-from symconv.theano.dtypes import FLOATS as float_dtypes  # noqa: N811
+from symconv.theano.dtypes import COMPLEX, DISCRETE, FLOATS, INEXACT, INTEGERS, INTS, UINTS, upcast
 
-discrete_dtypes, int_dtypes = DISCRETE, INTS
+discrete_dtypes, int_dtypes, uint_dtypes, integer_dtypes = DISCRETE, INTS, UINTS, INTEGERS
+float_dtypes, complex_dtypes, continuous_dtypes = FLOATS, COMPLEX, INEXACT
 
-_TYPES = ("bool", "uint8", *INTS, *float_dtypes)
+_TYPES = (*DISCRETE, *INEXACT)
 
 
 def constant(x: Any, name: str | None = None, dtype: str | None = None) -> Any:
@@ -38,8 +38,8 @@ def get_scalar_type(dtype: str) -> Any:
 Scalar = get_scalar_type
 
 __all__ = [
-    "Scalar", "as_scalar", "constant", "discrete_dtypes", "float_dtypes", "get_scalar_type", "int_dtypes",
-    "upcast", *_TYPES,
+    "Scalar", "as_scalar", "complex_dtypes", "constant", "continuous_dtypes", "discrete_dtypes",
+    "float_dtypes", "get_scalar_type", "int_dtypes", "integer_dtypes", "uint_dtypes", "upcast", *_TYPES,
 ]  # fmt: skip
 
 

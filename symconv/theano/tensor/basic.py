@@ -1,8 +1,9 @@
 """theano.tensor.basic: all functions on tensors under one name."""
 
 from symconv.theano import scalar as scal  # noqa: F401
-from symconv.theano.dtypes import FLOATS, INTS
+from symconv.theano.dtypes import COMPLEX, DISCRETE, FLOATS, INEXACT, INTEGERS, INTS, UINTS
 from symconv.theano.tensor.closeness import _allclose, _get_atol_rtol  # noqa: F401
+from symconv.theano.tensor.complex_numbers import *  # noqa: F403
 from symconv.theano.tensor.counting import *  # noqa: F403
 from symconv.theano.tensor.elementwise import *  # noqa: F403
 from symconv.theano.tensor.elementwise import and_, invert, or_, tensor_copy, xor  # noqa: F401
@@ -45,10 +46,6 @@ from symconv.theano.variable import (  # noqa: F401
 
 as_tensor = as_tensor_variable
 Tensor = TensorType
-uint_dtypes, complex_dtypes = ("uint8",), ()
-int_dtypes, float_dtypes = INTS, FLOATS
-integer_dtypes = uint_dtypes + int_dtypes
-discrete_dtypes = ("bool", *integer_dtypes)
-continuous_dtypes = FLOATS
+int_dtypes, uint_dtypes, float_dtypes, complex_dtypes = INTS, UINTS, FLOATS, COMPLEX
+integer_dtypes, discrete_dtypes, continuous_dtypes = INTEGERS, DISCRETE, INEXACT
 all_dtypes = discrete_dtypes + continuous_dtypes
-conj = tensor_copy  # of real numbers

@@ -44,7 +44,7 @@ def true_div(a: Any, b: Any) -> Any:
     """a / b; of two integers in floatX."""
     x, y = native_of(a), native_of(b)
     common = dtypes.upcast(x.dtype, y.dtype)
-    return apply(ew.true_div, x, y, dtype=common if common in dtypes.FLOATS else config.floatX)
+    return apply(ew.true_div, x, y, dtype=common if common in dtypes.INEXACT else config.floatX)
 
 
 def floor_div(a: Any, b: Any) -> Any:
@@ -310,7 +310,7 @@ where = switch
 def _bits(function: Any, name: str) -> Any:
     def apply_bits(a: Any, b: Any) -> Any:
         x, y = native_of(a), native_of(b)
-        if dtypes.upcast(x.dtype, y.dtype) in dtypes.FLOATS:
+        if dtypes.upcast(x.dtype, y.dtype) in dtypes.INEXACT:
             raise DTypeError(
                 f"{name}: takes bools or integers, got {x.type} from {x.origin} and {y.type} from "
                 f"{y.origin}\n"
@@ -332,7 +332,7 @@ right_shift = _bits(ew.right_shift, "right_shift")
 def invert(a: Any) -> Any:
     """Not a, of bools; -a - 1 of integers."""
     x = as_tensor_variable(a)
-    if x.dtype in dtypes.FLOATS:
+    if x.dtype in dtypes.INEXACT:
         raise DTypeError(f"invert: takes bools or integers, got {x.type} from {x.native.origin}")
     return apply(ew.bitwise_not, x)
 

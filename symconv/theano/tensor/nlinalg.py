@@ -146,7 +146,9 @@ class Eig(MatrixOp):
     def compute(self, a: np.ndarray) -> Sequence[Any]:
         w, v = np.linalg.eig(a)
         if np.iscomplexobj(w):
-            raise ExecutionError("eig: the matrix has complex eigenvalues, and symconv has no complex dtypes")
+            raise ExecutionError(
+                "eig: the matrix has complex eigenvalues; as in Theano the results are of its dtype"
+            )
         return [w, v]
 
     def sizes(self, rows: Any, columns: Any) -> Sequence[tuple[Any, ...]]:

@@ -40,7 +40,7 @@ def permute_row_elements(x: Any, y: Any, inverse: Any = 0) -> Any:
 
 def _indices(y: Any, what: str) -> Any:
     y = as_tensor_variable(y)
-    if y.dtype not in dtypes.INTS:
+    if y.dtype not in dtypes.INTEGERS:
         raise DTypeError(f"{what}: a permutation holds integers, got {y!r} of dtype {y.dtype}")
     return y
 

@@ -18,6 +18,7 @@ from symconv.ops.elementwise import add
 from symconv.ops.mt19937 import mersenne_draw
 from symconv.ops.operands import cast
 from symconv.ops.shape import dims_of
+from symconv.theano import dtypes
 from symconv.theano.configuration import config
 from symconv.theano.errors import RankError
 from symconv.theano.random_state import (
@@ -83,11 +84,11 @@ def _widest(given: Sequence[Native], ranks: Sequence[int], core: int) -> Native:
 def _float(dtype: str | None, *parameters: Any) -> str:
     """The dtype of a continuous draw: floatX, or float64 where a parameter has it."""
     if dtype is not None:
-        if str(np.dtype(dtype)) not in ("float32", "float64"):
+        if str(np.dtype(dtype)) not in dtypes.FLOATS:
             raise DTypeError(f"the dtype of a continuous draw must be a float, got {dtype}")
         return str(dtype)
     held = [as_tensor_variable(p).dtype for p in parameters]
-    return "float64" if "float64" in [config.floatX, *held] else "float32"
+    return dtypes.upcast(config.floatX, *held)
 
 
 def uniform(

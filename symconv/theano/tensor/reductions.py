@@ -44,13 +44,15 @@ def _accumulated(
     if dtype is not None:
         x = native_cast(x, dtypes.checked(dtype, what))
     out = wrap(native(x, _axis(axis, what), keepdims))
+    if dtype is None and x.dtype == "uint8":
+        dtype = "uint64"  # what sums of the wider unsigned ones have
     return out if dtype is None else elementwise.cast(out, dtype)
 
 
 def sum(
     input: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None
 ) -> Any:
-    """The sum; bools and integers give int64. A Python list of variables is stacked first."""
+    """The sum; bools and integers give int64, unsigned ones uint64. A list of variables is stacked first."""
     return _accumulated(reduce.reduce_sum, "sum", input, axis, dtype, keepdims)
 
 
@@ -58,7 +60,7 @@ def prod(
     input: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None,
     no_zeros_in_input: bool = False,
 ) -> Any:  # fmt: skip
-    """The product; bools and integers give int64."""
+    """The product; bools and integers give int64, unsigned ones uint64."""
     return _accumulated(reduce.prod, "prod", input, axis, dtype, keepdims)
 
 
@@ -69,8 +71,8 @@ def mean(
     """The mean: float32 of float32, accumulated in float64; float64 of integers and bools."""
     x = native_of(input)
     target = dtypes.checked(dtype, "mean") if dtype is not None else None
-    work = x.dtype if x.dtype in dtypes.FLOATS else "float64"
-    if target in dtypes.FLOATS:
+    work = x.dtype if x.dtype in dtypes.INEXACT else "float64"
+    if target in dtypes.INEXACT:
         work = target
     out = wrap(reduce.mean(native_cast(x, work), _axis(axis, "mean"), keepdims))
     return out if target is None else elementwise.cast(out, target)
@@ -79,7 +81,7 @@ def mean(
 def var(input: Any, axis: Axis = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False) -> Any:
     """The mean squared distance from the mean."""
     x = native_of(input)
-    work = x.dtype if x.dtype in dtypes.FLOATS else "float64"
+    work = x.dtype if x.dtype in dtypes.INEXACT else "float64"
     return wrap(reduce.var(native_cast(x, work), _axis(axis, "var"), ddof, keepdims))
 
 

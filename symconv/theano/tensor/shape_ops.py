@@ -304,7 +304,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> An
     if dtype is None:
         dtype = dtypes.upcast(*(v.dtype for v in given))
         if dtype in dtypes.DISCRETE:
-            dtype = "int64"
+            dtype = "uint64" if dtype in dtypes.UINTS else "int64"
     values = [v.data.item() if isinstance(v, NativeConstant) and v.ndim == 0 else v for v in given]
     first, last, by = values
     return wrap(ops.arange(first, last, by, dtypes.checked(dtype, "arange")))

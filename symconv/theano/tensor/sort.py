@@ -18,7 +18,7 @@ def _axis(axis: Any) -> Any:
     """An axis as an int, or as an integer variable; Theano takes floats that hold whole numbers."""
     if isinstance(axis, TensorConstant):
         return int(axis.data)
-    if is_symbolic(axis) and axis.dtype in dtypes.FLOATS:
+    if is_symbolic(axis) and axis.dtype in dtypes.INEXACT:
         return elementwise.cast(axis, "int64")
     return axis
 
@@ -64,7 +64,7 @@ def _last(x: Any, kth: Any, axis: int | None) -> Any:
         if n == 0:
             raise ArgumentError("topk: kth must not be 0")
         return x[tuple([*lead, slice(-n, None) if n > 0 else slice(None, -n)])]
-    if k.ndim or k.dtype not in dtypes.INTS:
+    if k.ndim or k.dtype not in dtypes.INTEGERS:
         raise ArgumentError(f"topk: kth must be an integer, got {k!r}, {k.type}")
     size = x.shape[len(lead)]
     largest = elementwise.gt(k, 0)

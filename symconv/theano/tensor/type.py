@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from symconv.errors import DTypeError, UnsupportedError
+from symconv.errors import DTypeError
 from symconv.theano.configuration import config
 from symconv.theano.naming import name_made
 from symconv.theano.variable import TensorType
@@ -18,9 +18,9 @@ RANKS: dict[str, tuple[bool, ...]] = {
     **{f"tensor{n}": (False,) * n for n in (3, 4, 5, 6, 7)},
 }
 PREFIXES: dict[str, str | None] = {
-    "": None, "b": "int8", "w": "int16", "i": "int32", "l": "int64", "f": "float32", "d": "float64"
+    "": None, "b": "int8", "w": "int16", "i": "int32", "l": "int64", "f": "float32", "d": "float64",
+    "c": "complex64", "z": "complex128",
 }  # fmt: skip
-COMPLEX = {"c": "complex64", "z": "complex128"}
 
 
 def _constructor(rank: str, prefix: str) -> Any:
@@ -34,16 +34,6 @@ def _constructor(rank: str, prefix: str) -> Any:
     make.__doc__ = f"An input of dtype floatX with {len(flags)} dimensions."
     for attribute, value in (("broadcastable", flags), ("ndim", len(flags))):
         setattr(make, attribute, value)
-    return make
-
-
-def _complex(rank: str, prefix: str) -> Any:
-    def make(name: str | None = None, dtype: str | None = None) -> Any:
-        raise UnsupportedError(
-            f"T.{prefix}{rank}: symconv has no complex numbers\n  hint: keep real and imaginary parts "
-            f"in two tensors"
-        )
-
     return make
 
 
@@ -63,7 +53,6 @@ def _plural(one: Any) -> Any:
 
 
 CONSTRUCTORS: dict[str, Any] = {p + r: _constructor(r, p) for r in RANKS for p in PREFIXES}
-CONSTRUCTORS |= {p + r: _complex(r, p) for r in RANKS for p in COMPLEX}
 CONSTRUCTORS |= {
     (name.removesuffix("x") + "ces" if name.endswith("matrix") else name + "s"): _plural(make)
     for name, make in list(CONSTRUCTORS.items())

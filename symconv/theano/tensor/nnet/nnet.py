@@ -147,7 +147,7 @@ def categorical_crossentropy(coding_dist: Any, true_dist: Any) -> Any:
 def crossentropy_categorical_1hot(coding_dist: Any, true_one_of_n: Any) -> Any:
     """-log p[n, label[n]] of each row."""
     p, labels = as_tensor_variable(coding_dist), as_tensor_variable(true_one_of_n)
-    if labels.dtype in dtypes.FLOATS:
+    if labels.dtype in dtypes.INEXACT:
         raise DTypeError(
             f"categorical_crossentropy: labels must be integers, got {labels.type} from "
             f"{labels.native.origin}\n"
