@@ -70,4 +70,5 @@ ELEMENTWISE_OP(arcsin, 1, 14)
 ELEMENTWISE_OP(arccos, 1, 14)
 ELEMENTWISE_OP(arctan, 1, 14)
 ELEMENTWISE_OP(arctan2, 2, 18)
+ELEMENTWISE_OP(erfc, 1, 40)
 #endif

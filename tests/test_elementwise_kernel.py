@@ -75,8 +75,8 @@ def float64(name: str, x: np.ndarray) -> np.ndarray:
 
 FUNCTIONS = {
     "exp": 2, "expm1": 3, "log": 2, "log1p": 3, "tanh": 4, "sigmoid": 4, "softplus": 4, "sin": 2, "cos": 2,
-    "tan": 4, "erf": 3, "sqrt": 0.5, "reciprocal": 0.5, "elu": 3, "floor": 0, "ceil": 0, "trunc": 0,
-    "round": 0, "arcsin": 2, "arccos": 2, "arctan": 2,
+    "tan": 4, "erf": 3, "erfc": 1, "sqrt": 0.5, "reciprocal": 0.5, "elu": 3, "floor": 0, "ceil": 0,
+    "trunc": 0, "round": 0, "arcsin": 2, "arccos": 2, "arctan": 2,
 }  # fmt: skip
 
 
@@ -101,6 +101,7 @@ def test_float32_function_accuracy(name: str, isa: str) -> None:
         "softplus",
         "sin",
         "erf",
+        "erfc",
         "expm1",
         "log1p",
         "tan",

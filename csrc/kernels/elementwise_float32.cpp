@@ -93,6 +93,8 @@ Loop float32_loop(int op) {
       return vector_loop<tan>;
     case op_erf:
       return vector_loop<erf>;
+    case op_erfc:
+      return vector_loop<erfc>;
     case op_arcsin:
       return vector_loop<arcsin>;
     case op_arccos:

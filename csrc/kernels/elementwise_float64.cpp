@@ -89,6 +89,8 @@ Loop float64_loop(int op) {
       return library_loop<::tan>;
     case op_erf:
       return library_loop<::erf>;
+    case op_erfc:
+      return library_loop<::erfc>;
     case op_arcsin:
       return library_loop<::asin>;
     case op_arccos:

@@ -170,6 +170,16 @@ static inline vf tanh(vf x) {
   return select(abs(x) < 1e-4f, x, copy_sign(y, x));
 }
 
+// 2^r for |r| <= 1/2.
+static inline vd exp2_reduced(vd r) {
+  vd y = fma(r, set1(0.00015478012116590278), set1(0.0013400431672778656));
+  y = fma(y, r, set1(0.009617994552263136));
+  y = fma(y, r, set1(0.05550327215748605));
+  y = fma(y, r, set1(0.2402265150469806));
+  y = fma(y, r, set1(0.693147206709657));
+  return fma(y, r, set1(0.9999999999191154));
+}
+
 // Below 1 a polynomial in x^2; above 1 - e^-g with a polynomial for g = -log(1 - erf).
 static inline vf erf(vf x) {
   vf a = min(set1(4.0f), abs(x));
@@ -189,6 +199,35 @@ static inline vf erf(vf x) {
   g = fma(g, a, set1(1.12861335f));
   vf tail = copy_sign(1.0f - exp_of_negative(g * -a), x);
   return select(abs(x) < 1.0f, s, select(x == x, tail, x));
+}
+
+// 1 - erf, in doubles: for a = |x| e^(-a^2) / (1 + 2a) times a polynomial in (a - 3) / (a + 3), which keeps all its
+// digits in the tail; below 0 that from 2.
+static inline vf erfc(vf x) {
+  const vi number = x == x;
+  Halves a, out, scale;
+  a.f = select(number, min(set1(10.3f), abs(x)), vf{});
+  for (int i = 0; i < 2; i++) {
+    vd d = __builtin_convertvector(a.half_f[i], vd), s = (d - 3.0) / (d + 3.0);
+    vd p = fma(s, set1(-0.00026623452711862415), set1(-0.00077267608785941411));
+    p = fma(p, s, set1(0.0020048464898112933));
+    p = fma(p, s, set1(0.0025657158249970946));
+    p = fma(p, s, set1(-0.023799539436461389));
+    p = fma(p, s, set1(0.068295745658043985));
+    p = fma(p, s, set1(-0.11927061373073791));
+    p = fma(p, s, set1(0.12964645151276777));
+    p = fma(p, s, set1(-0.047562420141337797));
+    p = fma(p, s, set1(-0.13562114093735947));
+    p = fma(p, s, set1(1.2530080593126276));
+    vd t = d * d * -1.4426950408889634;
+    vd k = (t + 6755399441055744.0) - 6755399441055744.0;
+    vd y = exp2_reduced(t - k) * p / (d * 2.0 + 1.0);
+    out.half_f[i] = __builtin_convertvector(y, half_float);
+    scale.half_i[i] = __builtin_convertvector(k, half_int);
+  }
+  vi half = scale.i >> 1;
+  vf y = out.f * power_of_two(half) * power_of_two(scale.i - half);
+  return select(number, select(x < 0.0f, 2.0f - y, y), x);
 }
 
 // n and r with x = n pi/2 + r, |r| <= pi/4, for |x| <= 2^20 (kTrigonometricRange). The reduction
@@ -275,13 +314,7 @@ static inline vf pow(vf base, vf exponent) {
     vd t = __builtin_convertvector(power.half_f[i], vd) * log2;
     t = min(set1(129.0), max(set1(-160.0), t));
     vd k = (t + 6755399441055744.0) - 6755399441055744.0, r = t - k;
-    vd y = fma(r, set1(0.00015478012116590278), set1(0.0013400431672778656));
-    y = fma(y, r, set1(0.009617994552263136));
-    y = fma(y, r, set1(0.05550327215748605));
-    y = fma(y, r, set1(0.2402265150469806));
-    y = fma(y, r, set1(0.693147206709657));
-    y = fma(y, r, set1(0.9999999999191154));
-    out.half_f[i] = __builtin_convertvector(y, half_float);
+    out.half_f[i] = __builtin_convertvector(exp2_reduced(r), half_float);
     scale.half_i[i] = __builtin_convertvector(k, half_int);
   }
   vi half = scale.i >> 1;

@@ -46,7 +46,7 @@ from symconv.ops.logic import (
     where,
 )
 from symconv.ops.rounding import abs, ceil, clip, floor, maximum, minimum, round, sign, trunc
-from symconv.ops.transcendental import cos, erf, exp, expm1, log, log1p, sin, tan, tanh
+from symconv.ops.transcendental import cos, erf, erfc, exp, expm1, log, log1p, sin, tan, tanh
 
 __all__ = [
     "abs",
@@ -67,6 +67,7 @@ __all__ = [
     "eq",
     "equal",
     "erf",
+    "erfc",
     "exp",
     "expm1",
     "floor",

@@ -178,3 +178,20 @@ class Erf(_OfFloats):
 
     def partials(self, node: Apply, dy: Variable) -> Partials:
         return (mul(dy, mul(exp(neg(square(node.inputs[0]))), 2 / math.sqrt(math.pi))),)
+
+
+def erfc(x: Any) -> Variable:
+    """1 - erf(x) with all its digits where it is small, element by element."""
+    return Erfc()(*as_operands(x, to_float=True))
+
+
+@dataclass(frozen=True)
+class Erfc(_OfFloats):
+    name = "erfc"
+    opcode = "erfc"
+
+    def compute(self, x: Array) -> Array:
+        return np.array([math.erfc(v) for v in x.ravel()], dtype=x.dtype).reshape(x.shape)
+
+    def partials(self, node: Apply, dy: Variable) -> Partials:
+        return (mul(dy, mul(exp(neg(square(node.inputs[0]))), -2 / math.sqrt(math.pi))),)

@@ -55,6 +55,7 @@ def smooth() -> list[OpCase]:
         *unary("cos", sc.cos, lambda t, x: t.cos(x)),
         *unary("tan", sc.tan, lambda t, x: t.tan(x), low=-1.2, high=1.2),
         *unary("erf", sc.erf, lambda t, x: t.erf(x)),
+        *unary("erfc", sc.erfc, lambda t, x: t.erfc(x)),
         *unary("gelu", sc.gelu, lambda t, x: t.nn.functional.gelu(x)),
         *unary(
             "gelu_tanh",

@@ -15,7 +15,6 @@ from symconv.theano import dtypes
 from symconv.theano.configuration import config
 from symconv.theano.elemwise import apply, apply_float, apply_number, compare
 from symconv.theano.naming import name_made
-from symconv.theano.tensor import complement
 from symconv.theano.variable import TensorConstant, as_tensor_variable, native_of, wrap
 
 
@@ -149,6 +148,7 @@ arcsin = _unary(ew.arcsin, "The angle in [-pi/2, pi/2] with this sine.")
 arctan = _unary(ew.arctan, "The angle in (-pi/2, pi/2) with this tangent.")
 tanh = _unary(ew.tanh, "The hyperbolic tangent.")
 erf = _unary(ew.erf, "The error function.")
+erfc = _unary(ew.erfc, "1 - erf(a), with all its digits where it is small.")
 
 
 def arctan2(a: Any, b: Any) -> Any:
@@ -169,11 +169,6 @@ rad2deg = _scaled(lambda x: x, 180 / math.pi)
 def exp2(a: Any) -> Any:
     """2^a."""
     return apply_float(lambda x: ew.exp(ew.mul(x, math.log(2))), a)
-
-
-def erfc(a: Any) -> Any:
-    """1 - erf(a), with all its digits where it is small."""
-    return apply_float(complement.erfc, a)
 
 
 def cosh(a: Any) -> Any:
