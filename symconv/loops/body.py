@@ -9,6 +9,7 @@ from typing import Any
 from symconv.errors import GraphError
 from symconv.graph import Apply, Constant, Variable
 from symconv.graph.traversal import rebuild, toposort
+from symconv.ops.shape import ShapeOf
 
 
 class Body:
@@ -80,6 +81,23 @@ def dependents(
             nodes.append(node)
             reached.update(node.outputs)
     return nodes, reached
+
+
+def resized(body: Body, changing: Iterable[Variable]) -> set[Variable]:
+    """The variables whose shapes may change from step to step, `changing` being the inputs whose values do.
+
+    A shape does where a value that changes is among the operands that decide about it, or where that of an
+    operand does.
+    """
+    values, shapes = set(changing), set[Variable]()
+    for node in body.nodes:
+        sized = [node.inputs[k] for k in node.op.shape_operands(len(node.inputs))]
+        moved = any(v in shapes for v in node.inputs)
+        if moved or any(v in values for v in sized):
+            shapes.update(v for v in node.outputs if not v.type.is_concrete)
+        if moved or (not isinstance(node.op, ShapeOf) and any(v in values for v in node.inputs)):
+            values.update(node.outputs)
+    return shapes
 
 
 def close(changing: Sequence[Variable], outputs: Sequence[Variable]) -> tuple[Body, list[Variable]]:

@@ -6,7 +6,8 @@ With the state s[t] = f(x[t], s[t - 1], w) and a cost C, let a[t] be dC / ds[t] 
     dC / dx[t] = (df / dx)^T a[t],    dC / dw = sum over t of (df / dw)^T a[t]
 
 A state that is read k steps later adds the term of step t + k. The values of the forward loop that the
-derivatives need are outputs of it; moving data (reshape, cast, ...) is done again instead.
+derivatives need are outputs of it; moving data (reshape, cast, ...) is done again instead, and so is what has
+not the same shape in all steps.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import replace
 from symconv.autodiff import accumulate
 from symconv.graph import Apply, Variable, constant
 from symconv.graph.traversal import leaves, rebuild, toposort
-from symconv.loops.body import Body, dependents
+from symconv.loops.body import Body, dependents, resized
 from symconv.loops.build import Carry, Output, Row, Trace, make_scan
 from symconv.loops.op import Scan
 from symconv.ops.axes import expand_dims, squeeze
@@ -175,7 +176,7 @@ class _Reverse:
         known |= {v: ("output", i) for i, v in enumerate(self.news.outputs) if v.owner is not None}
         changing = body.inputs[: len(body.inputs) - len(self.step.fixed)]
         _, moving = dependents(body.outputs, changing)
-        stored = _to_store(results, body, moving, known)
+        stored = _to_store(results, body, moving, known, resized(body, changing))
         extra = [v for v in stored if v not in known]
         node = self.node
         if extra:
@@ -274,7 +275,11 @@ def _part(x: Variable, first: Variable, length: Variable) -> Variable:
 
 
 def _to_store(
-    results: Iterable[Variable], body: Body, moving: set[Variable], known: Mapping[Variable, object]
+    results: Iterable[Variable],
+    body: Body,
+    moving: set[Variable],
+    known: Mapping[Variable, object],
+    resized: set[Variable],
 ) -> list[Variable]:
     """Values of the body that `results` read and that are not made again in the reverse loop."""
     forward = {v for node in body.nodes for v in node.outputs}
@@ -290,7 +295,7 @@ def _to_store(
         assert v.owner is not None
         if v in known:
             stored[v] = None
-        elif v.owner.op.name in REDONE or not v.type.is_inexact:
+        elif v.owner.op.name in REDONE or not v.type.is_inexact or v in resized:
             frontier.extend(v.owner.inputs)
         else:
             stored[v] = None

@@ -44,6 +44,9 @@ def interpret(op: Scan, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
             if np.shape(new) != trace.shape[1:]:
                 raise ShapeError(f"step {t}: a state of shape {trace.shape[1:]} becomes {np.shape(new)}")
             trace[depth + t] = new
+        for old, new in zip(carries, results.carries):
+            if np.shape(new) != np.shape(old):
+                raise ShapeError(f"step {t}: a state of shape {np.shape(old)} becomes {np.shape(new)}")
         carries = results.carries
         for row, value in zip(rows, results.outputs):
             row.append(np.array(value))

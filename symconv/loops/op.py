@@ -52,9 +52,21 @@ def _inplace(node: Apply) -> tuple[tuple[int, int], ...]:
     return tuple((first_out + k, first_in + k) for k in range(op.carries))
 
 
-LOOP = Kernel(
-    "loop", "cpu", "csrc/runtime/loop.cpp", ENTRY, lambda node: None, lambda node: Launch(), _inplace
-)
+def _supports(node: Apply) -> str | None:
+    op = node.op
+    assert isinstance(op, Scan)
+    resized = next((n for n in op.body.nodes if op.resizes and not _concrete(n)), None)
+    if resized is None:
+        return None
+    where = f"{resized.op.label()} from {resized.origin}"
+    return f"in its step, {where} has a shape that changes from step to step"
+
+
+def _concrete(node: Apply) -> bool:
+    return all(v.type.is_concrete for v in node.outputs)
+
+
+LOOP = Kernel("loop", "cpu", "csrc/runtime/loop.cpp", ENTRY, _supports, lambda node: Launch(), _inplace)
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,8 @@ class Scan(Op):
 
     Outputs of the node: traces [L + n, ...], last values of carries, outputs [n, ...], with `until` the
     number of steps taken. sequences, outputs: which are read, or written, from their last row backwards.
-    truncate: through how many steps, from the last, the gradient goes (-1: all).
+    truncate: through how many steps, from the last, the gradient goes (-1: all). resizes: shapes inside the
+    body change from step to step, so that no plan can hold it and every step runs the references.
     """
 
     body: Body
@@ -80,6 +93,7 @@ class Scan(Op):
     exact: bool = False
     truncate: int = -1
     title: str = ""
+    resizes: bool = False
     name = "scan"
     operands = ("n_steps",)
     kernels = [LOOP]
@@ -224,10 +238,14 @@ class Scan(Op):
         return interpret(self, arrays)
 
     def flops(self, node: Apply) -> int:
-        return self._steps(node) * sum(n.op.flops(n) for n in self.body.nodes)
+        return self._steps(node) * sum(n.op.flops(n) for n in self._measured())
 
     def bytes(self, node: Apply) -> int:
-        return self._steps(node) * sum(n.op.bytes(n) for n in self.body.nodes)
+        return self._steps(node) * sum(n.op.bytes(n) for n in self._measured())
+
+    def _measured(self) -> list[Apply]:
+        """Nodes of the body whose sizes are known."""
+        return [n for n in self.body.nodes if all(v.type.is_concrete for v in (*n.inputs, *n.outputs))]
 
     def _steps(self, node: Apply) -> int:
         return static_dim(node.inputs[0]) or 0

@@ -49,8 +49,7 @@ def simplified(op: Scan, inputs: Sequence[Variable]) -> Sequence[Variable] | Non
     body_inputs = [*op.body.inputs[: len(op.body.inputs) - len(old.fixed)], *kept]
     outputs = rebuild(op.body.outputs, news, apply_simplified)
     body = Body([news.get(v, v) for v in body_inputs], outputs)
-    _check_concrete(body)
-    new = replace(op, body=body)
+    new = replace(op, body=body, resizes=_resizes(op, body))
     _check_states(new)
     result = [*inputs[: len(inputs) - len(given.fixed)], *fixed]
     return _no_steps(new, result) if n == 0 else new.make(*result).outputs
@@ -76,22 +75,27 @@ def _movable(outer: Variable) -> Variable | None:
     return None
 
 
-def _check_concrete(body: Body) -> None:
-    for node in body.nodes:
-        if all(o.type.is_concrete for o in node.outputs):
-            continue
-        raise ShapeError(
-            f"scan: in its step, {node.op.label()} from {node.origin} has the shape {node.out.type}, which "
-            "depends on values that change from step to step\n"
-            "  hint: take a part of fixed size and mask it, sc.where(sc.arange(n) < k, x, 0)"
-        )
+def _resizes(op: Scan, body: Body) -> bool:
+    """Whether shapes inside the body depend on values that change from step to step. Raises ShapeError if
+    that of an output does: its rows make up one array."""
+    if all(o.type.is_concrete for node in body.nodes for o in node.outputs):
+        return False
+    for v in op.split_outputs(body.outputs).outputs:
+        if not v.type.is_concrete:
+            what = f"{v.owner.op.label()} from {v.owner.origin}" if v.owner is not None else repr(v)
+            raise ShapeError(
+                f"scan: its step returns {what}, whose shape {v.type} depends on values that change from "
+                "step to step\n  hint: return values of one shape: sc.where(sc.arange(n) < k, x, 0), or "
+                "set_subtensor(zeros[:k], part)"
+            )
+    return True
 
 
 def _check_states(op: Scan) -> None:
     step, news = op.split_step_inputs(op.body.inputs), op.split_outputs(op.body.outputs)
     pairs = [(taps[0], new) for taps, new in zip(step.traces, news.traces)]
     for old, new in [*pairs, *zip(step.carries, news.carries)]:
-        if old.type != new.type:
+        if not old.type.accepts(new.type):  # equal, but where its step runs node by node and looks itself
             raise ShapeError(
                 f"scan: a state starts as {old.type} from {old.origin} and becomes {new.type} from "
                 f"{new.origin}\n  hint: give the initial value the shape that the step makes"

@@ -20,7 +20,7 @@ from symconv.ops.shape import dims_of
 def nonzero(x: Any) -> tuple[Variable, ...]:
     """The places where x is not 0, in C order: an int64 vector for each dimension. NaN is not 0.
 
-    Within the step of a scan the number of places may not change from step to step.
+    A loop in whose step the number of places changes from step to step is run by the references.
     """
     return places(as_variable(x))
 

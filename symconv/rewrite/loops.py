@@ -253,7 +253,7 @@ def _as_slice(reader: Apply, row: Variable) -> Variable:
 
 def _optimize_bodies(graph: FunctionGraph, trace: Trace, optimize: Optimize) -> FunctionGraph:
     def make(node: Apply, inputs: tuple[Variable, ...]) -> Any:
-        if not isinstance(node.op, Scan):
+        if not isinstance(node.op, Scan) or node.op.resizes:
             return node.outputs if inputs == node.inputs else node.op.make(*inputs).outputs
         step, passes = optimize(node.op.graph())
         for name, applied in passes:
