@@ -93,15 +93,12 @@ def _seeds(cost: Variable | None, known: Mapping[Variable, Any] | None) -> dict[
             "  hint: take its sum() or mean(), or use sc.jacobian"
         )
     if not cost.type.is_float:
-        why = (
-            "real(), imag() or abs() of it"
-            if cost.type.is_complex
-            else "comparisons, argmax and integer sums"
-        )
-        has = "have one" if cost.type.is_complex else "have no gradient"
+        hint = "comparisons, argmax and integer sums have no gradient"
+        if cost.type.is_complex:
+            hint = "real(), imag() or abs() of it have one"
         raise GradientError(
             f"grad: the cost has dtype {cost.dtype}, gradients need a float; from {cost.origin}\n"
-            f"  hint: {why} {has}"
+            f"  hint: {hint}"
         )
     one = constant(1, cost.dtype)
     seeds[cost] = add(seeds[cost], one) if cost in seeds else one

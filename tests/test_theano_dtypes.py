@@ -149,9 +149,23 @@ def test_complex_programs(rng):
         T.grad(z.sum(), z)
 
 
+def test_functions_of_complex_numbers_are_numpys(rng):
+    z = T.zvector()
+    names = "sinh cosh arcsinh arccosh arctanh tanh sin cos tan arcsin arccos sqrt log1p expm1 log2".split()
+    value = rng.randn(6) + 1j * rng.randn(6)
+    for name, got in zip(names, theano.function([z], [getattr(T, name)(z) for name in names])(value)):
+        np.testing.assert_allclose(got, getattr(np, name)(value), rtol=1e-12, err_msg=name)
+    for error in (theano.scalar.ComplexError, NotImplementedError, TypeError):
+        with pytest.raises(error):
+            z % 2
+
+
 @pytest.mark.parametrize(
     "cost",
     [
+        *[lambda m, f=f: T.real(f(T.complex(m[0], m[1]))) for f in (T.sinh, T.cosh, T.arcsinh, T.arctanh)],
+        lambda m: T.imag(T.arccosh(T.complex(m[0], m[1]))),
+        lambda m: abs(T.maximum(T.complex(m[0], m[1]), T.complex(m[1], m[0]))),
         lambda m: abs(T.complex(m[0], m[1])).sum(),
         lambda m: abs(T.complex(m[0], m[1]) ** 2).sum(),
         lambda m: 0.5 * T.real(T.complex(m[0], m[1])) + 0.9 * T.imag(T.complex(m[0], m[1])),

@@ -179,3 +179,48 @@ def test_functions_are_pickled_by_name(module):
     assert len(functions) > 10
     for f in functions:
         assert pickle.loads(pickle.dumps(f)) is f, f
+
+
+def test_small_names():
+    a, b = T.bvector(), T.bscalar()
+    f = theano.function([a, b], T.ceil_intdiv(a, b))
+    assert f([-7, 7, 6, 0], 3).tolist() == [-2, 3, 2, 0] and f([1], 2).dtype == "int8"
+    assert T.default(None, 3).eval() == 3 and T.default(a, 3) is a and T.NoneConst is None
+    assert T.basic.DimShuffle is T.DimShuffle
+    assert [t.dtype for t in theano.scalar.float_types] == ["float16", "float32", "float64"]
+    assert len(theano.scalar.all_types) == len(T.all_dtypes)
+    assert theano.configdefaults.local_bitwidth() in (32, 64)
+    assert theano.configdefaults.python_int_bitwidth() == 8 * np.dtype(int).itemsize
+    x = T.dscalar()
+    assert T.grad(x * theano.gradient.zero_grad_(x), x).eval({x: 3.0}) == 3
+
+
+def test_canonical_slices_take_the_same_elements():
+    from symconv.theano.tensor.subtensor import get_canonical_form_slice
+
+    bounds = T.iscalars("abc")
+    n = T.iscalar("n")
+    form, direction = get_canonical_form_slice(slice(*bounds), n)
+    f = theano.function([*bounds, n], [form.start, form.stop, form.step, direction])
+    half, one = get_canonical_form_slice(slice(None, None, bounds[2]), n)
+    g = theano.function([bounds[2], n], [half.start, half.stop, half.step, one])
+    a = np.arange(5)
+    for step in (-6, -3, -1, 1, 2, 5):
+        for start in (-8, -5, -1, 0, 2, 4, 5, 8):
+            for stop in (-8, -5, -1, 0, 2, 4, 5, 8):
+                first, last, distance, way = f(start, stop, step, 5)
+                assert first <= last and distance > 0
+                assert a[first:last:distance][::way].tolist() == a[start:stop:step].tolist()
+        first, last, distance, way = g(step, 5)
+        assert a[first:last:distance][::way].tolist() == a[::step].tolist()
+    place, way = get_canonical_form_slice(bounds[0], n)
+    assert way == 1 and [int(place.eval({bounds[0]: i, n: 5})) for i in (-2, 3)] == [3, 3]
+
+
+def test_values_that_are_nearly_equal():
+    near = T.TensorType.values_eq_approx
+    a = np.array([-np.inf, 1, np.inf, np.nan])
+    assert near(a, a) and not near(a, np.array([np.inf, 1, np.inf, np.nan]))
+    assert near(a, np.array([np.inf, 1, 5, np.nan]), allow_remove_inf=True)
+    assert not near(a, np.array([np.inf, 1, 5, 6]), allow_remove_inf=True)
+    assert near(a, np.array([-np.inf, 1, np.inf, 6]), allow_remove_nan=True) and not near(a, a[:2])

@@ -62,3 +62,18 @@ def test_null_gradients_that_are_given():
     cost = x + y
     with pytest.raises(NullTypeGradError, match="because"):
         T.grad(cost, [x, y], known_grads={cost: NullType("because")()})
+
+
+def test_a_known_gradient_may_be_a_scalar_or_disconnected():
+    x = T.dmatrix()
+    y = x**2
+    f = theano.function([x], T.grad(None, x, known_grads={y: T.constant(3.0)}))
+    assert f(np.ones((2, 2))).tolist() == [[6, 6], [6, 6]]
+    with pytest.raises(theano.gradient.DisconnectedInputError, match="disconnected"):
+        T.grad(y.sum(), x, known_grads={y.sum(): theano.gradient.DisconnectedType()()})
+    cost = y.sum()
+    given = {cost: theano.gradient.DisconnectedType()()}
+    zero = theano.function([x], T.grad(cost, x, known_grads=given, disconnected_inputs="ignore"))
+    assert zero(np.ones((2, 1))).tolist() == [[0], [0]]
+    other = theano.function([x], T.grad(cost, x, known_grads=given | {y: T.ones_like(y)}))
+    assert other(np.ones((1, 2))).tolist() == [[2, 2]]

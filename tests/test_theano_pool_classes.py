@@ -62,7 +62,7 @@ def test_sizes_may_be_a_vector_of_constants():
 
 def test_options_of_the_classes_are_checked():
     with pytest.raises(errors.ArgumentError, match="ndim must be"):
-        pool.Pool(ndim=4)
+        pool.Pool(ndim="all")
     with pytest.raises(errors.ArgumentError, match="mode must be"):
         pool.AveragePoolGrad(mode="median")
     with pytest.raises(AttributeError, match="MaxPoolRop"):
@@ -137,3 +137,37 @@ def test_patches_refuse_sizes_and_modes():
         images2neibs(x, (2, 2), mode="same")
     with pytest.raises(TypeError, match="4 dimensions"):
         images2neibs(T.matrix(), (2, 2))
+
+
+@pytest.mark.parametrize("mode", pool.MODES)
+@pytest.mark.parametrize("ignore_border", [True, False])
+def test_pooling_over_four_axes(mode, ignore_border):
+    x = np.random.RandomState(3).rand(2, 5, 4, 6, 5)
+    window, step = (2, 2, 3, 2), (2, 1, 2, 2)
+    leaf = T.tensor5()
+    y = pool.Pool(ignore_border, mode, 4)(leaf, window, step)
+    got = y.eval({leaf: x})
+    reduce = {"max": np.max, "sum": np.sum}.get(mode, np.mean)
+    assert list(got.shape) == pool.Pool.out_shape(x.shape, window, ignore_border, step, ndim=4)
+    for at in np.ndindex(*got.shape):
+        box = tuple(slice(i * s, i * s + w) for i, s, w in zip(at[1:], step, window))
+        np.testing.assert_allclose(got[at], reduce(x[at[0]][box]))
+    T.verify_grad(
+        lambda v: pool.Pool(ignore_border, mode, 4)(v, window, step), [x[:1]], rng=np.random.RandomState(4)
+    )
+
+
+@pytest.mark.parametrize("mode", ["sum", "average_inc_pad"])
+def test_padding_may_be_as_wide_as_the_window_of_a_sum(mode):
+    x = T.constant(X)
+    wide = pool.Pool(True, mode, 2)(x, (2, 3), (1, 2), (2, 3)).eval()
+    padded = np.pad(X, [(0, 0), (0, 0), (2, 2), (3, 3)])
+    reduce = np.sum if mode == "sum" else np.mean
+    for n, c, p, q in np.ndindex(*wide.shape):
+        np.testing.assert_allclose(wide[n, c, p, q], reduce(padded[n, c, p : p + 2, 2 * q : 2 * q + 3]))
+    assert wide.shape == (2, 3, 10, 5)
+    for other in ("max", "average_exc_pad"):
+        with pytest.raises(errors.ShapeError, match=r"pad \(2, 3\) must be smaller than the window \(2, 3\)"):
+            pool.Pool(True, other, 2)(x, (2, 3), (1, 2), (2, 3))
+    with pytest.raises(errors.ArgumentError, match="ndim must be a number of axes, got 0"):
+        pool.Pool(ndim=0)

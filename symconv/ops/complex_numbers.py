@@ -17,7 +17,7 @@ import numpy as np
 
 from symconv.errors import DTypeError
 from symconv.graph import COMPLEX, Apply, Variable, op_error
-from symconv.ops.arithmetic import mul, neg, square, true_div
+from symconv.ops.arithmetic import add, mul, neg, sqrt, square, sub, true_div
 from symconv.ops.create import zeros_like
 from symconv.ops.elementwise_base import Array, Elementwise, Partials
 from symconv.ops.inverse_trig import arctan2
@@ -174,6 +174,30 @@ def complex_from_polar(r: Any, phi: Any) -> Variable:
     """r (cos phi + i sin phi)."""
     length, turn = as_operands(r, phi, to_float=True)
     return make_complex(mul(length, cos(turn)), mul(length, sin(turn)))
+
+
+@dataclass(frozen=True)
+class Hyperbolic(Elementwise):
+    """sinh, cosh, arcsinh, arccosh or arctanh of complex numbers, on NumPy's branches."""
+
+    function: str
+    name = "hyperbolic"
+    takes_complex = True
+
+    def compute(self, z: Array) -> Array:
+        found: Array = getattr(np, self.function)(z)
+        return found
+
+    def partials(self, node: Apply, dy: Variable) -> Partials:
+        (z,) = node.inputs
+        if self.function in ("sinh", "cosh"):
+            other = "cosh" if self.function == "sinh" else "sinh"
+            return (mul(dy, Hyperbolic(other)(z)),)
+        if self.function == "arctanh":
+            return (true_div(dy, sub(1, square(z))),)
+        if self.function == "arcsinh":
+            return (true_div(dy, sqrt(add(square(z), 1))),)
+        return (true_div(dy, mul(sqrt(sub(z, 1)), sqrt(add(z, 1)))),)
 
 
 __all__ = ["angle", "complex_from_polar", "conj", "imag", "make_complex", "real"]

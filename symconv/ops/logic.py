@@ -16,7 +16,10 @@ from symconv.ops.operands import as_operands, as_variable
 
 @dataclass(frozen=True)
 class _Comparison(Elementwise):
+    """Complex numbers are in NumPy's order: by their real, then by their imaginary parts."""
+
     takes = "any"
+    takes_complex = True
     out_dtype = "bool"
 
 
@@ -28,7 +31,6 @@ def eq(a: Any, b: Any) -> Variable:
 @dataclass(frozen=True)
 class Eq(_Comparison):
     name = "eq"
-    takes_complex = True
     opcode = "eq"
 
     def compute(self, a: Array, b: Array) -> Array:
@@ -43,7 +45,6 @@ def neq(a: Any, b: Any) -> Variable:
 @dataclass(frozen=True)
 class Neq(_Comparison):
     name = "neq"
-    takes_complex = True
     opcode = "neq"
 
     def compute(self, a: Array, b: Array) -> Array:

@@ -17,7 +17,9 @@ from symconv.ops.operands import as_operands, as_variable
 
 def _rounded(op: Elementwise, x: Any) -> Variable:
     x = as_variable(x)
-    return op(x) if x.type.is_float else x  # integers and bools are whole already
+    return (
+        op(x) if x.type.is_inexact else x
+    )  # integers and bools are whole already; complex numbers are refused
 
 
 def floor(x: Any) -> Variable:
@@ -127,6 +129,7 @@ def maximum(a: Any, b: Any) -> Variable:
 @dataclass(frozen=True)
 class Maximum(Elementwise):
     name = "maximum"
+    takes_complex = True
     opcode = "maximum"
     takes = "any"
 
@@ -146,6 +149,7 @@ def minimum(a: Any, b: Any) -> Variable:
 @dataclass(frozen=True)
 class Minimum(Elementwise):
     name = "minimum"
+    takes_complex = True
     opcode = "minimum"
     takes = "any"
 

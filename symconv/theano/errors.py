@@ -6,7 +6,7 @@ theano.function are in inputs.py.
 
 from __future__ import annotations
 
-from symconv.errors import GradientError, GraphError, ShapeError
+from symconv.errors import DTypeError, GradientError, GraphError, ShapeError
 
 
 class RankError(ShapeError, TypeError):
@@ -21,8 +21,12 @@ class CostError(GradientError, TypeError):
     """Cause: the gradient of what is no scalar float. Cure: sum it, or cast it."""
 
 
+class ComplexError(DTypeError, NotImplementedError):
+    """Cause: an operation that complex numbers do not have. Cure: take real(z), imag(z) or abs(z)."""
+
+
 class OutputIndexError(GraphError, AttributeError):
     """Cause: a node of several outputs where one variable is needed. Cure: choose one of its outputs."""
 
 
-__all__ = ["AxisError", "CostError", "OutputIndexError", "RankError"]
+__all__ = ["AxisError", "ComplexError", "CostError", "OutputIndexError", "RankError"]

@@ -16,6 +16,7 @@ from symconv.jacobian import jacobian as native_jacobian
 from symconv.ops import elementwise as ew
 from symconv.ops.arithmetic import Cast
 from symconv.ops.create import zeros_like
+from symconv.ops.shape import broadcast_like
 from symconv.theano import null_gradient as null_gradients_of_ops
 from symconv.theano import traces, verify
 from symconv.theano.configuration import config
@@ -63,7 +64,12 @@ def grad(
     for w in targets:
         if not isinstance(w, Variable):
             raise GradientError(f"grad: wrt must be variables, got {w!r}")
-    seeds = {k.native: native_of(g) for k, g in dict(known_grads or {}).items()}
+    known = {k: g for k, g in dict(known_grads or {}).items() if g is not None}  # None: DisconnectedType()()
+    if cost is not None and cost in dict(known_grads or {}) and cost not in known:
+        cost = None
+        if not known:
+            return _of_nothing(targets, wrt, disconnected_inputs)
+    seeds = {k.native: _stretched(native_of(g), k.native) for k, g in known.items()}
     if null_gradients == "raise":
         check(list(seeds.values()))
     root = None if cost is None else native_of(cost)
@@ -123,6 +129,21 @@ def grad(
     if not _many(wrt):
         return result[0]
     return tuple(result) if isinstance(wrt, tuple) else result
+
+
+def _of_nothing(targets: list[Any], wrt: Any, disconnected: str) -> Any:
+    """The gradients where that of the cost is said to be disconnected."""
+    from symconv.theano.tensor.shape_ops import zeros_like
+
+    if disconnected == "raise":
+        raise DisconnectedInputError("grad: known_grads says that the cost is disconnected")
+    result = [zeros_like(w, w.dtype if w.native.type.is_inexact else config.floatX) for w in targets]
+    return result if _many(wrt) else result[0]
+
+
+def _stretched(g: Native, v: Native) -> Native:
+    """A known gradient of v; a scalar is that of every element."""
+    return g if g.ndim or not v.ndim else broadcast_like(g, v)
 
 
 def _through_draw(w: Any) -> str:
@@ -333,6 +354,9 @@ def zero_grad(x: Any) -> Any:
 def consider_constant(x: Any) -> Any:
     """x as if it were a constant: gradients by what it is made of are 0, and count as connected."""
     return zero_grad(x)
+
+
+disconnected_grad_, zero_grad_, consider_constant_ = disconnected_grad, zero_grad, consider_constant
 
 
 def grad_clip(x: Any, lower_bound: float, upper_bound: float) -> Any:

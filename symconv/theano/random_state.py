@@ -48,7 +48,7 @@ class RandomStateType(TensorType):
         return bool(np.array_equal(pack_state(a), pack_state(b)))
 
     @staticmethod
-    def values_eq_approx(a: Any, b: Any, rtol: float = 0.0, atol: float = 0.0, **_: Any) -> bool:
+    def values_eq_approx(a: Any, b: Any, *_: Any, **__: Any) -> bool:
         """values_eq."""
         return RandomStateType.values_eq(a, b)
 

@@ -7,11 +7,16 @@ import importlib
 from typing import Any
 
 from symconv.theano.dtypes import COMPLEX, DISCRETE, FLOATS, INEXACT, INTEGERS, INTS, UINTS, upcast
+from symconv.theano.errors import ComplexError as ComplexError
 
 discrete_dtypes, int_dtypes, uint_dtypes, integer_dtypes = DISCRETE, INTS, UINTS, INTEGERS
 float_dtypes, complex_dtypes, continuous_dtypes = FLOATS, COMPLEX, INEXACT
 
 _TYPES = (*DISCRETE, *INEXACT)
+_LISTS = {
+    "all_types": _TYPES, "complex_types": COMPLEX, "continuous_types": INEXACT, "discrete_types": DISCRETE,
+    "float_types": FLOATS, "int_types": INTS, "integer_types": INTEGERS, "uint_types": UINTS,
+}  # fmt: skip
 
 
 def constant(x: Any, name: str | None = None, dtype: str | None = None) -> Any:
@@ -47,6 +52,9 @@ def __getattr__(name: str) -> Any:
     if name in _TYPES:  # theano.scalar.float64 is the type of such scalars
         globals()[name] = made = get_scalar_type(name)
         return made
+    if name in _LISTS:  # theano.scalar.float_types and the like
+        globals()[name] = types = tuple(get_scalar_type(d) for d in _LISTS[name])
+        return types
     if name in ("basic", "sharedvar"):
         return importlib.import_module(f"{__name__}.{name}")
     from symconv.theano.absent import refusing

@@ -31,6 +31,7 @@ from symconv.theano.tensor import slinalg as slinalg
 from symconv.theano.tensor import subtensor as subtensor
 from symconv.theano.tensor import xlogx as xlogx
 from symconv.theano.tensor.basic import *  # noqa: F403
+from symconv.theano.tensor.basic import NoneConst as NoneConst
 from symconv.theano.tensor.basic import TensorConstant as TensorConstant
 from symconv.theano.tensor.basic import TensorType as TensorType
 from symconv.theano.tensor.basic import TensorVariable as TensorVariable

@@ -1,5 +1,7 @@
 """theano.tensor.basic: all functions on tensors under one name."""
 
+from typing import Any
+
 from symconv.theano import scalar as scal  # noqa: F401
 from symconv.theano.dtypes import COMPLEX, DISCRETE, FLOATS, INEXACT, INTEGERS, INTS, UINTS
 from symconv.theano.tensor.closeness import _allclose, _get_atol_rtol  # noqa: F401
@@ -35,6 +37,7 @@ from symconv.theano.tensor.subtensor import (  # noqa: F401
     take,
 )
 from symconv.theano.tensor.type import *  # noqa: F403
+from symconv.theano.tensor.type_other import NoneConst  # noqa: F401
 from symconv.theano.variable import (  # noqa: F401
     TensorConstant,
     TensorType,
@@ -49,3 +52,12 @@ Tensor = TensorType
 int_dtypes, uint_dtypes, float_dtypes, complex_dtypes = INTS, UINTS, FLOATS, COMPLEX
 integer_dtypes, discrete_dtypes, continuous_dtypes = INTEGERS, DISCRETE, INEXACT
 all_dtypes = discrete_dtypes + continuous_dtypes
+
+
+def __getattr__(name: str) -> Any:
+    """DimShuffle, whose module builds on this one."""
+    if name != "DimShuffle":
+        raise AttributeError(f"theano.tensor.basic.{name} is not supported by symconv.theano")
+    from symconv.theano.tensor.elemwise import DimShuffle
+
+    return DimShuffle

@@ -10,10 +10,12 @@ import numpy as np
 from symconv.errors import DTypeError
 from symconv.graph import Constant as NativeConstant
 from symconv.ops import elementwise as ew
+from symconv.ops.complex_numbers import Hyperbolic
 from symconv.ops.operands import cast as native_cast
 from symconv.theano import dtypes
 from symconv.theano.configuration import config
 from symconv.theano.elemwise import apply, apply_float, apply_number, compare
+from symconv.theano.errors import ComplexError
 from symconv.theano.naming import name_made
 from symconv.theano.variable import TensorConstant, as_tensor_variable, native_of, wrap
 
@@ -46,12 +48,25 @@ def true_div(a: Any, b: Any) -> Any:
     return apply(ew.true_div, x, y, dtype=common if common in dtypes.INEXACT else config.floatX)
 
 
+def _no_complex(what: str, *operands: Any) -> None:
+    for v in map(native_of, operands):
+        if v.type.is_complex:
+            raise ComplexError(f"{what}: takes real numbers, got {v.type} from {v.origin}")
+
+
 def floor_div(a: Any, b: Any) -> Any:
     """floor(a / b) in the common dtype; its gradient is 0."""
+    _no_complex("floor_div", a, b)
     return apply_number(ew.floor_div, a, b)
 
 
 int_div = floor_div
+
+
+def ceil_intdiv(a: Any, b: Any) -> Any:
+    """ceil(a / b) of integers, in their common dtype."""
+    whole = floor_div(a, b)
+    return add(whole, cast(neq(mod(a, b), 0), whole.dtype))
 
 
 def div_proxy(a: Any, b: Any) -> Any:
@@ -66,6 +81,7 @@ def div_proxy(a: Any, b: Any) -> Any:
 
 def mod(a: Any, b: Any) -> Any:
     """a - b floor(a / b): the remainder with the sign of b."""
+    _no_complex("mod", a, b)
     return apply_number(ew.mod, a, b)
 
 
@@ -171,9 +187,14 @@ def exp2(a: Any) -> Any:
     return apply_float(lambda x: ew.exp(ew.mul(x, math.log(2))), a)
 
 
+def _real_or_complex(function: Any, name: str, a: Any) -> Any:
+    """function of reals; of complex numbers NumPy's function of that name."""
+    return apply_float(lambda x: Hyperbolic(name)(x) if x.type.is_complex else function(x), a)
+
+
 def cosh(a: Any) -> Any:
     """(e^a + e^-a) / 2."""
-    return apply_float(lambda x: ew.add(*_halves(x)), a)
+    return _real_or_complex(lambda x: ew.add(*_halves(x)), "cosh", a)
 
 
 def _halves(x: Any) -> tuple[Any, Any]:
@@ -191,12 +212,13 @@ def sinh(a: Any) -> Any:
         large, small = _halves(x)
         return ew.where(ew.le(ew.abs(x), 1.0), near, ew.mul(ew.sign(x), ew.sub(large, small)))
 
-    return apply_float(compute, a)
+    return _real_or_complex(compute, "sinh", a)
 
 
 def arctanh(a: Any) -> Any:
     """log((1 + a) / (1 - a)) / 2."""
-    return apply_float(lambda x: ew.mul(ew.sub(ew.log1p(x), ew.log1p(ew.neg(x))), 0.5), a)
+    halved = lambda x: ew.mul(ew.sub(ew.log1p(x), ew.log1p(ew.neg(x))), 0.5)  # noqa: E731
+    return _real_or_complex(halved, "arctanh", a)
 
 
 def arcsinh(a: Any) -> Any:
@@ -207,12 +229,13 @@ def arcsinh(a: Any) -> Any:
         tail = ew.true_div(s, ew.add(ew.sqrt(ew.add(s, 1.0)), 1.0))
         return ew.where(ew.lt(x, 0), ew.neg(ew.log1p(ew.add(m, tail))), ew.log1p(ew.add(m, tail)))
 
-    return apply_float(compute, a)
+    return _real_or_complex(compute, "arcsinh", a)
 
 
 def arccosh(a: Any) -> Any:
     """log(a + sqrt(a^2 - 1))."""
-    return apply_float(lambda x: ew.log(ew.add(x, ew.sqrt(ew.sub(ew.square(x), 1.0)))), a)
+    root = lambda x: ew.sqrt(ew.sub(ew.square(x), 1.0))  # noqa: E731
+    return _real_or_complex(lambda x: ew.log(ew.add(x, root(x))), "arccosh", a)
 
 
 def _rounding(function: Any) -> Any:
@@ -273,6 +296,9 @@ def isnan(a: Any) -> Any:
 def isinf(a: Any) -> Any:
     """a is +inf or -inf."""
     return zeros_like_bool(a) if native_of(a).dtype in dtypes.DISCRETE else apply(ew.isinf, a)
+
+
+isnan_, isinf_ = isnan, isinf
 
 
 def zeros_like_bool(a: Any) -> Any:

@@ -82,6 +82,11 @@ def is_flat(var: Any, ndim: int | None = None, outdim: int | None = None) -> boo
     return bool(as_tensor_variable(var).ndim == wanted)
 
 
+def default(x: Any, default: Any) -> Any:
+    """x, or `default` where x is None."""
+    return as_tensor_variable(default if x is None else x)
+
+
 def tensor_from_scalar(x: Any) -> Any:
     """x: scalars are tensors without dimensions here."""
     x = as_tensor_variable(x)
@@ -96,6 +101,6 @@ def scalar_from_tensor(x: Any) -> Any:
 
 
 __all__ = [
-    "EmptyConstantError", "NotScalarConstantError", "extract_constant", "get_scalar_constant_value",
-    "get_vector_length", "is_flat", "scalar_from_tensor", "tensor_from_scalar",
+    "EmptyConstantError", "NotScalarConstantError", "default", "extract_constant",
+    "get_scalar_constant_value", "get_vector_length", "is_flat", "scalar_from_tensor", "tensor_from_scalar",
 ]  # fmt: skip

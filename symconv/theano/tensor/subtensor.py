@@ -17,9 +17,9 @@ from symconv.ops.operands import cast as native_cast
 from symconv.ops.shape import dims_of
 from symconv.ops.slicing import SetSlice, Slice
 from symconv.theano import dtypes, shapes
-from symconv.theano.absent import absent
 from symconv.theano.errors import RankError
 from symconv.theano.tensor import elementwise, joining, shape_ops
+from symconv.theano.tensor.canonical_slices import get_canonical_form_slice as get_canonical_form_slice
 from symconv.theano.variable import Variable, as_tensor_variable, native_of, wrap
 
 # Which x[index] a variable was made by; in Theano x[:] is a node of its own, here it may be x itself.
@@ -199,10 +199,8 @@ def nonzero_values(a: Any) -> Any:
     return getitem(flat, flatnonzero(a))
 
 
-_GRAPH = "write x[index], T.set_subtensor, T.inc_subtensor; x.owner.op tells what they became"
 Subtensor, AdvancedSubtensor, IncSubtensor, AdvancedIncSubtensor = Slice, AdvancedIndex, SetSlice, Scatter
 AdvancedSubtensor1, AdvancedIncSubtensor1 = AdvancedIndex, Scatter
-get_canonical_form_slice = absent("theano.tensor.subtensor.get_canonical_form_slice", _GRAPH)
 
 
 def advanced_inc_subtensor(x: Any, y: Any, *index: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from symconv import ops
@@ -49,16 +50,30 @@ def pool_3d(
     mode: str = "max", ds: Any = None, st: Any = None, padding: Any = None,
 ) -> Any:  # fmt: skip
     """pool_2d over the last three axes: the last two first, then the third from the end."""
-    given = (ws, ignore_border, stride, pad, mode, ds, st, padding)
-    x, window, step, pads, partial = _arguments("pool_3d", 3, input, *given)
-    *lead, depth, height, width = dims_of(x)
+    return pool_nd("pool_3d", 3, input, ws, ignore_border, stride, pad, mode, ds, st, padding)
+
+
+def pool_nd(what: str, rank: int, input: Any, *given: Any) -> Any:
+    """pool_2d over the last `rank` axes, three or more: the last two first, then one after the other."""
+    x, window, step, pads, partial = _arguments(what, rank, input, *given)
+    mode = given[4]
+    lead, sizes = list(dims_of(x)[:-rank]), list(dims_of(x)[-rank:])
     count = ops.prod(ops.stack(lead)) if lead else 1
-    slices = ops.reshape(x, [count, depth, height, width])
-    flat = _pooled(slices, window[1:], step[1:], pads[1:], partial, mode)
-    p, q = dims_of(flat)[2:]
-    columns = ops.reshape(flat, [count, 1, depth, p * q])
-    y = _pooled(columns, (window[0], 1), (step[0], 1), (pads[0], 0), partial, mode)
-    return wrap(ops.reshape(y, [*lead, dims_of(y)[2], p, q]))
+    slices = ops.reshape(x, [_times(count, sizes[:-3]), *sizes[-3:]])
+    y = _pooled(slices, window[-2:], step[-2:], pads[-2:], partial, mode)
+    sizes[-2:] = dims_of(y)[2:]
+    for axis in range(rank - 3, -1, -1):
+        outer, inner = _times(count, sizes[:axis]), _times(sizes[axis + 1], sizes[axis + 2 :])
+        columns = ops.reshape(y, [outer, 1, sizes[axis], inner])
+        y = _pooled(columns, (window[axis], 1), (step[axis], 1), (pads[axis], 0), partial, mode)
+        sizes[axis] = dims_of(y)[2]
+    return wrap(ops.reshape(y, [*lead, *sizes]))
+
+
+def _times(count: Any, sizes: Sequence[Any]) -> Any:
+    for size in sizes:
+        count = count * size
+    return count
 
 
 def _arguments(
@@ -80,11 +95,16 @@ def _arguments(
     step = window if stride is None else several(stride, rank, f"{what}: stride")
     if any(pads) and not ignore_border:
         raise ArgumentError(f"{what}: padding works only with ignore_border=True")
-    if any(p >= w for p, w in zip(pads, window)):
-        raise ShapeError(f"{what}: pad {pads} must be smaller than the window {window}")
     x = native_of(input)
     if x.ndim < rank:
         raise ShapeError(f"{what}: needs at least {rank} dimensions, got {x.type} from {x.origin}")
+    if any(p >= w for p, w in zip(pads, window)):
+        if mode not in ("sum", "average_inc_pad"):
+            raise ShapeError(
+                f"{what}: pad {pads} must be smaller than the window {window}: each needs an element"
+            )
+        x = ops.pad(x, [(0, 0)] * (x.ndim - rank) + [(p, p) for p in pads])
+        pads = (0,) * rank
     return x, window, step, pads, not ignore_border
 
 

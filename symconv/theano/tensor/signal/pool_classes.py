@@ -9,7 +9,7 @@ from symconv.errors import ArgumentError
 from symconv.ops.window import conv_output_size
 from symconv.theano.tensor.nnet.conv_ops import several
 from symconv.theano.tensor.nnet.linear_maps import pulled_back
-from symconv.theano.tensor.signal.pool import MODES, pool_2d, pool_3d
+from symconv.theano.tensor.signal.pool import MODES, pool_2d, pool_nd
 from symconv.theano.variable import as_tensor_variable, native_of, wrap
 
 
@@ -24,8 +24,8 @@ class _PoolOp:
             raise ArgumentError(
                 f"{type(self).__name__}: mode must be one of {', '.join(MODES)}, got {mode!r}"
             )
-        if ndim not in (1, 2, 3):
-            raise ArgumentError(f"{type(self).__name__}: ndim must be 1, 2 or 3, got {ndim!r}")
+        if isinstance(ndim, bool) or not isinstance(ndim, int) or ndim < 1:
+            raise ArgumentError(f"{type(self).__name__}: ndim must be a number of axes, got {ndim!r}")
         self.ignore_border, self.mode, self.ndim = bool(ignore_border), mode, ndim
 
     def pooled(self, x: Any, ws: Any, stride: Any = None, pad: Any = None) -> Any:
@@ -35,8 +35,8 @@ class _PoolOp:
         step = window if stride is None else several(stride, self.ndim, f"{name} stride")
         pads = (0,) * self.ndim if pad is None else several(pad, self.ndim, f"{name} pad")
         options = self.ignore_border, step, pads, self.mode
-        if self.ndim == 3:
-            return pool_3d(x, window, *options)
+        if self.ndim > 2:
+            return pool_nd(type(self).__name__, self.ndim, x, window, *options, None, None, None)
         if self.ndim == 2:
             return pool_2d(x, window, *options)
         x = as_tensor_variable(x)
