@@ -372,3 +372,30 @@ def test_on_a_gpu_such_steps_run_on_the_host() -> None:
     assert first.tolist() == [2, 3, 0] and second.tolist() == [1, -4, 9]
     assert s.get_value().tolist() == [2, 2, 2]
     assert "on the host" in f.explain()
+
+
+def test_loops_over_such_values_are_compiled(rng: np.random.Generator) -> None:
+    x, labels, z = (
+        sc.tensor("float32", (None, None)),
+        sc.tensor("uint16", (None,)),
+        sc.tensor("complex64", (None,)),
+    )
+    picked, _ = sc.scan(lambda k, s: sc.tanh(s + x[k]), labels, sc.zeros_like(x[0]))
+    turned, _ = sc.scan(lambda v, s: s * v, z, sc.constant(np.complex64(1)))
+    half, _ = sc.scan(lambda s: s * 2, None, sc.constant(np.float16(1)), n_steps=5)
+    f = sc.function([x, labels, z], [picked[-1], sc.grad(picked[-1].sum(), x), turned, half])
+    a, k, w = (
+        rng.normal(size=(4, 3)).astype("float32"),
+        np.uint16([3, 0, 3]),
+        complexes(rng, 4, dtype="complex64"),
+    )
+    got = f(a, k, w)
+    s = np.zeros(3, "float32")
+    for i in k:
+        s = np.tanh(s + a[i])
+    np.testing.assert_allclose(got[0], s, rtol=1e-5)
+    assert (got[1][1:3] == 0).all() and (got[1][[0, 3]] != 0).all()
+    np.testing.assert_allclose(got[2], np.cumprod(w), rtol=1e-5)
+    assert got[3].dtype == "float16" and got[3].tolist() == [2, 4, 8, 16, 32]
+    steps = [line for line in f.explain().splitlines() if " scan " in line or line.split()[1:2] == ["loop"]]
+    assert steps and not any("REFERENCE" in line for line in steps)

@@ -214,3 +214,15 @@ def test_fft_refuses_what_it_cannot_transform():
         fft.rfft(T.dmatrix(), "orto")
     with pytest.raises(ValueError, match="is_odd"):
         fft.irfft(T.dtensor3(), is_odd=3)
+
+
+def test_a_mean_with_an_integer_dtype_divides_the_sum_of_integers():
+    x = T.dmatrix()
+    outs = [x.mean(dtype="int32"), x.mean(0, dtype="int8"), x.mean((0, 1), dtype="uint16", keepdims=True)]
+    got = theano.function([x], outs)(np.array([[1.5, 2.5], [3.5, 4.5]]))
+    assert all(v.dtype == "float64" for v in got)
+    assert got[0] == 2.5 and got[1].tolist() == [2, 3] and got[2].tolist() == [[2.5]]
+    assert (
+        x.mean(dtype="float32").dtype == "float32"
+        and T.zvector().mean(dtype="complex64").dtype == "complex64"
+    )

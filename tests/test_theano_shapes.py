@@ -92,3 +92,21 @@ def test_axes_of_sorts_may_be_floats():
         ordered, places = f(data, k)
         np.testing.assert_array_equal(ordered, np.sort(data, k))
         np.testing.assert_array_equal(places, np.argsort(data, k))
+
+
+def test_dimensions_of_a_shape_may_be_set():
+    x, n = T.dmatrix(), T.lscalar()
+    wide = T.set_subtensor(x.shape[-1], x.shape[-1] * 2)
+    more = T.inc_subtensor(x.shape[0], n)
+    both = T.set_subtensor(x.shape[:1], [7])
+    f = theano.function(
+        [x, n], [wide, more, both, T.zeros(wide), T.zeros(more), T.zeros(T.set_subtensor(wide[0], n))]
+    )
+    found = f(np.ones((2, 3)), 4)
+    assert [v.tolist() for v in found[:3]] == [[2, 6], [6, 3], [7, 3]]
+    assert [v.shape for v in found[3:]] == [(2, 6), (6, 3), (4, 6)]
+    v = T.lvector()
+    first = v[0]
+    made = T.zeros((first, 3))
+    made.shape[0]  # the same number, but set_subtensor(first, ...) is about v
+    assert T.set_subtensor(first, 9).eval({v: [1, 2]}).tolist() == [9, 2]

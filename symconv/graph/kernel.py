@@ -58,7 +58,8 @@ class Kernel:
 
     `origin`: the user's file and line for a kernel that is not of this package; its code comes with its
     launches. `variants`: the same kernel with other tile sizes and the like, for tuning, or a function that
-    gives them for a node.
+    gives them for a node. `every_dtype`: it moves values and looks at none, so that dtypes that kernels do
+    not know are welcome too; kernels of the user's say by themselves what they take.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Kernel:
     tail: bool = False
     origin: str = ""
     variants: tuple[Kernel, ...] | Callable[[Apply], tuple[Kernel, ...]] = ()
+    every_dtype: bool = False
 
     @property
     def place(self) -> str:

@@ -66,7 +66,16 @@ def _concrete(node: Apply) -> bool:
     return all(v.type.is_concrete for v in node.outputs)
 
 
-LOOP = Kernel("loop", "cpu", "csrc/runtime/loop.cpp", ENTRY, _supports, lambda node: Launch(), _inplace)
+LOOP = Kernel(
+    "loop",
+    "cpu",
+    "csrc/runtime/loop.cpp",
+    ENTRY,
+    _supports,
+    lambda node: Launch(),
+    _inplace,
+    every_dtype=True,
+)
 
 
 @dataclass(frozen=True)

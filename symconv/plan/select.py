@@ -84,7 +84,7 @@ def candidates(node: Apply, device: str, available: frozenset[str] | None = None
 def _refusal(kernel: Kernel, node: Apply, available: frozenset[str] | None) -> str | None:
     if available is not None and not kernel.origin and kernel.entry not in available:
         return f"entry {kernel.entry!r} is not in this build of the core"
-    if not kernel.origin:  # a user's kernel says for itself what it takes
+    if not kernel.origin and not kernel.every_dtype:
         for v in (*node.inputs, *node.outputs):
             if v.dtype not in KERNEL_DTYPES:
                 return f"compiled kernels do not know {v.dtype}"

@@ -10,9 +10,11 @@ import numpy as np
 
 from symconv.errors import ArgumentError, ShapeError
 from symconv.graph import Variable as Native
+from symconv.graph import constant as native_constant
 from symconv.ops import reduce
 from symconv.ops.elementwise import cast as native_cast
 from symconv.ops.operands import normalize_axes
+from symconv.ops.shape import dims_of
 from symconv.theano import dtypes
 from symconv.theano.tensor import elementwise
 from symconv.theano.variable import TensorConstant, as_tensor_variable, native_of, wrap
@@ -68,9 +70,17 @@ def mean(
     input: Any, axis: Axis = None, dtype: Any = None, op: bool = False, keepdims: bool = False,
     acc_dtype: Any = None,
 ) -> Any:  # fmt: skip
-    """The mean: float32 of float32, accumulated in float64; float64 of integers and bools."""
+    """The mean: float32 of float32, accumulated in float64; float64 of integers and bools.
+
+    dtype is that of the sum which is divided: where it is an integer's the mean is float64.
+    """
     x = native_of(input)
     target = dtypes.checked(dtype, "mean") if dtype is not None else None
+    if target in dtypes.DISCRETE:
+        count = wrap(native_constant(1.0, "float64"))
+        for a in normalize_axes(_axis(axis, "mean"), x.ndim):
+            count = count * elementwise.cast(dims_of(x)[a], "float64")
+        return sum(x, axis, target, keepdims) / count
     work = x.dtype if x.dtype in dtypes.INEXACT else "float64"
     if target in dtypes.INEXACT:
         work = target

@@ -56,6 +56,9 @@ def getitem(x: Any, index: Any) -> Any:
         index = tuple(index)  # as NumPy once took it
     known = shapes.pick(x.native, index)
     if known is not None:
+        before = _made_by.get(known.native)  # a dimension may be an element of a vector of the program's
+        if before is None or shapes.entries(before[0].native) is not None:
+            _made_by[known.native] = (x, _plain(index))
         return known
     plain = _plain(index)
     native = x.native[plain]
@@ -103,7 +106,13 @@ def set_subtensor(x: Any, y: Any, inplace: bool = False, tolerate_inplace_aliasi
     """base with base[index] = y, where x is written base[index]."""
     base, index = _source(x, "set_subtensor")
     _check_rank(x, y, "set_subtensor")
-    return wrap(ops.index_update(base.native, index, _fitting(y, base, "set_subtensor")))
+    value = _fitting(y, base, "set_subtensor")
+    dims = shapes.entries(base.native)
+    if dims is not None and type(index) is int and value.dtype == "int64":  # a shape with another dimension
+        changed = list(dims)
+        changed[index] = value
+        return wrap(shapes.vector_of(changed))
+    return wrap(ops.index_update(base.native, index, value))
 
 
 def inc_subtensor(
