@@ -1,6 +1,6 @@
 // gemm_dots: out[r, q] = finish(beta c[r, q] + alpha sum_j a[r, j] b[q, j]): few rows of a, b stored as [N, K].
 //
-// Every element is a dot product of two contiguous rows; a tile of 12 of them (3 x 4, or 1 x 8) shares its loads, each
+// Every element is a dot product of two contiguous rows; a tile of them (3 x 4, with AVX-512 5 x 4) shares its loads, each
 // sum lies across the lanes of one vector, and four are folded at once. b, the weights, is read where it lies.
 // Gradients of small batches take this road: dx = dy w^T. With a factor f(y) that is mostly zero (dead ReLUs,
 // dropped units) only the living elements are computed, four at a time; the others are 0.
@@ -10,43 +10,56 @@ namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-constexpr ll kDepth = 1024;     // terms per pass: rows of a stay in L1
-constexpr double kAlive = 0.6;  // share of living elements below which the dead are left out
+constexpr ll kNearBytes = 20 << 10;  // of a, per pass; the rest of L1 is for rows of b
+constexpr ll kMinDepth = 128;        // a shorter pass would fold too often
+constexpr ll kFinish = 64;           // columns that are finished together
+constexpr double kAlive = 0.6;       // share of living elements below which the dead are left out
 constexpr double kShareFlops = 4e5;
 
-// Sums over the lanes of four vectors.
+typedef float f4 __attribute__((vector_size(16)));
+typedef double d4 __attribute__((vector_size(32)));
+
 template <class V4>
 V4 fold_four(V4 a, V4 b, V4 c, V4 d) {
   V4 ab = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
   V4 cd = __builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7);
   return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
-typedef float f4 __attribute__((vector_size(16)));
-typedef double d4 __attribute__((vector_size(32)));
 
+// Lane i of the result: the sum over the lanes of v[i].
 #if VF_WIDTH == 16
-typedef float f8 __attribute__((vector_size(32)));
-inline f4 quarter(vf v) {
-  f8 h = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
-         __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
-  return __builtin_shufflevector(h, h, 0, 1, 2, 3) + __builtin_shufflevector(h, h, 4, 5, 6, 7);
+// Side by side within groups of four lanes; the groups are added last.
+inline f4 fold(const vf* v) {
+  auto low = [](vf a, vf b) { return (vf)_mm512_unpacklo_ps((__m512)a, (__m512)b); };
+  auto high = [](vf a, vf b) { return (vf)_mm512_unpackhi_ps((__m512)a, (__m512)b); };
+  const vf ab = low(v[0], v[1]) + high(v[0], v[1]), cd = low(v[2], v[3]) + high(v[2], v[3]);
+  const __m512 sum = (__m512)((vf)_mm512_shuffle_ps((__m512)ab, (__m512)cd, 0x44) +
+                              (vf)_mm512_shuffle_ps((__m512)ab, (__m512)cd, 0xee));
+  const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(sum), _mm512_extractf32x8_ps(sum, 1));
+  return (f4)_mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
 }
-inline d4 quarter(vd v) {
-  return __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
-}
-#elif VF_WIDTH == 8
-inline f4 quarter(vf v) {
-  return __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
-}
-inline d4 quarter(vd v) { return v; }
 #else
-inline f4 quarter(vf v) { return v; }
+inline f4 fold(const vf* v) {
+#if VF_WIDTH == 8
+  auto quarter = [](vf x) {
+    return __builtin_shufflevector(x, x, 0, 1, 2, 3) + __builtin_shufflevector(x, x, 4, 5, 6, 7);
+  };
+  return fold_four(quarter(v[0]), quarter(v[1]), quarter(v[2]), quarter(v[3]));
+#else
+  return fold_four(v[0], v[1], v[2], v[3]);
+#endif
+}
 #endif
 
-// The sums over the lanes of v[0] to v[3].
-inline f4 fold(const vf* v) { return fold_four(quarter(v[0]), quarter(v[1]), quarter(v[2]), quarter(v[3])); }
 inline d4 fold(const vd* v) {
 #if VD_WIDTH >= 4
+  auto quarter = [](vd x) {
+#if VD_WIDTH == 8
+    return __builtin_shufflevector(x, x, 0, 1, 2, 3) + __builtin_shufflevector(x, x, 4, 5, 6, 7);
+#else
+    return x;
+#endif
+  };
   return fold_four(quarter(v[0]), quarter(v[1]), quarter(v[2]), quarter(v[3]));
 #else
   return d4{v[0][0] + v[0][1], v[1][0] + v[1][1], v[2][0] + v[2][1], v[3][0] + v[3][1]};
@@ -117,28 +130,59 @@ void strip(const Pass<T>& p, ll r, ll q0, ll q1) {
   for (; q < q1; q++) tile<T, RR, 1>(p, r, q);
 }
 
+// RR rows at a time, as many as there are registers for; the rows left over are shared out evenly.
+template <class T>
+void strips(const Pass<T>& p, ll m, ll q0, ll q1) {
+  for (ll r = 0; r < m;) {
+    const ll left = m - r;
+#if VF_WIDTH == 16
+    if (left == 5 || left >= 9) {
+      strip<T, 5>(p, r, q0, q1), r += 5;
+      continue;
+    }
+    if (left >= 4 && left != 6) {  // 4, 7 = 4 + 3, 8
+      strip<T, 4>(p, r, q0, q1), r += 4;
+      continue;
+    }
+#endif
+    if (left == 1)
+      strip<T, 1>(p, r, q0, q1), r += 1;
+    else if (left == 2 || left == 4)
+      strip<T, 2>(p, r, q0, q1), r += 2;
+    else
+      strip<T, 3>(p, r, q0, q1), r += 3;
+  }
+}
+
+// Terms of a pass, and columns, rows of b, that stay in L1 while the rows of a go by. Tiles with many rows read b but twice,
+// so that it is a that is best kept: then few columns at a time.
+struct Blocks {
+  ll depth, columns;
+};
+Blocks blocks(ll m, ll k, ll itemsize) {
+  if (VF_WIDTH < 16) {
+    const ll depth = 1024, fit = 6144 / (k < depth ? k + 1 : depth) / 8 * 8;
+    return {depth, fit < 8 ? 8 : fit};
+  }
+  const ll fit = kNearBytes / (m * itemsize) / 64 * 64, depth = fit < kMinDepth ? kMinDepth : fit;
+  const ll passes = (k + depth - 1) / depth;
+  return {passes < 2 ? k : ((k + passes - 1) / passes + 15) / 16 * 16, m == 1 ? kFinish : 4};
+}
+
 template <class T>
 void all_elements(const Product<T>& g, ll q0, ll q1) {
-  // Columns in groups whose rows of b stay in L1 while the rows of a pass by.
-  ll group = 6144 / (g.k < kDepth ? g.k + 1 : kDepth) / 8 * 8;
-  if (group < 8) group = 8;
-  for (ll q = q0; q < q1; q += group) {
-    const ll end = q + group < q1 ? q + group : q1;
+  const auto [depth, columns] = blocks(g.m, g.k, sizeof(T));
+  const ll chunk = columns < kFinish && VF_WIDTH == 16 ? kFinish : columns;
+  for (ll q = q0; q < q1; q += chunk) {
+    const ll end = q + chunk < q1 ? q + chunk : q1;
     ll j = 0;
     do {  // once even for an empty sum
-      Pass<T> p{g.a + j,         g.b + j, g.lda, g.ldb,   g.k - j < kDepth ? g.k - j : kDepth,
+      const ll terms = g.k - j < depth ? g.k - j : depth;
+      Pass<T> p{g.a + j,         g.b + j, g.lda, g.ldb,   terms,
                 j ? g.out : g.c, g.out,   g.n,   g.alpha, j ? T(1) : g.beta};
-      ll r = 0;
-      while (r < g.m) {
-        const ll left = g.m - r;  // 3 + 2 + 2 rather than 3 + 3 + 1
-        if (left == 1)
-          strip<T, 1>(p, r, q, end), r += 1;
-        else if (left == 2 || left == 4)
-          strip<T, 2>(p, r, q, end), r += 2;
-        else
-          strip<T, 3>(p, r, q, end), r += 3;
-      }
-      j += kDepth;
+      for (ll first = q; first < end; first += columns)
+        strips(p, g.m, first, first + columns < end ? first + columns : end);
+      j += depth;
     } while (j < g.k);
     gemm_finish(g, 0, g.m, q, end);
   }
