@@ -158,6 +158,8 @@ def test_functions_of_complex_numbers_are_numpys(rng):
     for error in (theano.scalar.ComplexError, NotImplementedError, TypeError):
         with pytest.raises(error):
             z % 2
+    with pytest.raises(TypeError, match="clip: takes real numbers"):
+        T.clip(z, 0, 1)
 
 
 @pytest.mark.parametrize(

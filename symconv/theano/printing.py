@@ -153,6 +153,9 @@ def _expression(root: Native) -> str:
     return text.get(root, str(root))
 
 
+pydot_imported, pydot_imported_msg = True, ""  # what programs ask before they call it
+
+
 def pydotprint(fct: Any, outfile: Any = None, format: str = "png", **_: Any) -> str:
     """A picture of the graph in `outfile`, by Graphviz where it is installed; else its text as a .dot
     file."""

@@ -134,6 +134,7 @@ def clip(x: Any, min: Any, max: Any) -> Any:
     """x below `max`, and `min` where x is below that, also if min exceeds max; on the bounds the gradient
     goes to x, beyond them nowhere."""
     x, low, high = (native_of(v) for v in (x, min, max))
+    _no_complex("clip", x, low, high)
     common = dtypes.upcast(x.dtype, low.dtype, high.dtype)
     known = [v.data for v in (low, high) if isinstance(v, NativeConstant)]
     if len(known) == 2 and np.all(known[0] <= known[1]):
