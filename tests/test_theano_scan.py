@@ -234,3 +234,32 @@ def test_restricted_boltzmann_machine_of_the_tutorial():
     )
     values = [np.mean([train(i) for i in range(20)]) for _ in range(25)]
     assert values[0] < -5 and values[-1] > -2.5
+
+
+def test_steps_whose_shapes_change():
+    x, lengths = T.dmatrix("x"), T.ivector("lengths")
+
+    def row(v, n):
+        part = v[:n]
+        kept = part[(part > 0).nonzero()]
+        powers, _ = theano.scan(lambda p: p * T.tanh(kept.sum() + 1), None, part, n_steps=n)
+        filled = T.set_subtensor(T.zeros_like(v)[:n], T.exp(part))
+        return powers[-1].sum() + T.max(filled), T.inc_subtensor(filled[T.arange(n)], 1.0)
+
+    (sums, rows), _ = theano.scan(row, [x, lengths])
+    cost = sums.sum() + (rows**2).sum()
+    f = theano.function([x, lengths], [cost, T.grad(cost, x)])
+    values, counts = np.random.RandomState(0).randn(3, 4), np.int32([2, 4, 1])
+    want = 0.0
+    for v, n in zip(values, counts):
+        part = v[:n]
+        want += (part * np.tanh(part[part > 0].sum() + 1) ** n).sum() + np.exp(part).max()
+        want += ((np.exp(part) + 1) ** 2).sum()
+    assert abs(f(values, counts)[0] - want) < 1e-9
+    for at in np.ndindex(3, 4):
+        ends = []
+        for step in (1e-6, -1e-6):
+            moved = values.copy()
+            moved[at] += step
+            ends.append(f(moved, counts)[0])
+        assert abs((ends[0] - ends[1]) / 2e-6 - f(values, counts)[1][at]) < 1e-6
