@@ -75,7 +75,7 @@ def test_every_descriptor_names_an_entry() -> None:
     from symconv.graph.registry import all_ops
 
     for op in all_ops():
-        for kernel in op.kernels:
+        for kernel in op.kernels if op.__module__.startswith("symconv.") else ():  # the rest are other tests'
             if kernel.device != "cuda" or not kernel.source:  # the launch brings the text
                 continue
             text = (kernel_dir() / kernel.source.removeprefix("kernels/")).read_text()
