@@ -19,6 +19,7 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr double kShareCost = 150000;  // additions (some 10 us) that each thread must have at least
+constexpr int kWorth = 8;              // additions for each element: less is done before the next block comes
 
 constexpr int kOperands[kOpcodes] = {
 #define ELEMENTWISE_OP(name, operands, cost) operands,
@@ -92,6 +93,7 @@ struct Machine {
   Instruction instructions[kMaxOps];
   int n_instructions = 0;
   bool filled[kMaxInputs];  // a single value that some loop wants as a block of copies
+  bool waits_first;         // the first instruction is cheap, and the work comes later
 
   explicit Machine(const ElementwiseParams& p) : program(program_at(p)), layout(layout_of(program)) {
     for (int i = 0; i < p.n_in; i++) filled[i] = false;
@@ -117,6 +119,9 @@ struct Machine {
       added = {loop, {}, i, op.immediate};
       for (int k = 0; k < 3; k++) added.args[k] = op.args[k < operands ? k : 0];
     }
+    int later = 0;
+    for (int i = 1; i < p.n_ops; i++) later += kCost[program.ops[i].opcode];
+    waits_first = kCost[program.ops[0].opcode] == 1 && later >= kWorth;
   }
 
   bool is_single(int value) const { return value < program.params->n_in && layout.source[value].single; }
@@ -187,6 +192,17 @@ void Machine::run(const Launch& launch, long long begin, long long end, int part
       rest /= p.shape[d];
     }
   }
+  // A first instruction that does little but read memory does not overlap with the work of those after it: the next
+  // block of a single input is asked for while one is computed. (Of two inputs the requests get in each other's way.)
+  const char* ahead = nullptr;
+  int ahead_size = 0, spanning = 0;
+  for (int i = 0; i < p.n_in; i++)
+    if (layout.source[i].kind == kSpans) {
+      ahead = static_cast<const char*>(launch.in[i]);
+      ahead_size = kItemSize[program.inputs[i].dtype];
+      spanning++;
+    }
+  if (!layout.streams || spanning != 1 || !waits_first) ahead = nullptr;
   bool new_row = true;
   for (long long at = begin; at < end;) {
     long long n = end - at < layout.block ? end - at : layout.block;
@@ -214,6 +230,11 @@ void Machine::run(const Launch& launch, long long begin, long long end, int part
           if (filled[i]) fill(buffer[i], x + offset[i] * size, layout.block, size);
         }
       }
+    }
+    if (ahead) {
+      const char* next = ahead + (at + n) * ahead_size;
+      const long long bytes = (end - at - n < n ? end - at - n : n) * ahead_size;
+      for (long long line = 0; line < bytes; line += 64) __builtin_prefetch(next + line);
     }
     for (int i = 0; i < p.n_ops; i++) {
       const ElementwiseOp& op = program.ops[i];
