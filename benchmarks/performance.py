@@ -170,14 +170,14 @@ def _duration(row: Mapping[str, Any] | None) -> str:
     return row["note"] if row["median"] is None else report.figure(1e6 * row["median"], "us")
 
 
-def operators() -> str:
+def operators(folder: str = "operators") -> str:
     """Every operator at every number of threads: times, speed, and how many times faster than PyTorch."""
-    files = sorted((table.RESULTS / "operators").glob("cpu_*.json"))
+    files = sorted((table.RESULTS / folder).glob("cpu_*.json"))
     read_files = [json.loads(f.read_text()) for f in files]
     text = []
     for f, r in zip(files, read_files):
         versions = ", ".join(f"{name} {own.get(name, '')}" for name, own in r["versions"].items())
-        link = f"[{f.name}](../benchmarks/results/operators/{f.name})"
+        link = f"[{f.name}](../benchmarks/results/{folder}/{f.name})"
         text.append(f"{link}: {r['cpu']}; {versions}; commit {r['commit']}, {r['date'][:10]}.")
     found = {
         (line["workload"], line["threads"]): line
@@ -216,6 +216,12 @@ def compared(name: str) -> str:
     return text.replace("](benchmarks/", "](../benchmarks/")
 
 
+def avx512() -> str:
+    """All of it on a processor with AVX-512; the other tables are of one with AVX2."""
+    nets = (compared(f"avx512/{name}.json") for name in ("cpu_training", "cpu_inference", "cpu_dense"))
+    return "\n".join([*nets, operators("avx512/operators")])
+
+
 PARTS = {
     "breakdown": breakdown,
     "scaling": scaling,
@@ -223,6 +229,7 @@ PARTS = {
     "memory": lambda: compared("cpu_memory.json"),
     "loaded": loaded,
     "operators": operators,
+    "avx512": avx512,
     "compilation": compilation,
 }
 
