@@ -93,7 +93,7 @@ struct Machine {
   Instruction instructions[kMaxOps];
   int n_instructions = 0;
   bool filled[kMaxInputs];  // a single value that some loop wants as a block of copies
-  bool waits_first;         // the first instruction is cheap, and the work comes later
+  int ahead = -1;           // the input whose next block is asked for while one is computed
 
   explicit Machine(const ElementwiseParams& p) : program(program_at(p)), layout(layout_of(program)) {
     for (int i = 0; i < p.n_in; i++) filled[i] = false;
@@ -119,9 +119,25 @@ struct Machine {
       added = {loop, {}, i, op.immediate};
       for (int k = 0; k < 3; k++) added.args[k] = op.args[k < operands ? k : 0];
     }
+    if (layout.streams && waits_first()) ahead = only_spanning();
+  }
+
+  // Whether the first instruction does little but read memory, which then does not overlap with the work of the others.
+  bool waits_first() const {
     int later = 0;
-    for (int i = 1; i < p.n_ops; i++) later += kCost[program.ops[i].opcode];
-    waits_first = kCost[program.ops[0].opcode] == 1 && later >= kWorth;
+    for (int i = 1; i < program.params->n_ops; i++) later += kCost[program.ops[i].opcode];
+    return kCost[program.ops[0].opcode] == 1 && later >= kWorth;
+  }
+
+  // The one input that spans the output, or -1: requests for two get in each other's way.
+  int only_spanning() const {
+    int found = -1;
+    for (int i = 0; i < program.params->n_in; i++)
+      if (layout.source[i].kind == kSpans) {
+        if (found >= 0) return -1;
+        found = i;
+      }
+    return found;
   }
 
   bool is_single(int value) const { return value < program.params->n_in && layout.source[value].single; }
@@ -192,17 +208,6 @@ void Machine::run(const Launch& launch, long long begin, long long end, int part
       rest /= p.shape[d];
     }
   }
-  // A first instruction that does little but read memory does not overlap with the work of those after it: the next
-  // block of a single input is asked for while one is computed. (Of two inputs the requests get in each other's way.)
-  const char* ahead = nullptr;
-  int ahead_size = 0, spanning = 0;
-  for (int i = 0; i < p.n_in; i++)
-    if (layout.source[i].kind == kSpans) {
-      ahead = static_cast<const char*>(launch.in[i]);
-      ahead_size = kItemSize[program.inputs[i].dtype];
-      spanning++;
-    }
-  if (!layout.streams || spanning != 1 || !waits_first) ahead = nullptr;
   bool new_row = true;
   for (long long at = begin; at < end;) {
     long long n = end - at < layout.block ? end - at : layout.block;
@@ -231,9 +236,10 @@ void Machine::run(const Launch& launch, long long begin, long long end, int part
         }
       }
     }
-    if (ahead) {
-      const char* next = ahead + (at + n) * ahead_size;
-      const long long bytes = (end - at - n < n ? end - at - n : n) * ahead_size;
+    if (ahead >= 0) {
+      const int size = kItemSize[program.inputs[ahead].dtype];
+      const char* next = static_cast<const char*>(launch.in[ahead]) + (at + n) * size;
+      const long long bytes = (end - at - n < n ? end - at - n : n) * size;
       for (long long line = 0; line < bytes; line += 64) __builtin_prefetch(next + line);
     }
     for (int i = 0; i < p.n_ops; i++) {

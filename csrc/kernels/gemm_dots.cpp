@@ -154,25 +154,25 @@ void strips(const Pass<T>& p, ll m, ll q0, ll q1) {
   }
 }
 
-// Terms of a pass, and columns, rows of b, that stay in L1 while the rows of a go by. Tiles with many rows read b but twice,
-// so that it is a that is best kept: then few columns at a time.
+// Terms of a pass; columns, rows of b, that stay in L1 while the rows of a go by; columns whose passes follow one another.
+// Tiles with many rows read b but twice, so that it is a that is best kept: then few columns at a time.
 struct Blocks {
-  ll depth, columns;
+  ll depth, columns, chunk;
 };
 Blocks blocks(ll m, ll k, ll itemsize) {
   if (VF_WIDTH < 16) {
     const ll depth = 1024, fit = 6144 / (k < depth ? k + 1 : depth) / 8 * 8;
-    return {depth, fit < 8 ? 8 : fit};
+    const ll columns = fit < 8 ? 8 : fit;
+    return {depth, columns, columns};
   }
   const ll fit = kNearBytes / (m * itemsize) / 64 * 64, depth = fit < kMinDepth ? kMinDepth : fit;
   const ll passes = (k + depth - 1) / depth;
-  return {passes < 2 ? k : ((k + passes - 1) / passes + 15) / 16 * 16, m == 1 ? kFinish : 4};
+  return {passes < 2 ? k : ((k + passes - 1) / passes + 15) / 16 * 16, m == 1 ? kFinish : 4, kFinish};
 }
 
 template <class T>
 void all_elements(const Product<T>& g, ll q0, ll q1) {
-  const auto [depth, columns] = blocks(g.m, g.k, sizeof(T));
-  const ll chunk = columns < kFinish && VF_WIDTH == 16 ? kFinish : columns;
+  const auto [depth, columns, chunk] = blocks(g.m, g.k, sizeof(T));
   for (ll q = q0; q < q1; q += chunk) {
     const ll end = q + chunk < q1 ? q + chunk : q1;
     ll j = 0;

@@ -6,16 +6,19 @@ namespace symconv {
 namespace SYMCONV_ISA {
 
 // Values 0, 2, 4, ... and 1, 3, 5, ... of two vectors.
+#if defined(__AVX2__)
+static inline void split_pairs(__m256 a, __m256 b, __m256& even, __m256& odd) {
+  const __m256 lo = _mm256_permute2f128_ps(a, b, 0x20), hi = _mm256_permute2f128_ps(a, b, 0x31);
+  even = _mm256_shuffle_ps(lo, hi, 0x88);
+  odd = _mm256_shuffle_ps(lo, hi, 0xdd);
+}
+#endif
+#if VF_WIDTH != 8  // else a vf is what stands above
 static inline void split_pairs(vf a, vf b, vf& even, vf& odd) {
 #if defined(__AVX512F__)
   const __m512i e = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
   even = (vf)_mm512_permutex2var_ps((__m512)a, e, (__m512)b);
   odd = (vf)_mm512_permutex2var_ps((__m512)a, _mm512_add_epi32(e, _mm512_set1_epi32(1)), (__m512)b);
-#elif defined(__AVX2__)
-  const __m256 lo = _mm256_permute2f128_ps((__m256)a, (__m256)b, 0x20),
-               hi = _mm256_permute2f128_ps((__m256)a, (__m256)b, 0x31);
-  even = (vf)_mm256_shuffle_ps(lo, hi, 0x88);
-  odd = (vf)_mm256_shuffle_ps(lo, hi, 0xdd);
 #elif defined(__x86_64__)
   even = (vf)_mm_shuffle_ps((__m128)a, (__m128)b, 0x88);
   odd = (vf)_mm_shuffle_ps((__m128)a, (__m128)b, 0xdd);
@@ -26,6 +29,7 @@ static inline void split_pairs(vf a, vf b, vf& even, vf& odd) {
   }
 #endif
 }
+#endif
 #if VD_WIDTH == 8
 #define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14
 #define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15

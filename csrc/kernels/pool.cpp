@@ -180,8 +180,9 @@ void max_of_pairs<float>(const PoolParams& p, const float* x, float* y) {
   for (int i = 0; i < p.p; i++, x += 2LL * p.w, y += p.q) {
     const float* below = x + p.w;
     auto outputs = [](__m256 a, __m256 b) {
-      const __m256 low = _mm256_permute2f128_ps(a, b, 0x20), high = _mm256_permute2f128_ps(a, b, 0x31);
-      return larger(_mm256_shuffle_ps(low, high, 0x88), _mm256_shuffle_ps(low, high, 0xdd));
+      __m256 even, odd;
+      split_pairs(a, b, even, odd);
+      return larger(even, odd);
     };
     auto whole = [&](int j) {
       const float *upper = x + 2 * j, *lower = below + 2 * j;

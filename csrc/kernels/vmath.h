@@ -38,6 +38,12 @@ static inline vf copy_sign(vf magnitude, vf sign) {
 // 2^n for -126 <= n <= 127.
 static inline vf power_of_two(vi n) { return as_float((n + 127) << 23); }
 
+// y 2^k by two factors: k may be 128, or as low as -150, where the result is denormal.
+static inline vf scaled(vf y, vi k) {
+  vi half = k >> 1;
+  return y * power_of_two(half) * power_of_two(k - half);
+}
+
 // x = n ln 2 + r with |r| <= ln 2 / 2; returns e^r - 1. |x| < 2^15, or NaN (then n is arbitrary). `bits` gets
 // n in its low bits.
 static inline vf exp_reduced_bits(vf x, vi& bits) {
@@ -78,8 +84,7 @@ static inline vf exp(vf x) {
   vi n;
   x = min(set1(89.0f), max(set1(-104.0f), x));
   vf p = exp_reduced(x, n) + 1.0f;
-  vi half = n >> 1;  // 2^n in two steps: n may be 128, or as low as -150, where the result is denormal
-  return p * power_of_two(half) * power_of_two(n - half);
+  return scaled(p, n);
 }
 
 // e^x for -87 <= x <= 0, or NaN.
@@ -225,8 +230,7 @@ static inline vf erfc(vf x) {
     out.half_f[i] = __builtin_convertvector(y, half_float);
     scale.half_i[i] = __builtin_convertvector(k, half_int);
   }
-  vi half = scale.i >> 1;
-  vf y = out.f * power_of_two(half) * power_of_two(scale.i - half);
+  vf y = scaled(out.f, scale.i);
   return select(number, select(x < 0.0f, 2.0f - y, y), x);
 }
 
@@ -317,8 +321,7 @@ static inline vf pow(vf base, vf exponent) {
     out.half_f[i] = __builtin_convertvector(exp2_reduced(r), half_float);
     scale.half_i[i] = __builtin_convertvector(k, half_int);
   }
-  vi half = scale.i >> 1;
-  vf y = out.f * power_of_two(half) * power_of_two(scale.i - half);
+  vf y = scaled(out.f, scale.i);
   if (any(~regular))
     for (int i = 0; i < VF_WIDTH; i++)
       if (!regular[i]) y[i] = powf(base[i], exponent[i]);

@@ -48,6 +48,11 @@ class TensorType:
         return self.dtype in FLOATS
 
     @property
+    def in_kernels(self) -> bool:
+        """Whether compiled kernels know the dtype."""
+        return self.dtype in KERNEL_DTYPES
+
+    @property
     def is_complex(self) -> bool:
         return self.dtype in COMPLEX
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -169,15 +169,24 @@ def erf(x: Any) -> Variable:
 
 
 @dataclass(frozen=True)
-class Erf(_OfFloats):
-    name = "erf"
-    opcode = "erf"
+class _ErrorFunction(_OfFloats):
+    """The error function or its complement: the derivative is slope e^(-x^2)."""
+
+    slope: ClassVar[float]
 
     def compute(self, x: Array) -> Array:
-        return np.array([math.erf(v) for v in x.ravel()], dtype=x.dtype).reshape(x.shape)
+        function = getattr(math, self.name)
+        return np.array([function(v) for v in x.ravel()], dtype=x.dtype).reshape(x.shape)
 
     def partials(self, node: Apply, dy: Variable) -> Partials:
-        return (mul(dy, mul(exp(neg(square(node.inputs[0]))), 2 / math.sqrt(math.pi))),)
+        return (mul(dy, mul(exp(neg(square(node.inputs[0]))), self.slope)),)
+
+
+@dataclass(frozen=True)
+class Erf(_ErrorFunction):
+    name = "erf"
+    opcode = "erf"
+    slope = 2 / math.sqrt(math.pi)
 
 
 def erfc(x: Any) -> Variable:
@@ -186,12 +195,7 @@ def erfc(x: Any) -> Variable:
 
 
 @dataclass(frozen=True)
-class Erfc(_OfFloats):
+class Erfc(_ErrorFunction):
     name = "erfc"
     opcode = "erfc"
-
-    def compute(self, x: Array) -> Array:
-        return np.array([math.erfc(v) for v in x.ravel()], dtype=x.dtype).reshape(x.shape)
-
-    def partials(self, node: Apply, dy: Variable) -> Partials:
-        return (mul(dy, mul(exp(neg(square(node.inputs[0]))), -2 / math.sqrt(math.pi))),)
+    slope = -Erf.slope

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from symconv.config import config
-from symconv.graph import KERNEL_DTYPES, Apply, Kernel
+from symconv.graph import Apply, Kernel
 from symconv.graph.kernel import Slower
 from symconv.graph.registry import kernels_of
 from symconv.plan import tuning
@@ -86,7 +86,7 @@ def _refusal(kernel: Kernel, node: Apply, available: frozenset[str] | None) -> s
         return f"entry {kernel.entry!r} is not in this build of the core"
     if not kernel.origin and not kernel.every_dtype:
         for v in (*node.inputs, *node.outputs):
-            if v.dtype not in KERNEL_DTYPES:
+            if not v.type.in_kernels:
                 return f"compiled kernels do not know {v.dtype}"
     return kernel.supports(node)
 

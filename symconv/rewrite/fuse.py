@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from symconv.graph import KERNEL_DTYPES, Apply, Variable
+from symconv.graph import Apply, Variable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.graph.origin import joined, origin
 from symconv.graph.traversal import Readers
@@ -49,7 +49,7 @@ def fuse_elementwise(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
 
 def _compiled(node: Apply) -> bool:
     """One dtype that no kernel knows would make a step of NumPy of the whole loop."""
-    return all(v.dtype in KERNEL_DTYPES for v in (*node.inputs, node.out))
+    return all(v.type.in_kernels for v in (*node.inputs, node.out))
 
 
 def _joinable(node: Apply, readers: Readers, group_of: dict[Apply, int]) -> int | None:
