@@ -97,7 +97,7 @@ def test_every_pane_is_filled(book_page):
         assert word in text["stages"]
     assert "unbroadcast_operand" in text["rules"] and "net dbl_conv_relu (conv1)" in text["rules"]
     assert "csrc/kernels/" in text["kernels"]
-    assert "winograd_conv_pool" in text["refusals"] and "argmax_walk" not in text["refusals"]
+    assert "winograd_conv_pool" in text["refusals"] and "softmax_cross" not in text["refusals"]
     assert "arena of" in text["memory"] and "written by step" in text["memory"]
     assert "for (i = 0; i <" in text["code"] and '#include "elementwise.cuh"' in text["code"]
     assert "float32[10, 20, 12, 12] @ arena" in text["steps"]

@@ -9,7 +9,7 @@ from conv_runs import dims, named, node_of, run
 import symconv as sc
 from kernels import oracle
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
-from symconv.ops.conv_pool import ConvPool
+from symconv.ops.conv_pool import ConvPool, ConvPoolGrad
 from symconv.testing import assert_close
 
 core = pytest.importorskip("symconv._core")
@@ -106,6 +106,84 @@ def test_winograd_refusals() -> None:
     assert "2x2 outputs fill tiles of 4x4 too little" in refusal((1, 8, 4, 4), (8, 8, 3, 3))
     with sc.config(winograd=False):
         assert refusal(*book) == "config.winograd is off"
+
+
+GRADS = [name for name, (_, w, _, _) in WINOGRAD.items() if w[2] == 3]
+
+
+@pytest.mark.parametrize("need_dx", [True, False])
+@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("name", GRADS)
+def test_winograd_conv_pool_grad(name: str, activation: str, need_dx: bool, isa: str, threads: int) -> None:
+    """Within the tolerance of the case table; db, sums in another order alone, is that of the walk."""
+    x_shape, w_shape, window, padding = WINOGRAD[name]
+    rng = np.random.default_rng(9)
+    x, w = (rng.standard_normal(s).astype("float32") for s in (x_shape, w_shape))
+    tensors = (sc.tensor("float32", shape) for shape in (x_shape, w_shape, w_shape[:1]))
+    pooled = tuple(d or 0 for d in ConvPool(window, padding)(*tensors)[0].type.shape)
+    y, dy = (rng.uniform(-1, 1, pooled).astype("float32") for _ in range(2))
+    argmax = rng.integers(0, window[0] * window[1], pooled).astype("uint8")
+    op = ConvPoolGrad(window, padding, activation, need_dx=need_dx)
+    arrays = (x, w, y, argmax, dy)
+    got = run(node_of(op, arrays), named(op, "winograd_conv_pool_grad"), arrays)
+    terms = [w_shape[0] * 9, np.prod(pooled) // max(pooled[1], 1), np.prod(pooled) // max(pooled[1], 1)]
+    for value, want, n in zip(got, oracle(op, *arrays), terms[not need_dx :], strict=True):
+        rtol = 16 * float(np.finfo("float32").eps) * float(np.sqrt(max(n, 1)))
+        atol = rtol * float(np.sqrt(np.mean(want**2))) if want.size else 0.0
+        assert_close(value, want, rtol, atol)
+
+
+def test_winograd_conv_pool_grad_takes_places_beyond_the_window(isa: str) -> None:
+    """They lie in it, as for the walk."""
+    rng = np.random.default_rng(4)
+    x, w = (rng.standard_normal(s).astype("float32") for s in ((2, 8, 6, 6), (8, 8, 3, 3)))
+    y = rng.uniform(-1, 1, (2, 8, 2, 2)).astype("float32")
+    argmax = rng.integers(0, 256, y.shape).astype("uint8")
+    op = ConvPoolGrad((2, 2))
+    arrays = (x, w, y, argmax, y)
+    node = node_of(op, arrays)
+    for got, want in zip(
+        *(run(node, named(op, k), arrays) for k in ("winograd_conv_pool_grad", "argmax_walk"))
+    ):
+        assert_close(got, want, 1e-5, 1e-5)
+
+
+def test_winograd_conv_pool_grad_refusals() -> None:
+    def refusal(
+        x: tuple[int, ...], w: tuple[int, ...], activation: str = "linear", dtype: str = "float32"
+    ) -> str:
+        arrays = [sc.tensor(dtype, s) for s in (x, w, w[:1])]
+        y, argmax = ConvPool(activation=activation)(*arrays)
+        dy = sc.tensor(dtype, y.type.shape)
+        node = ConvPoolGrad(activation=activation)(*arrays[:2], y, argmax, dy)[0].owner
+        return named(node.op, "winograd_conv_pool_grad").supports(node) or ""
+
+    wide = ((10, 64, 10, 10), (64, 64, 3, 3))
+    assert refusal(*wide) == refusal(*wide, "tanh") == ""
+    assert refusal(*wide, "relu") == "relu leaves few gradients to walk"
+    assert refusal(*wide, dtype="float64") == "dtype float64, needs float32"
+    assert refusal((10, 64, 10, 10), (64, 64, 5, 5)) == "windows of 5x5, needs 3x3"
+    assert refusal((10, 20, 10, 10), (64, 20, 3, 3)) == "20 channels to 64, pays from 64 on"
+    assert refusal((10, 64, 9, 9), (64, 64, 3, 3)) == "6x6 outputs fill tiles of 4x4 too little"
+    assert "take too much memory" in refusal((1, 1000, 10, 10), (1000, 1000, 3, 3))
+    with sc.config(winograd=False):
+        assert refusal(*wide) == "config.winograd is off"
+
+
+def test_products_masked_by_relu_are_walked() -> None:
+    """The gradient comes masked out of the product, and the activation of the node is linear."""
+    x, w = sc.tensor("float32", (2, 64, 10, 10)), sc.shared(np.ones((64, 64, 3, 3), "float32"))
+    v, b = sc.shared(np.ones((64 * 16, 30), "float32")), sc.shared(np.zeros((64, 1, 1), "float32"))
+    taken = {}
+    for activation in (sc.relu, sc.tanh):
+        h = activation(sc.max_pool2d(sc.conv2d(x, w), 2) + b)
+        cost = sc.sum(sc.tanh(sc.dot(sc.reshape(h, (2, 64 * 16)), v)))
+        f = sc.function([x], sc.grad(cost, [w, b, v]))
+        f(np.ones((2, 64, 10, 10), "float32"))
+        steps = f.executables[0].plan.steps
+        taken[activation] = next(s for s in steps if s.node.op.name == "conv_pool_grad")
+    assert taken[sc.relu].node.op.activation == "linear"
+    assert [s.kernel.name for s in taken.values() if s.kernel] == ["argmax_walk", "winograd_conv_pool_grad"]
 
 
 # x, w, padding: strips of a row of tiles, tiles that overhang, few and many channels, weights in groups,

@@ -372,9 +372,12 @@ void check_dgrad(const Sizes& s) {
 
 }  // namespace
 
+void run_winograd_dgrad(const Launch& l) { run_any<true>(l); }
+size_t winograd_dgrad_workspace(const Sizes& s) { return workspace<true>(s); }
+
 void register_conv2d_winograd(Registrar& r) {
   r.add({"winograd_fprop", run_any<false>, check_fprop, workspace<false>});
-  r.add({"winograd_dgrad", run_any<true>, check_dgrad, workspace<true>});
+  r.add({"winograd_dgrad", run_winograd_dgrad, check_dgrad, winograd_dgrad_workspace});
 }
 
 }  // namespace SYMCONV_ISA

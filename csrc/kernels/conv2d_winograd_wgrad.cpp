@@ -321,20 +321,6 @@ void run_window(const Launch& l) {
       share);
 }
 
-void run(const Launch& l) {
-  if (params_as<ConvParams>(l).r == 3)
-    run_window<Adjoint3>(l);
-  else
-    run_window<Adjoint5>(l);
-}
-
-size_t workspace(const Sizes& s) {
-  const ConvParams& p = params_as<ConvParams>(s, "winograd_wgrad");
-  Scratch scratch{};
-  return p.r == 3 ? carve<Adjoint3>(make_plan<Adjoint3>(p), nullptr, s.threads, 0, scratch)
-                  : carve<Adjoint5>(make_plan<Adjoint5>(p), nullptr, s.threads, 0, scratch);
-}
-
 void check(const Sizes& s) {
   check_conv_wgrad(s, "winograd_wgrad");
   const ConvParams& p = params_as<ConvParams>(s, "winograd_wgrad");
@@ -348,7 +334,23 @@ void check(const Sizes& s) {
 
 }  // namespace
 
-void register_conv2d_winograd_wgrad(Registrar& r) { r.add({"winograd_wgrad", run, check, workspace}); }
+void run_winograd_wgrad(const Launch& l) {
+  if (params_as<ConvParams>(l).r == 3)
+    run_window<Adjoint3>(l);
+  else
+    run_window<Adjoint5>(l);
+}
+
+size_t winograd_wgrad_workspace(const Sizes& s) {
+  const ConvParams& p = params_as<ConvParams>(s, "winograd_wgrad");
+  Scratch scratch{};
+  return p.r == 3 ? carve<Adjoint3>(make_plan<Adjoint3>(p), nullptr, s.threads, 0, scratch)
+                  : carve<Adjoint5>(make_plan<Adjoint5>(p), nullptr, s.threads, 0, scratch);
+}
+
+void register_conv2d_winograd_wgrad(Registrar& r) {
+  r.add({"winograd_wgrad", run_winograd_wgrad, check, winograd_wgrad_workspace});
+}
 
 }  // namespace SYMCONV_ISA
 }  // namespace symconv

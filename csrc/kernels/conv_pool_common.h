@@ -31,6 +31,33 @@ inline double conv_pool_flops(const ConvPoolParams& p, const PooledShape& s) {
   return 2.0 * p.n * p.k * p.c * p.r * p.s * static_cast<double>(s.positions) * p.pool_h * p.pool_w;
 }
 
+// x, w, y, argmax, dy -> [dx,] dw, db.
+inline void check_conv_pool_grad(const Sizes& s, const char* name) {
+  const ConvPoolParams& p = params_as<ConvPoolParams>(s, name);
+  require_counts(s, name, 5, p.need_dx ? 3 : 2);
+  if (p.itemsize != 4 && p.itemsize != 8) fail("%s: itemsize is %d, expected 4 or 8", name, p.itemsize);
+  if (p.n < 0 || p.c < 1 || p.h < 1 || p.w < 1 || p.k < 1 || p.r < 1 || p.s < 1 || p.pool_h < 1 ||
+      p.pool_w < 1 || p.pool_h * p.pool_w > kMaxWindow || p.top < 0 || p.bottom < 0 || p.left < 0 ||
+      p.right < 0)
+    fail("%s: x [%d, %d, %d, %d], w [%d, .., %d, %d], window %d x %d", name, p.n, p.c, p.h, p.w, p.k, p.r,
+         p.s, p.pool_h, p.pool_w);
+  const PooledShape shape = pooled_shape(p);
+  if (shape.rows < 1 || shape.cols < 1) fail("%s: no pooling window fits", name);
+  const size_t item = static_cast<size_t>(p.itemsize), n = static_cast<size_t>(p.n),
+               k = static_cast<size_t>(p.k);
+  const size_t pooled = n * k * static_cast<size_t>(shape.positions),
+               image = n * static_cast<size_t>(p.c) * static_cast<size_t>(p.h) * static_cast<size_t>(p.w),
+               kernel = k * static_cast<size_t>(p.c) * static_cast<size_t>(p.r) * static_cast<size_t>(p.s);
+  require_bytes(name, "x", s.in_bytes[0], image * item);
+  require_bytes(name, "w", s.in_bytes[1], kernel * item);
+  require_bytes(name, "y", s.in_bytes[2], pooled * item);
+  require_bytes(name, "argmax", s.in_bytes[3], pooled);
+  require_bytes(name, "dy", s.in_bytes[4], pooled * item);
+  if (p.need_dx) require_bytes(name, "dx", s.out_bytes[0], image * item);
+  require_bytes(name, "dw", s.out_bytes[p.need_dx], kernel * item);
+  require_bytes(name, "db", s.out_bytes[p.need_dx + 1], k * item);
+}
+
 // A later value wins if it is larger, or NaN.
 template <class V, class T>
 inline void fold(V& best, V& place, V value, T index) {

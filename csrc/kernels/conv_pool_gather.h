@@ -1,7 +1,6 @@
 // The lists of non-zero gradients that conv_pool_grad walks: g = dy activation'(y), with the pixel of each maximum.
 #pragma once
-#include "activation.h"
-#include "conv_common.h"
+#include "conv_pool_common.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
@@ -63,6 +62,21 @@ struct PixelTable {
   int places;  // in a window
   int delta[256];
 };
+
+// For images of rows of `width` pixels; base has room for all positions. Places beyond the window, which only a
+// foreign argmax has, lie in it too.
+inline PixelTable pixel_table(const ConvPoolParams& p, const PooledShape& shape, int width, int* base) {
+  PixelTable table{};
+  table.base = base;
+  table.places = p.pool_h * p.pool_w;
+  for (int i = 0, row = 0, col = 0; i < 256; i++) {
+    table.delta[i] = row * width + col;
+    if (++col == p.pool_w) col = 0, row = row + 1 == p.pool_h ? 0 : row + 1;
+  }
+  for (int i = 0; i < shape.rows; i++)
+    for (int j = 0; j < shape.cols; j++) *base++ = i * p.pool_h * width + j * p.pool_w;
+  return table;
+}
 
 inline vi pixels_of(const PixelTable& t, const int* base, int first, const uint8_t* argmax) {
 #if defined(__AVX2__) && !defined(__AVX512F__)

@@ -17,14 +17,10 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int kGroupBytes = 40 << 10;  // of images whose patches are walked together: they stay in L1
-constexpr double kShareFlops = 1e6;    // below this one thread does it all
-constexpr int kMaxWindow = 255;
+constexpr double kWalkFlops = 1e6;     // below this one thread does it all
 
-struct Plan {
+struct Plan : PooledShape {
   ConvPoolParams p;
-  int hp, wp;      // padded input
-  int rows, cols;  // pooled
-  long long positions;
   long long length;  // S C: one row of a patch
   long long stride;  // the same, rounded up to whole vectors
   int pixels;        // of a packed image, with room for vectors that reach over its end
@@ -38,12 +34,8 @@ template <class T>
 Plan make_plan(const ConvPoolParams& p, int threads) {
   constexpr int W = Lanes<T>::W;
   Plan plan{};
+  static_cast<PooledShape&>(plan) = pooled_shape(p);
   plan.p = p;
-  plan.hp = p.h + p.top + p.bottom;
-  plan.wp = p.w + p.left + p.right;
-  plan.rows = (plan.hp - p.r + 1) / p.pool_h;
-  plan.cols = (plan.wp - p.s + 1) / p.pool_w;
-  plan.positions = static_cast<long long>(plan.rows) * plan.cols;
   plan.length = static_cast<long long>(p.s) * p.c;
   plan.stride = round_up(plan.length, W);
   plan.pixels = plan.hp * plan.wp + (W + p.c - 1) / p.c;
@@ -52,7 +44,7 @@ Plan make_plan(const ConvPoolParams& p, int threads) {
   plan.group = static_cast<int>(group < 1 ? 1 : group > 8 ? 8 : group);
   const double flops =
       2.0 * static_cast<double>(plan.positions * plan.length) * p.r * p.n * p.k * (p.need_dx ? 2 : 1);
-  plan.parts = flops > kShareFlops ? threads : 1;
+  plan.parts = flops > kWalkFlops ? threads : 1;
   if (plan.parts > p.n) plan.parts = p.n < 1 ? 1 : p.n;
   plan.n_tiles = cut_tiles(p.r, static_cast<int>(plan.stride / W), nullptr);
   return plan;
@@ -210,16 +202,7 @@ void make_dx(const Plan& plan, Scratch<T>& s, int i, T* dx) {
 template <class T>
 void run_part(const Plan& plan, const Arrays<T>& a, Scratch<T>& s, int first, int last) {
   const ConvPoolParams& p = plan.p;
-  PixelTable table;
-  table.base = s.base;
-  table.places = p.pool_h * p.pool_w;
-  // Places beyond the window, which only a foreign argmax has, lie in it too.
-  for (int i = 0, row = 0, col = 0; i < 256; i++) {
-    table.delta[i] = row * plan.wp + col;
-    if (++col == p.pool_w) col = 0, row = row + 1 == p.pool_h ? 0 : row + 1;
-  }
-  for (int i = 0; i < plan.rows; i++)
-    for (int j = 0; j < plan.cols; j++) s.base[i * plan.cols + j] = i * p.pool_h * plan.wp + j * p.pool_w;
+  PixelTable table = pixel_table(p, plan, plan.wp, s.base);
   memset(s.dw, 0, static_cast<size_t>(p.k * p.r * plan.stride) * sizeof(T));
   memset(s.db, 0, static_cast<size_t>(p.k) * sizeof(typename Lanes<T>::V));
   memset(s.x, 0, static_cast<size_t>(plan.group * plan.image) * sizeof(T));  // borders and ends stay zero
@@ -343,32 +326,7 @@ size_t workspace(const Sizes& s) {
   return carve(make_plan<double>(p, s.threads), nullptr, 0, scratch);
 }
 
-void check(const Sizes& s) {
-  const char* name = "conv_pool_grad";
-  const ConvPoolParams& p = params_as<ConvPoolParams>(s, name);
-  require_counts(s, name, 5, p.need_dx ? 3 : 2);
-  if (p.itemsize != 4 && p.itemsize != 8) fail("%s: itemsize is %d, expected 4 or 8", name, p.itemsize);
-  if (p.n < 0 || p.c < 1 || p.h < 1 || p.w < 1 || p.k < 1 || p.r < 1 || p.s < 1 || p.pool_h < 1 ||
-      p.pool_w < 1 || p.pool_h * p.pool_w > kMaxWindow || p.top < 0 || p.bottom < 0 || p.left < 0 ||
-      p.right < 0)
-    fail("%s: x [%d, %d, %d, %d], w [%d, .., %d, %d], window %d x %d", name, p.n, p.c, p.h, p.w, p.k, p.r,
-         p.s, p.pool_h, p.pool_w);
-  const Plan plan = make_plan<float>(p, s.threads);
-  if (plan.rows < 1 || plan.cols < 1) fail("%s: no pooling window fits", name);
-  const size_t item = static_cast<size_t>(p.itemsize), n = static_cast<size_t>(p.n),
-               k = static_cast<size_t>(p.k);
-  const size_t pooled = n * k * static_cast<size_t>(plan.positions),
-               image = n * static_cast<size_t>(p.c) * static_cast<size_t>(p.h) * static_cast<size_t>(p.w),
-               kernel = k * static_cast<size_t>(plan.length) * static_cast<size_t>(p.r);
-  require_bytes(name, "x", s.in_bytes[0], image * item);
-  require_bytes(name, "w", s.in_bytes[1], kernel * item);
-  require_bytes(name, "y", s.in_bytes[2], pooled * item);
-  require_bytes(name, "argmax", s.in_bytes[3], pooled);
-  require_bytes(name, "dy", s.in_bytes[4], pooled * item);
-  if (p.need_dx) require_bytes(name, "dx", s.out_bytes[0], image * item);
-  require_bytes(name, "dw", s.out_bytes[p.need_dx], kernel * item);
-  require_bytes(name, "db", s.out_bytes[p.need_dx + 1], k * item);
-}
+void check(const Sizes& s) { check_conv_pool_grad(s, "argmax_walk"); }
 
 }  // namespace
 

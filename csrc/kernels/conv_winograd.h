@@ -199,5 +199,12 @@ inline void multiply_vectors(int vectors, const float* x, long long x_step, int 
 }
 
 }  // namespace
+
+// The kernels winograd_dgrad and winograd_wgrad, for others that have gradients of a convolution as a part.
+void run_winograd_dgrad(const Launch& l);
+size_t winograd_dgrad_workspace(const Sizes& s);
+void run_winograd_wgrad(const Launch& l);
+size_t winograd_wgrad_workspace(const Sizes& s);
+
 }  // namespace SYMCONV_ISA
 }  // namespace symconv

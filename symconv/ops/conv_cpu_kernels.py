@@ -133,6 +133,14 @@ def _supports_rows(node: Apply) -> str | None:
     return None if g["c"] and g["k"] else "no channels"
 
 
+def too_many_sums(c: int, k: int, r: int) -> str | None:
+    """Why a weight gradient by Winograd's transforms cannot be for windows of r x r."""
+    points = (WINOGRAD_OUTPUTS + r - 1) ** 2
+    if points * c * k > WINOGRAD_SUMS:
+        return f"{c} channels to {k}: sums of {points} points take too much memory"
+    return None
+
+
 def _supports_winograd(node: Apply) -> str | None:
     g = geometry(node)
     stride, dilation = (g["stride_h"], g["stride_w"]), (g["dilation_h"], g["dilation_w"])
@@ -152,8 +160,8 @@ def _supports_winograd(node: Apply) -> str | None:
         return Slower(f"{channels} input channels, needs {WINOGRAD_LEAST}")
     rows, cols = (g["h"], g["w"]) if dgrad else (g["p"], g["q"])
     products = (WINOGRAD_OUTPUTS + g["r"] - 1) ** 2  # of a tile, for each pair of channels
-    if kind == "wgrad" and products * g["c"] * g["k"] > WINOGRAD_SUMS:
-        return f"{g['c']} channels to {g['k']}: sums of {products} points take too much memory"
+    if kind == "wgrad" and (refusal := too_many_sums(g["c"], g["k"], g["r"])):
+        return refusal
     if kind == "wgrad" and g["r"] == 5:
         return "weight gradient of windows of 5x5: its rounding is several times that of plain sums"
     tiles = g["n"] * -(-rows // WINOGRAD_OUTPUTS) * -(-cols // WINOGRAD_OUTPUTS)

@@ -31,8 +31,11 @@ from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
 from symconv.ops import conv_pool_kernels
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
+from symconv.ops.conv_cpu_kernels import too_many_sums
 from symconv.ops.conv_pool_kernels import sizes_of
 from symconv.ops.epilogue import ACTIVATIONS
+from symconv.ops.gemm import DotMulActGrad
+from symconv.ops.shape import Reshape
 from symconv.ops.window import Padding, Pair
 
 Array = np.ndarray
@@ -40,6 +43,8 @@ Array = np.ndarray
 MAX_WINDOW = 255  # elements that a uint8 argmax can tell apart
 # Winograd's windows: the plain products that the 36 or 64 of a tile and its transforms cost, roughly.
 TRANSFORMED = {(3, 3): 60, (5, 5): 120}
+# Channels, and outputs of a tile that count, from which on a walk over all maxima is slower than Winograd's transforms.
+WALKED, WALKED_FILL = 64, 0.8
 
 
 @dataclass(frozen=True)
@@ -194,6 +199,39 @@ def _supports_winograd(node: Apply) -> str | None:
     return None
 
 
+def _mostly_zero(node: Apply) -> bool:
+    """Whether relu's derivative has made zeros of most gradients, here or in the product that dy is."""
+    source = node.inputs[4].owner
+    if source is not None and isinstance(source.op, Reshape):
+        source = source.inputs[0].owner
+    ops = [node.op, *([source.op] if source is not None and isinstance(source.op, DotMulActGrad) else [])]
+    return any(getattr(op, "activation", "") == "relu" for op in ops)
+
+
+def _supports_winograd_grad(node: Apply) -> str | None:
+    op, (x, w, y) = node.op, node.inputs[:3]
+    assert isinstance(op, ConvPoolGrad)
+    k, c, r, s = (d or 0 for d in w.type.shape)
+    if not config.winograd:
+        return "config.winograd is off"
+    if x.dtype != "float32":
+        return f"dtype {x.dtype}, needs float32"
+    if (r, s) != (3, 3):
+        return f"windows of {r}x{s}, needs 3x3"
+    if refusal := _supports(node):
+        return refusal
+    if refusal := too_many_sums(c, k, r):
+        return refusal
+    if min(c, k) < WALKED:
+        return Slower(f"{c} channels to {k}, pays from {WALKED} on")
+    rows, cols = ((d or 0) * e for d, e in zip(y.type.shape[2:], op.window))
+    if rows * cols < WALKED_FILL * 16 * -(-rows // 4) * -(-cols // 4):
+        return Slower(f"{rows}x{cols} outputs fill tiles of 4x4 too little")
+    if _mostly_zero(node):
+        return Slower("relu leaves few gradients to walk")
+    return None
+
+
 ConvPool.kernels = [
     Kernel(
         "winograd_conv_pool", "cpu", "csrc/kernels/conv_pool_winograd.cpp", "winograd_conv_pool",
@@ -203,6 +241,14 @@ ConvPool.kernels = [
     *conv_pool_kernels.FORWARD,
 ]  # fmt: skip
 ConvPoolGrad.kernels = [
+    Kernel(
+        "winograd_conv_pool_grad",
+        "cpu",
+        "csrc/kernels/conv_pool_grad_winograd.cpp",
+        "winograd_conv_pool_grad",
+        _supports_winograd_grad,
+        _launch,
+    ),
     Kernel("argmax_walk", "cpu", "csrc/kernels/conv_pool_grad.cpp", "argmax_walk", _supports, _launch),
     *conv_pool_kernels.BACKWARD,
 ]
