@@ -71,6 +71,21 @@ def test_convolution_kernels_share_large_work(groups: int, isa: str, threads: in
     check(Conv2dWgrad(*op.attributes().values()), x, dy, *dims(3, 3))
 
 
+@pytest.mark.parametrize("padding", [(1, 1, 1, 1), (0, 2, 0, 3), (5, 0, 21, 18)], ids=str)
+@pytest.mark.parametrize("size", [3, 5, 7])
+def test_depthwise_at_the_ends_of_vectors(
+    size: int, padding: tuple[int, int, int, int], isa: str, threads: int
+) -> None:
+    """Rows a little shorter and longer than whole vectors, and every number of rows that is left over."""
+    rng = np.random.default_rng(6)
+    for height, width in zip(range(size, size + 13), (7, 15, 16, 17, 18, 31, 32, 33, 34, 47, 49, 65, 80)):
+        op = Conv2d((1, 1), padding, (1, 1), 3)
+        x, w = whole(rng, (2, 3, height, width), "float32"), whole(rng, (3, 1, size, size), "float32")
+        dy = whole(rng, op.infer(*(sc.tensor("float32", v.shape) for v in (x, w))).shape, "float32")
+        check(op, x, w)
+        check(Conv2dDgrad(*op.attributes().values()), dy, w, *dims(height, width))
+
+
 def test_wgrad_shares_images(isa: str, threads: int) -> None:
     rng = np.random.default_rng(2)
     check(

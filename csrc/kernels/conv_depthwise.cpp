@@ -6,6 +6,8 @@
 // by column, its weights in registers too. The image is read where it lies: a vector that overhangs it at the left or
 // right is loaded by lanes, and rows above and below are a row of zeros. With stride 2 the inputs of a vector are every
 // second of two; in the input gradient even and odd columns are sums of their own taps, which alternate at last.
+// With AVX-512 and stride 1 each value is loaded but once a row, and moved from lane to lane for the other columns of
+// the window: vectors of 64 bytes at odd places cross cache lines, and that is what loading each column waits for.
 #include "conv_geometry.h"
 #include "pairs.h"
 
@@ -36,12 +38,17 @@ Plan make_plan(const ConvParams& p, bool dgrad, int threads) {
   return plan;
 }
 
+#if defined(__AVX512F__)
+inline __mmask16 lanes_mask(int begin, int end) {
+  const unsigned below = end >= VF_WIDTH ? 0xffffu : end > 0 ? (1u << end) - 1 : 0;
+  return static_cast<__mmask16>(begin >= VF_WIDTH ? 0 : begin > 0 ? below >> begin << begin : below);
+}
+#endif
+
 // Lanes [begin, end) of the vector at p; nothing else is touched.
 inline vf load_lanes(const float* p, int begin, int end) {
 #if defined(__AVX512F__)
-  const unsigned below = end >= VF_WIDTH ? 0xffffu : end > 0 ? (1u << end) - 1 : 0;
-  const unsigned lanes = begin >= VF_WIDTH ? 0 : begin > 0 ? below >> begin << begin : below;
-  return (vf)_mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes), p);
+  return (vf)_mm512_maskz_loadu_ps(lanes_mask(begin, end), p);
 #elif defined(__AVX2__)
   return (vf)_mm256_maskload_ps(p, (__m256i)((iota() >= begin) & (iota() < end)));
 #else
@@ -109,6 +116,15 @@ __attribute__((noinline)) void strip(const Plan& plan, const T* const* row, int 
   }
 }
 
+// Where the first column of the window meets rows first, first + 1, ... of the image.
+template <class T, int N>
+inline void rows_under(const Plan& plan, int first, const T* x, const T* zeros, const T* (&row)[N]) {
+  for (int i = 0; i < N; i++) {
+    const int at = first + i;
+    row[i] = (at >= 0 && at < plan.in_h ? x + static_cast<long long>(at) * plan.in_w : zeros) - plan.left;
+  }
+}
+
 // Output rows [begin, end) of a plane.
 template <class T, int R, int STRIDE, bool TURNED>
 void run_rows(const Plan& plan, int begin, int end, const T* x, const T* w, const T* zeros, T* y) {
@@ -122,17 +138,90 @@ void run_rows(const Plan& plan, int begin, int end, const T* x, const T* w, cons
   high = high > low ? low + static_cast<int>(round_up(high - low, W)) : low;
   for (int i = begin; i < end; i += kRows) {
     T* out = y + static_cast<long long>(i) * plan.out_w;
-    const int above = i * STRIDE - plan.top;  // row of the image under the window's first
     const T* row[kInputs];
-    for (int k = 0; k < kInputs; k++) {
-      const int at = above + k;
-      row[k] = (at >= 0 && at < plan.in_h ? x + static_cast<long long>(at) * plan.in_w : zeros) - plan.left;
-    }
+    rows_under(plan, i * STRIDE - plan.top, x, zeros, row);
     strip<T, R, STRIDE, TURNED, false>(plan, row, 0, low, w, out, end - i);
     strip<T, R, STRIDE, TURNED, true>(plan, row, low, high, w, out, end - i);
     strip<T, R, STRIDE, TURNED, false>(plan, row, high, plan.out_w, w, out, end - i);
   }
 }
+
+#if defined(__AVX512F__)
+constexpr int kTallRows = 8;  // 32 registers are enough for as many
+
+// Values `by` to `by` + 15 of the 32 of a and b.
+inline vf moved(vf a, vf b, int by) {
+#define MOVED(n) \
+  case n:        \
+    return (vf)_mm512_alignr_epi32((__m512i)b, (__m512i)a, n);
+  switch (by) {
+    MOVED(1)
+    MOVED(2)
+    MOVED(3)
+    MOVED(4)
+    MOVED(5)
+    MOVED(6)
+    default:
+      return a;
+  }
+#undef MOVED
+}
+
+// All outputs of ROWS rows, of which `rows` are wanted, with stride 1; row[i] as for strip().
+template <int R, bool TURNED, int ROWS>
+__attribute__((noinline)) void slide(const Plan& plan, const float* const* row, const float* w, float* out,
+                                     int rows) {
+  constexpr int W = VF_WIDTH, kInputs = ROWS + R - 1;
+  constexpr bool kHeld = R == 3;  // all weights in registers
+  const long long pitch = plan.out_w;
+  auto weight = [&](int i) { return set1(w[TURNED ? R * R - 1 - i : i]); };
+  vf held[kHeld ? R * R : 1];
+  if (kHeld)
+    for (int i = 0; i < R * R; i++) {
+      held[i] = weight(i);
+      pin(held[i]);
+    }
+  vf here[kInputs];
+  for (int i = 0; i < kInputs; i++) here[i] = load_lanes(row[i], plan.left, plan.in_w + plan.left);
+  for (int j = 0; j < plan.out_w; j += W) {
+    const __mmask16 lanes = lanes_mask(plan.left - j - W, plan.in_w + plan.left - j - W);
+    vf acc[ROWS] = {};
+#pragma GCC unroll 16
+    for (int i = 0; i < kInputs; i++) {
+      vf next = (vf)_mm512_maskz_loadu_ps(lanes, row[i] + j + W);
+      pin(next);
+#pragma GCC unroll 8
+      for (int s = 0; s < R; s++) {
+        const vf x = moved(here[i], next, s);
+#pragma GCC unroll 8
+        for (int m = 0; m < ROWS; m++)
+          if (const int r = i - m; r >= 0 && r < R)
+            acc[m] = fma(kHeld ? held[r * R + s] : weight(r * R + s), x, acc[m]);
+      }
+      here[i] = next;
+    }
+    if (rows >= ROWS && pitch - j >= W) {
+      for (int m = 0; m < ROWS; m++) store(out + m * pitch + j, acc[m]);
+      continue;
+    }
+    for (int m = 0; m < ROWS && m < rows; m++)
+      store_part(out + m * pitch + j, acc[m], static_cast<int>(pitch) - j);
+  }
+}
+
+// Output rows [begin, end) of a plane, ROWS at a time: where ROWS is kRows all, else as many as there are. Returns the
+// first that is left.
+template <int R, bool TURNED, int ROWS>
+int slide_rows(const Plan& plan, int begin, int end, const float* x, const float* w, const float* zeros,
+               float* y) {
+  for (; ROWS == kRows ? begin < end : begin + ROWS <= end; begin += ROWS) {
+    const float* row[ROWS + R - 1];
+    rows_under(plan, begin - plan.top, x, zeros, row);
+    slide<R, TURNED, ROWS>(plan, row, w, y + static_cast<long long>(begin) * plan.out_w, end - begin);
+  }
+  return begin;
+}
+#endif
 
 // Rows [begin, end) of a plane of the input gradient with stride 2: dx[i][2 j + b] is the sum over the taps (r, s) that
 // reach it of w[r][s] dy[(i + top - r) / 2][j + (b + left - s) / 2].
@@ -178,9 +267,16 @@ void spread_rows(const Plan& plan, int begin, int end, const T* dy, const T* w, 
 
 template <class T, int R, bool DGRAD>
 void run_stride(const Plan& plan, int begin, int end, const T* x, const T* w, const T* zeros, T* y) {
-  if (plan.stride == 1)
+  if (plan.stride == 1) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == sizeof(float)) {
+      begin = slide_rows<R, DGRAD, kTallRows>(plan, begin, end, x, w, zeros, y);
+      slide_rows<R, DGRAD, kRows>(plan, begin, end, x, w, zeros, y);
+      return;
+    }
+#endif
     run_rows<T, R, 1, DGRAD>(plan, begin, end, x, w, zeros, y);
-  else if (DGRAD)
+  } else if (DGRAD)
     spread_rows<T, R>(plan, begin, end, x, w, y);
   else
     run_rows<T, R, 2, false>(plan, begin, end, x, w, zeros, y);
