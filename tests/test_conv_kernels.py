@@ -84,6 +84,25 @@ def test_depthwise_at_the_ends_of_vectors(
         dy = whole(rng, op.infer(*(sc.tensor("float32", v.shape) for v in (x, w))).shape, "float32")
         check(op, x, w)
         check(Conv2dDgrad(*op.attributes().values()), dy, w, *dims(height, width))
+        check(Conv2dWgrad(*op.attributes().values()), x, dy, *dims(size, size))
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_depthwise_weight_gradient_sees_its_own_row_alone(padding: int, isa: str) -> None:
+    """Infinities at the ends of rows of x meet no zero of a vector that overhangs dy."""
+    rng = np.random.default_rng(6)
+    op = Conv2dWgrad(padding=(padding,) * 4, groups=3)
+    x, dy = (
+        whole(rng, (2, 3, 9, 21), "float32"),
+        whole(rng, (2, 3, 7 + 2 * padding, 19 + 2 * padding), "float32"),
+    )
+    x[1, 1, 4, [0, 20]] = x[0, 2, [0, 8], 7] = np.inf
+    dy[np.abs(dy) < 0.5] = 1
+    arrays = (x, dy, *dims(3, 3))
+    got = run(node_of(op, arrays), named(op, "depthwise_wgrad"), arrays)[0]
+    with np.errstate(invalid="ignore"):
+        want = op.reference(*arrays)
+    assert np.array_equal(got, want, equal_nan=True) and not np.isfinite(got).all()
 
 
 def test_wgrad_shares_images(isa: str, threads: int) -> None:

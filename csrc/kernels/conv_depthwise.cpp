@@ -8,7 +8,9 @@
 // second of two; in the input gradient even and odd columns are sums of their own taps, which alternate at last.
 // With AVX-512 and stride 1 each value is loaded but once a row, and moved from lane to lane for the other columns of
 // the window: vectors of 64 bytes at odd places cross cache lines, and that is what loading each column waits for.
+// The rows that come next are asked for ahead: as several are read side by side, the processor does not foresee them.
 #include "conv_geometry.h"
+#include "conv_lanes.h"
 #include "pairs.h"
 
 namespace symconv {
@@ -36,33 +38,6 @@ Plan make_plan(const ConvParams& p, bool dgrad, int threads) {
   plan.pieces = p.n * plan.outputs < 2 * threads && threads > 1 ? 2 * threads : 1;
   if (plan.pieces > steps) plan.pieces = steps;
   return plan;
-}
-
-#if defined(__AVX512F__)
-inline __mmask16 lanes_mask(int begin, int end) {
-  const unsigned below = end >= VF_WIDTH ? 0xffffu : end > 0 ? (1u << end) - 1 : 0;
-  return static_cast<__mmask16>(begin >= VF_WIDTH ? 0 : begin > 0 ? below >> begin << begin : below);
-}
-#endif
-
-// Lanes [begin, end) of the vector at p; nothing else is touched.
-inline vf load_lanes(const float* p, int begin, int end) {
-#if defined(__AVX512F__)
-  return (vf)_mm512_maskz_loadu_ps(lanes_mask(begin, end), p);
-#elif defined(__AVX2__)
-  return (vf)_mm256_maskload_ps(p, (__m256i)((iota() >= begin) & (iota() < end)));
-#else
-  vf v{};
-  for (int i = 0; i < VF_WIDTH; i++)
-    if (i >= begin && i < end) v[i] = p[i];
-  return v;
-#endif
-}
-inline vd load_lanes(const double* p, int begin, int end) {
-  vd v{};
-  for (int i = 0; i < VD_WIDTH; i++)
-    if (i >= begin && i < end) v[i] = p[i];
-  return v;
 }
 
 // Every STRIDE-th value from p on, which is column `first` of the image; INSIDE: none lies beside it.
@@ -107,6 +82,8 @@ __attribute__((noinline)) void strip(const Plan& plan, const T* const* row, int 
       }
     }
     for (int m = 0; m < kRows; m++) __builtin_prefetch(out + (kRows + m) * pitch + j, 1);
+    for (int i = kInputs - kRows * STRIDE; i < kInputs; i++)
+      __builtin_prefetch(from[i] + static_cast<long long>(kRows * STRIDE) * plan.in_w + STRIDE * j);
     if (rows >= kRows && pitch - j >= W) {
       for (int m = 0; m < kRows; m++) store(out + m * pitch + j, acc[m]);
       continue;
@@ -184,12 +161,13 @@ __attribute__((noinline)) void slide(const Plan& plan, const float* const* row, 
   vf here[kInputs];
   for (int i = 0; i < kInputs; i++) here[i] = load_lanes(row[i], plan.left, plan.in_w + plan.left);
   for (int j = 0; j < plan.out_w; j += W) {
-    const __mmask16 lanes = lanes_mask(plan.left - j - W, plan.in_w + plan.left - j - W);
+    const LaneMask lanes = lanes_between(plan.left - j - W, plan.in_w + plan.left - j - W);
     vf acc[ROWS] = {};
 #pragma GCC unroll 16
     for (int i = 0; i < kInputs; i++) {
-      vf next = (vf)_mm512_maskz_loadu_ps(lanes, row[i] + j + W);
+      vf next = load_lanes(row[i] + j + W, lanes);
       pin(next);
+      if (i >= R - 1) __builtin_prefetch(row[i] + static_cast<long long>(ROWS) * plan.in_w + j);
 #pragma GCC unroll 8
       for (int s = 0; s < R; s++) {
         const vf x = moved(here[i], next, s);

@@ -184,6 +184,12 @@ def _supports_depthwise(node: Apply) -> str | None:
         return f"windows of {g['r']}x{g['s']}, needs 3x3, 5x5 or 7x7"
     if stride not in ((1, 1), (2, 2)) or dilation != (1, 1):
         return f"stride {stride}, dilation {dilation}, needs stride 1 or 2 and dilation 1"
+    if KINDS[node.op.name] == "wgrad":
+        if (g["r"], g["s"], *stride) != (3, 3, 1, 1) or g["k"] != g["c"]:
+            channels = f"{g['c']} channels to {g['k']}"
+            return f"weight gradient of {channels}, windows of {g['r']}x{g['s']}, stride {stride}"
+        if node.out.dtype != "float32":
+            return f"weight gradient of dtype {node.out.dtype}, needs float32"
     return None
 
 
@@ -199,7 +205,7 @@ def _supports_depthwise_channels(node: Apply) -> str | None:
         return Slower(f"{g['c']} channels fill the lanes too little")
     kind = KINDS[node.op.name]
     row = g["w"] if kind == "dgrad" else g["q"]
-    if kind != "wgrad" and row >= WIDE_ROW and g["stride_w"] == 1 and _supports_depthwise(node) is None:
+    if row >= WIDE_ROW and g["stride_w"] == 1 and _supports_depthwise(node) is None:
         return Slower(f"rows of {row} outputs need not be turned to have full lanes")
     return None
 
@@ -210,7 +216,7 @@ def on_cpu_kernels(kind: str) -> list[Kernel]:
     forms = [
         ("winograd", "conv2d_winograd_wgrad" if wgrad else "conv2d_winograd", _supports_winograd),
         ("depthwise_channels", "conv_depthwise_channels", _supports_depthwise_channels),
-        ("depthwise", "conv_depthwise", _supports_depthwise),
+        ("depthwise", "conv_depthwise_wgrad" if wgrad else "conv_depthwise", _supports_depthwise),
         ("gemm_scatter", "conv_gemm_scatter", _supports_scatter),
         ("gemm_gather", "conv_gemm_wgrad" if wgrad else "conv_gemm", _supports_gather),
         ("direct_channels", "conv_wgrad" if wgrad else "conv_channels", _supports_channels),
@@ -219,5 +225,5 @@ def on_cpu_kernels(kind: str) -> list[Kernel]:
     return [
         Kernel(f"{form}_{kind}", "cpu", f"csrc/kernels/{file}.cpp", f"{form}_{kind}", supports, _launch)
         for form, file, supports in forms
-        if not (form == "depthwise" and wgrad) and not (form == "gemm_scatter" and kind != "dgrad")
+        if form != "gemm_scatter" or kind == "dgrad"
     ]

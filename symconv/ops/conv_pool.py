@@ -43,7 +43,8 @@ Array = np.ndarray
 MAX_WINDOW = 255  # elements that a uint8 argmax can tell apart
 # Winograd's windows: the plain products that the 36 or 64 of a tile and its transforms cost, roughly.
 TRANSFORMED = {(3, 3): 60, (5, 5): 120}
-# Channels, and outputs of a tile that count, from which on a walk over all maxima is slower than Winograd's transforms.
+# Channels, and share of a tile's outputs that are wanted, from which on a walk over all maxima is slower than
+# Winograd's transforms.
 WALKED, WALKED_FILL = 64, 0.8
 
 
