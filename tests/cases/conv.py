@@ -76,7 +76,7 @@ KERNELS = {
     "book_second": ("winograd", "winograd", "gemm_gather"),
     "book_first": ("rows", "gemm_scatter", "channels"),
     "depthwise": ("depthwise_channels",) * 3,
-    "depthwise_rows": ("depthwise", "depthwise", "depthwise_channels"),
+    "depthwise_rows": ("depthwise",) * 3,
     "depthwise_any_window": ("depthwise_channels",) * 3,
     "depthwise_dilated": ("depthwise_channels",) * 3,
     "depthwise_bands": ("depthwise_channels",) * 3,
