@@ -17,6 +17,7 @@ namespace {
 constexpr int W = VF_WIDTH;
 constexpr long long kSkew = 16;  // floats between points, so that they do not fall into one cache set
 constexpr int kStripTiles = 64;
+constexpr int kTerms = 32;                  // of a sum in registers
 constexpr long long kChunkBytes = 4 << 20;  // of transformed tiles
 constexpr int kChunkTiles = 512, kLeastTiles = 32;
 
@@ -231,25 +232,29 @@ void transform_strip(const Plan& plan, const Scratch& s, int i, long long at, co
                      s.dy + k * plan.tiles + (at + t) * W, plan.dy_step);
 }
 
-// u[m][v] (+)= sum over tiles of dy[tile][m] x[tile][v], for M channels and V vectors.
+// u[m][v] (+)= sum over tiles of dy[tile][m] x[tile][v], for M channels and V vectors. Sums start anew every kTerms
+// tiles: the shorter they are, the less is lost of them, and the transforms make much of what is.
 template <int M, int V>
 void add_products(const float* dy, const float* x, long long tiles, float* u, long long ldu, bool add) {
-  vf acc[M][V];
-  for (int m = 0; m < M; m++)
-    for (int v = 0; v < V; v++) acc[m][v] = add ? load(u + m * ldu + v * W) : vf{};
-  for (long long t = 0; t < tiles; t++, dy += W, x += V * W) {
-    vf xv[V];
-    for (int v = 0; v < V; v++) {
-      xv[v] = load(x + v * W);
-      pin(xv[v]);
+  for (long long t = 0; t < tiles; add = true) {
+    vf acc[M][V] = {};
+    for (const long long end = t + kTerms < tiles ? t + kTerms : tiles; t < end; t++, dy += W, x += V * W) {
+      vf xv[V];
+      for (int v = 0; v < V; v++) {
+        xv[v] = load(x + v * W);
+        pin(xv[v]);
+      }
+      for (int m = 0; m < M; m++) {
+        const vf a = set1(dy[m]);
+        for (int v = 0; v < V; v++) acc[m][v] = fma(a, xv[v], acc[m][v]);
+      }
     }
-    for (int m = 0; m < M; m++) {
-      const vf a = set1(dy[m]);
-      for (int v = 0; v < V; v++) acc[m][v] = fma(a, xv[v], acc[m][v]);
-    }
+    for (int m = 0; m < M; m++)
+      for (int v = 0; v < V; v++) {
+        float* sum = u + m * ldu + v * W;
+        store(sum, add ? load(sum) + acc[m][v] : acc[m][v]);
+      }
   }
-  for (int m = 0; m < M; m++)
-    for (int v = 0; v < V; v++) store(u + m * ldu + v * W, acc[m][v]);
 }
 
 // The products of one point over the first `tiles` tiles of a chunk.

@@ -70,10 +70,12 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "few_channels": ((2, 3, 17, 13), (41, 3, 7, 7), {"stride": 2, "padding": 3}),
     "book_first": ((1, 1, 9, 28), (20, 1, 5, 5), {}),
     "book_second": ((2, 20, 12, 12), (40, 20, 5, 5), {}),
+    "many_terms": ((8, 8, 12, 12), (8, 8, 5, 5), {}),
 }
 # Which kernel runs the forward pass, the input gradient and the weight gradient.
 KERNELS = {
     "book_second": ("winograd", "winograd", "gemm_gather"),
+    "many_terms": ("winograd",) * 3,
     "book_first": ("rows", "gemm_scatter", "channels"),
     "depthwise": ("depthwise_channels",) * 3,
     "depthwise_rows": ("depthwise",) * 3,
@@ -86,8 +88,8 @@ KERNELS = {
     "depthwise_stride": ("depthwise", "rows", None),
     "depthwise_stride_5x5": ("depthwise", "depthwise", None),
     "depthwise_stride_7x7": ("depthwise", "depthwise", None),
-    "many_channels": ("winograd", "winograd", "winograd"),
-    "skewed_planes": ("winograd", "winograd", "winograd"),
+    "many_channels": ("winograd",) * 3,
+    "skewed_planes": ("winograd",) * 3,
     "wide_groups": ("gemm_gather", "gemm_gather", "channels"),
     "dilation": ("rows", "rows", "channels"),
     "pointwise": ("rows", "gemm_gather", "channels"),
