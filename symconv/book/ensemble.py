@@ -37,6 +37,7 @@ def judge(e: Experiment, plan: Plan) -> dict[str, Any]:
     images, labels = data.test
     models = [r.build() for r in voters]
     weights = [dict(zip(("best", "last"), resume.read_weights(r.file(STATE)))) for r in voters]
+    views = None if e.recipe is None else e.recipe.views
     result: dict[str, Any] = {
         "experiment": e.name,
         "members": [str(r.file(RESULT).relative_to(plan.directory)) for r in voters],
@@ -49,7 +50,7 @@ def judge(e: Experiment, plan: Plan) -> dict[str, Any]:
     for moment in MOMENTS:
         for model, found in zip(models, weights):
             model.set_weights(found[moment])
-        p = Committee(models).probabilities(images, device=plan.device)
+        p = Committee(models).probabilities(images, views=views, device=plan.device)
         decisions = {rule: decide(p, rule) for rule in RULES}
         result[moment] = {
             **{rule: metrics.accuracy(labels, decision) for rule, decision in decisions.items()},

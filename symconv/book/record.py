@@ -18,12 +18,14 @@ from symconv.nn.modules import Activate, BatchNorm, Conv, Dense, GlobalPool, Poo
 from symconv.nn.nets import Net, Shape
 from symconv.nn.optimizers import Adam, Optimizer
 from symconv.nn.schedules import Cosine, OneCycle, Schedule, Then
+from symconv.nn.views import Views
 
 # Mild bends: a digit stays what it is. Doucet crops to 25 x 25 pixels and stretches to 28, so that digits are
 # larger than those to be read: a net had 99.36 % of the validation images as they are, 99.51 % stretched.
 BENDS = Augmentation(rotation=10, translation=1.5, elastic=14, sigma=4)
 RATE, LAST_RATE = 4e-4, 4e-5
 WIDER_BENDS = Augmentation(translation=2, rotation=12, scale=0.1, shear=6, elastic=14, sigma=4)
+VIEWS = Views(Augmentation(translation=1, rotation=5, scale=0.05, shear=3, elastic=7, sigma=4), 16)
 PEAK = 0.01
 
 
@@ -32,13 +34,15 @@ class Recipe:
     """How a net is trained that is not the book's: `optimizer` is made for a number of epochs.
 
     holds_out: validation images are kept apart, and the epoch with the best accuracy on them counts.
-    Otherwise they are trained on too, and the last epoch counts.
+    Otherwise they are trained on too, and the last epoch counts. views: how the trained net sees the test
+    images; None: as they are.
     """
 
     optimizer: Callable[[int], Optimizer]
     augment: Augmentation
     shuffle: bool = True
     holds_out: bool = True
+    views: Views | None = None
 
     def build(self, net: Net, image_shape: Shape, n_classes: int, seed: int) -> Model:
         with origin(f"net {net.name}"):
@@ -100,4 +104,4 @@ def four_convolutions(n_classes: int = 10) -> list[Layer]:
 
 
 RECIPE = Recipe(adam, BENDS)
-SMALL_RECIPE = Recipe(one_cycle, WIDER_BENDS, holds_out=False)
+SMALL_RECIPE = Recipe(one_cycle, WIDER_BENDS, holds_out=False, views=VIEWS)

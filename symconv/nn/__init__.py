@@ -20,6 +20,7 @@ from symconv.nn.progress import Progress
 from symconv.nn.replicas import fit_replicas
 from symconv.nn.saved import load
 from symconv.nn.trainer import Trainer
+from symconv.nn.views import Views
 
 __all__ = [
     "NETS",
@@ -53,6 +54,7 @@ __all__ = [
     "Trainer",
     "Trial",
     "Uniform",
+    "Views",
     "accuracy",
     "confusion_matrix",
     "count_parameters",

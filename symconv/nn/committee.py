@@ -11,6 +11,7 @@ from symconv.errors import ArgumentError, ShapeError
 from symconv.nn import metrics
 from symconv.nn.data import check_split
 from symconv.nn.model import BATCH, Model
+from symconv.nn.views import Views
 
 RULES = ("vote", "mean")
 
@@ -31,20 +32,42 @@ class Committee:
                 f"{', '.join(map(str, sorted(kinds))) or 'of no model'}"
             )
 
-    def probabilities(self, images: Any, *, batch_size: int = BATCH, device: str | None = None) -> np.ndarray:
-        """[members, n, classes]: what each member thinks."""
-        return np.stack([m.predict_proba(images, batch_size=batch_size, device=device) for m in self.models])
+    def probabilities(
+        self,
+        images: Any,
+        *,
+        views: Views | None = None,
+        batch_size: int = BATCH,
+        device: str | None = None,
+    ) -> np.ndarray:
+        """[members, n, classes]: what each member thinks; with `views`, on average over those of an image."""
+
+        def of(model: Model) -> np.ndarray:
+            if views is None:
+                return model.predict_proba(images, batch_size=batch_size, device=device)
+            return views.predict_proba(model, images, batch_size=batch_size, device=device)
+
+        return np.stack([of(m) for m in self.models])
 
     def predict(
-        self, images: Any, *, rule: str = "vote", batch_size: int = BATCH, device: str | None = None
+        self,
+        images: Any,
+        *,
+        rule: str = "vote",
+        views: Views | None = None,
+        batch_size: int = BATCH,
+        device: str | None = None,
     ) -> np.ndarray:
         """The class of each image: int64 [n]."""
-        return decide(self.probabilities(images, batch_size=batch_size, device=device), rule)
+        p = self.probabilities(images, views=views, batch_size=batch_size, device=device)
+        return decide(p, rule)
 
-    def accuracy(self, data: Any, *, rule: str = "vote", device: str | None = None) -> float:
+    def accuracy(
+        self, data: Any, *, rule: str = "vote", views: Views | None = None, device: str | None = None
+    ) -> float:
         """The share of `data`, (images, labels), that the committee gets right."""
         images, labels = check_split(data, self.models[0], "Committee.accuracy")
-        return metrics.accuracy(labels, self.predict(images, rule=rule, device=device))
+        return metrics.accuracy(labels, self.predict(images, rule=rule, views=views, device=device))
 
 
 def decide(probabilities: np.ndarray, rule: str = "vote") -> np.ndarray:

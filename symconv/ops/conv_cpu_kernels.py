@@ -25,7 +25,9 @@ WINOGRAD_LEAST = 4  # input channels: with fewer the direct kernels are at their
 WIDE_ROW = 16  # from which on a depthwise convolution of stride 1 has its lanes along rows
 MOST_TAPS = 256  # kMostTaps in csrc/kernels/conv_depthwise_channels.cpp
 WINOGRAD_SUMS = 20_000_000  # of all points of a weight gradient
-WINOGRAD_TERMS = 512  # of a weight gradient for 5x5, whose transforms lose as much as plain sums of some 150 terms
+WINOGRAD_TERMS = (
+    512  # of a weight gradient for 5x5, whose transforms lose as much as plain sums of some 150 terms
+)
 
 
 def _launch(node: Apply) -> Launch:
@@ -163,8 +165,8 @@ def _supports_winograd(node: Apply) -> str | None:
     products = (WINOGRAD_OUTPUTS + g["r"] - 1) ** 2  # of a tile, for each pair of channels
     if kind == "wgrad" and (refusal := too_many_sums(g["c"], g["k"], g["r"])):
         return refusal
-    if kind == "wgrad" and g["r"] == 5 and g["n"] * rows * cols < WINOGRAD_TERMS:
-        return f"sums of {g['n'] * rows * cols} terms, needs {WINOGRAD_TERMS}: the transforms' rounding would show"
+    if kind == "wgrad" and g["r"] == 5 and (terms := g["n"] * rows * cols) < WINOGRAD_TERMS:
+        return f"sums of {terms} terms, needs {WINOGRAD_TERMS}: the transforms' rounding would show"
     tiles = g["n"] * -(-rows // WINOGRAD_OUTPUTS) * -(-cols // WINOGRAD_OUTPUTS)
     transforms = WINOGRAD_TRANSFORM * (1 / g["c"] / _filled(g["k"]) + 1 / g["k"] / _filled(g["c"]))
     if products * (tiles * (1 + transforms) + WINOGRAD_WEIGHTS) > g["n"] * rows * cols * g["r"] * g["s"]:
