@@ -177,6 +177,15 @@ def test_zeros_of_a_hide_infinity_in_b_and_nothing_else_does(isa):
     assert np.isnan(run(node, "gemm_rows", a, b)[1]).all()
 
 
+@pytest.mark.parametrize("rows", [16, 128, 160])
+def test_the_density_is_not_taken_from_the_margins_of_images_alone(isa, rows):
+    """Each row begins with as many zeros as are looked at at once. A walk, not due, would hide the NaN."""
+    a, b = np.ones((rows, 784), "float32"), np.ones((784, 100), "float32")
+    a[:, :64] = 0
+    b[:64] = np.nan
+    assert np.isnan(run(node_of(Dot(), a, b), "gemm_packed", a, b)).all()
+
+
 @pytest.mark.parametrize("entry", FLOAT_KERNELS)
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

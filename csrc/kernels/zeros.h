@@ -44,15 +44,17 @@ static inline uint64_t nonzero_bits(const T* p, int count) {
   return bits;
 }
 
-// Share of non-zeros among about 1024 of count elements, in [0, 1].
+// Share of non-zeros among about 1024 of count elements, in [0, 1]: runs of 64, each at another place of its part, or
+// all could lie in the same columns of a matrix, at the empty margins of images.
 template <class T>
 static inline double sampled_density(const T* p, long long count) {
   constexpr long long kChunks = 16, kChunk = 64;
   long long seen = 0, found = 0;
   for (long long i = 0; i < kChunks; i++) {
-    long long begin = count * i / kChunks, end = begin + kChunk;
-    long long limit = count * (i + 1) / kChunks;
-    if (end > limit) end = limit;
+    const long long first = count * i / kChunks, limit = count * (i + 1) / kChunks,
+                    room = limit - first - kChunk;
+    const long long begin = first + (room > 0 ? room * (i * 39 % 64) / 64 : 0);  // 39 / 64: the golden ratio
+    const long long end = begin + kChunk < limit ? begin + kChunk : limit;
     found += __builtin_popcountll(nonzero_bits(p + begin, static_cast<int>(end - begin)));
     seen += end - begin;
   }
