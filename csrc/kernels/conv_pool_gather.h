@@ -79,7 +79,12 @@ inline PixelTable pixel_table(const ConvPoolParams& p, const PooledShape& shape,
 }
 
 inline vi pixels_of(const PixelTable& t, const int* base, int first, const uint8_t* argmax) {
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX512F__)
+  if (t.places <= 16) {
+    const __m512i place = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(argmax)));
+    return first + load(base) + (vi)_mm512_permutexvar_epi32(place, (__m512i)load(t.delta));
+  }
+#elif defined(__AVX2__)
   if (t.places <= 8) {
     const __m256i place = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(argmax)));
     return first + load(base) + (vi)_mm256_permutevar8x32_epi32((__m256i)load(t.delta), place);
