@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,10 @@ MOMENTS = ("last", "best")
 def members(e: Experiment, plan: Plan) -> list[Run]:
     """The runs that vote: those of `plan` that were trained at all."""
     return [r for r in runs_of(e, plan) if r.file(STATE).exists() and r.file(RESULT).exists()]
+
+
+def alike(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
 def judge(e: Experiment, plan: Plan) -> dict[str, Any]:
@@ -48,9 +53,10 @@ def judge(e: Experiment, plan: Plan) -> dict[str, Any]:
     }
     kept: dict[str, np.ndarray] = {}
     for moment in MOMENTS:
-        for model, found in zip(models, weights):
-            model.set_weights(found[moment])
-        p = Committee(models).probabilities(images, views=views, device=plan.device)
+        if moment == MOMENTS[0] or not all(alike(found[moment], found[MOMENTS[0]]) for found in weights):
+            for model, found in zip(models, weights):
+                model.set_weights(found[moment])
+            p = Committee(models).probabilities(images, views=views, device=plan.device)
         decisions = {rule: decide(p, rule) for rule in RULES}
         result[moment] = {
             **{rule: metrics.accuracy(labels, decision) for rule, decision in decisions.items()},
