@@ -115,6 +115,14 @@ def test_wgrad_shares_images(isa: str, threads: int) -> None:
     )
 
 
+@pytest.mark.parametrize("shape", [(4, 5, 23, 21), (2, 3, 40, 30), (1, 3, 40, 40)], ids=str)
+def test_wgrad_shares_what_divides_best(shape: tuple[int, ...], isa: str, threads: int) -> None:
+    """Channels that threads cannot share evenly, and images that they can, or cannot either."""
+    rng = np.random.default_rng(2)
+    x, dy = whole(rng, shape, "float32"), whole(rng, (shape[0], 20, shape[2] - 6, shape[3] - 6), "float32")
+    check(Conv2dWgrad(), x, dy, *dims(7, 7))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", POOLED)
 def test_conv_pool_kernels_exact(name: str, dtype: str, isa: str, threads: int) -> None:

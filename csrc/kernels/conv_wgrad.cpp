@@ -3,8 +3,8 @@
 // direct_channels_wgrad: lanes are the channels of dy, for any stride, padding, dilation, groups. x is padded
 // (see conv_geometry.h), dy transposed band by band to [outputs][lanes]; a tile of M pairs (c, t) x V vectors
 // of channels stays in registers over a band of outputs: V loads and M broadcasts each. Bands are as long as
-// dy fits into half of an L1 cache. Threads share the input channels, or, where these are few, the images:
-// then each has its own dw, and these are added in order.
+// dy fits into half of an L1 cache. Threads share the input channels, or, where these are few or a bad number, the
+// images: then each has its own dw, and these are added in order.
 //
 // direct_rows_wgrad: lanes are the outputs of a row, for few output channels per group, depthwise among them.
 // Up to 12 taps of one (k, c) pair are summed at once, lane by lane over all images, and at last across the
@@ -17,6 +17,7 @@ namespace {
 
 constexpr long long kBandBytes = 16 << 10;
 constexpr int kMaxTaps = 12;
+constexpr long long kFewSums = 64 << 10;  // of which each part may have a copy
 
 template <class T>
 struct Plan {
@@ -46,7 +47,11 @@ Plan<T> make_plan(const ConvParams& p, int threads, Phase* phases, Tap* taps) {
   plan.lanes = static_cast<long long>(plan.units) * Lanes<T>::W;
   plan.pairs = static_cast<long long>(plan.g.in_channels) * p.r * p.s;
   plan.parts = conv_flops(p) > kConvShareFlops ? threads : 1;
-  plan.by_image = plan.pairs < 48LL * plan.parts && plan.parts > 1;
+  // The largest share of the work decides: three channels are badly shared by two threads.
+  auto largest = [&](int n) { return static_cast<double>(ceil_div(n, plan.parts)) / (n < 1 ? 1 : n); };
+  const bool uneven =
+      p.groups * plan.pairs * plan.lanes < kFewSums && largest(p.n) < 0.9 * largest(plan.g.in_channels);
+  plan.by_image = plan.parts > 1 && (plan.pairs < 48LL * plan.parts || uneven);
   const int most = plan.by_image ? p.n : plan.g.in_channels;
   if (plan.parts > most) plan.parts = most < 1 ? 1 : most;
   long long rows = kBandBytes / (2LL * Lanes<T>::W * p.q * static_cast<int>(sizeof(T)));
