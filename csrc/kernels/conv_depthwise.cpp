@@ -250,10 +250,9 @@ void run_stride(const Plan& plan, int begin, int end, const T* x, const T* w, co
     if constexpr (sizeof(T) == sizeof(float)) {
       begin = slide_rows<R, DGRAD, kTallRows>(plan, begin, end, x, w, zeros, y);
       slide_rows<R, DGRAD, kRows>(plan, begin, end, x, w, zeros, y);
-      return;
-    }
+    } else
 #endif
-    run_rows<T, R, 1, DGRAD>(plan, begin, end, x, w, zeros, y);
+      run_rows<T, R, 1, DGRAD>(plan, begin, end, x, w, zeros, y);
   } else if (DGRAD)
     spread_rows<T, R>(plan, begin, end, x, w, y);
   else

@@ -31,10 +31,7 @@ inline double conv_pool_flops(const ConvPoolParams& p, const PooledShape& s) {
   return 2.0 * p.n * p.k * p.c * p.r * p.s * static_cast<double>(s.positions) * p.pool_h * p.pool_w;
 }
 
-// x, w, y, argmax, dy -> [dx,] dw, db.
-inline void check_conv_pool_grad(const Sizes& s, const char* name) {
-  const ConvPoolParams& p = params_as<ConvPoolParams>(s, name);
-  require_counts(s, name, 5, p.need_dx ? 3 : 2);
+inline PooledShape checked_shape(const ConvPoolParams& p, const char* name) {
   if (p.itemsize != 4 && p.itemsize != 8) fail("%s: itemsize is %d, expected 4 or 8", name, p.itemsize);
   if (p.n < 0 || p.c < 1 || p.h < 1 || p.w < 1 || p.k < 1 || p.r < 1 || p.s < 1 || p.pool_h < 1 ||
       p.pool_w < 1 || p.pool_h * p.pool_w > kMaxWindow || p.top < 0 || p.bottom < 0 || p.left < 0 ||
@@ -43,6 +40,14 @@ inline void check_conv_pool_grad(const Sizes& s, const char* name) {
          p.s, p.pool_h, p.pool_w);
   const PooledShape shape = pooled_shape(p);
   if (shape.rows < 1 || shape.cols < 1) fail("%s: no pooling window fits", name);
+  return shape;
+}
+
+// x, w, y, argmax, dy -> [dx,] dw, db.
+inline void check_conv_pool_grad(const Sizes& s, const char* name) {
+  const ConvPoolParams& p = params_as<ConvPoolParams>(s, name);
+  require_counts(s, name, 5, p.need_dx ? 3 : 2);
+  const PooledShape shape = checked_shape(p, name);
   const size_t item = static_cast<size_t>(p.itemsize), n = static_cast<size_t>(p.n),
                k = static_cast<size_t>(p.k);
   const size_t pooled = n * k * static_cast<size_t>(shape.positions),
@@ -116,14 +121,7 @@ void finish_positions(const ConvPoolParams& p, long long positions, int k, int c
 inline void check_conv_pool(const Sizes& s) {
   require_counts(s, "conv_pool", 3, 2);
   const ConvPoolParams& p = params_as<ConvPoolParams>(s, "conv_pool");
-  if (p.itemsize != 4 && p.itemsize != 8) fail("conv_pool: itemsize is %d, expected 4 or 8", p.itemsize);
-  if (p.n < 0 || p.c < 1 || p.h < 1 || p.w < 1 || p.k < 1 || p.r < 1 || p.s < 1 || p.pool_h < 1 ||
-      p.pool_w < 1 || p.pool_h * p.pool_w > kMaxWindow || p.top < 0 || p.bottom < 0 || p.left < 0 ||
-      p.right < 0)
-    fail("conv_pool: x [%d, %d, %d, %d], w [%d, .., %d, %d], window %d x %d", p.n, p.c, p.h, p.w, p.k, p.r,
-         p.s, p.pool_h, p.pool_w);
-  const PooledShape shape = pooled_shape(p);
-  if (shape.rows < 1 || shape.cols < 1) fail("conv_pool: no pooling window fits");
+  const PooledShape shape = checked_shape(p, "conv_pool");
   const size_t item = static_cast<size_t>(p.itemsize), n = static_cast<size_t>(p.n),
                k = static_cast<size_t>(p.k);
   const size_t out = n * k * static_cast<size_t>(shape.rows) * static_cast<size_t>(shape.cols);

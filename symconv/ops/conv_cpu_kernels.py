@@ -25,9 +25,8 @@ WINOGRAD_LEAST = 4  # input channels: with fewer the direct kernels are at their
 WIDE_ROW = 16  # from which on a depthwise convolution of stride 1 has its lanes along rows
 MOST_TAPS = 256  # kMostTaps in csrc/kernels/conv_depthwise_channels.cpp
 WINOGRAD_SUMS = 20_000_000  # of all points of a weight gradient
-WINOGRAD_TERMS = (
-    512  # of a weight gradient for 5x5, whose transforms lose as much as plain sums of some 150 terms
-)
+# Terms of a weight gradient for 5x5, whose transforms lose as much as plain sums of some 150 terms.
+WINOGRAD_TERMS = 512
 
 
 def _launch(node: Apply) -> Launch:

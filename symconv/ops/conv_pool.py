@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -202,11 +202,12 @@ def _supports_winograd(node: Apply) -> str | None:
 
 def _mostly_zero(node: Apply) -> bool:
     """Whether relu's derivative has made zeros of most gradients, here or in the product that dy is."""
+    op: Any = node.op
     source = node.inputs[4].owner
     if source is not None and isinstance(source.op, Reshape):
         source = source.inputs[0].owner
-    ops = [node.op, *([source.op] if source is not None and isinstance(source.op, DotMulActGrad) else [])]
-    return any(getattr(op, "activation", "") == "relu" for op in ops)
+    masked = source is not None and isinstance(source.op, DotMulActGrad) and source.op.activation == "relu"
+    return masked or op.activation == "relu"
 
 
 def _supports_winograd_grad(node: Apply) -> str | None:
