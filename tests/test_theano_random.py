@@ -162,7 +162,7 @@ def test_seed_and_states():
     np.testing.assert_array_equal(f()[0], first[0])
     a.rng.set_value(np.random.RandomState(7))
     np.testing.assert_array_equal(f()[0], np.random.RandomState(7).uniform(size=2))
-    state = b.rng.get_value(borrow=True)
+    state = b.rng.get_value()
     assert isinstance(state, np.random.RandomState)
     np.testing.assert_array_equal(f()[1], state.normal(size=2))
     s[a.rng] = np.random.RandomState(9)

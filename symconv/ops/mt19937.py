@@ -116,7 +116,7 @@ class MersenneDraw(Op):
     """(state after, values of shape dims) of one draw; inputs state, `parameters` of them, dims.
 
     kind: uniform (low, high), normal (mean, std), binomial (n, p), random_integers (low, high: both
-    included), poisson (lam), choice (a, p or nothing; `replace`), permutation (n), multinomial (n, pvals).
+    included), poisson (lam), choice (n, p or nothing; `replace`), permutation (n), multinomial (n, pvals).
     The last two add an axis of length n, or that of pvals. dtype: that of the values, where it is not the
     one in DTYPES.
     """
@@ -167,8 +167,8 @@ class MersenneDraw(Op):
                 return random.randint(int(low), int(high) + 1, shape, "int64")
             return random.randint(low, np.asarray(high) + 1, shape, "int64")
         if self.kind == "choice":
-            a, p = given[0], given[1] if len(given) > 1 else None
-            return random.choice(int(a) if np.ndim(a) == 0 else a, shape, self.replace, p)
+            chances = given[1] if len(given) > 1 and given[1].size else None
+            return random.choice(int(given[0]), shape, self.replace, chances)
         if self.kind == "permutation":
             rows = [random.permutation(int(given[0])) for _ in range(math.prod(shape))]
             return np.reshape(np.array(rows, "int64"), (*shape, int(given[0])))

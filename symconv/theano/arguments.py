@@ -9,7 +9,7 @@ from symconv.errors import DTypeError, GraphError, ShapeError
 from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import leaves, rebuild
-from symconv.theano.inputs import In, InputError, MissingInputError, Out
+from symconv.theano.inputs import GivenInputError, In, InputError, MissingInputError, Out
 from symconv.theano.sharedvar import TensorSharedVariable
 from symconv.theano.variable import Variable, as_tensor_variable, native_of
 
@@ -56,7 +56,10 @@ def replacements(pairs: list[tuple[Any, Any]], ins: Sequence[In], strict: bool) 
         if not isinstance(old, Variable):
             raise InputError(f"function: givens replace variables, {old!r} is none")
         if any(i.variable is old for i in ins):
-            raise GraphError(f"function: givens replace {old!r}, which is also an explicit input")
+            raise GivenInputError(
+                f"function: givens replace {old!r}, which is also an explicit input\n"
+                "  hint: leave it out of the inputs, or of givens"
+            )
         fresh = native_of(new) if isinstance(new, Variable) else native_of(old.type.filter(new))
         if fresh.dtype != old.dtype and not strict:
             from symconv.ops.operands import cast

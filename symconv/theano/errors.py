@@ -25,8 +25,12 @@ class ComplexError(DTypeError, NotImplementedError):
     """Cause: an operation that complex numbers do not have. Cure: take real(z), imag(z) or abs(z)."""
 
 
+class NoNumberError(DTypeError, ValueError):
+    """Cause: a string or an object where numbers belong. Cure: the text names what was given."""
+
+
 class OutputIndexError(GraphError, AttributeError):
     """Cause: a node of several outputs where one variable is needed. Cure: choose one of its outputs."""
 
 
-__all__ = ["AxisError", "ComplexError", "CostError", "OutputIndexError", "RankError"]
+__all__ = ["AxisError", "ComplexError", "CostError", "NoNumberError", "OutputIndexError", "RankError"]

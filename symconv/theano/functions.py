@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from symconv.errors import DTypeError, GraphError, ShapeError
+from symconv.errors import DTypeError, ShapeError
 from symconv.function import function as native_function
 from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import Variable as Native
@@ -75,9 +75,11 @@ def function(
     single, keys, flat = flatten(outputs)
     pairs = pairs_of(updates, "updates")
     replace = replacements(pairs_of(givens, "givens"), ins, rebuild_strict)
-    if any(i.variable is j.variable for k, i in enumerate(ins) for j in ins[:k]):
-        twice = next(i for k, i in enumerate(ins) if any(i.variable is j.variable for j in ins[:k]))
-        raise GraphError(f"function: the input {twice.variable!r} is given twice")
+    for k, i in enumerate(ins):
+        if any(i.variable is j.variable for j in ins[:k]):
+            raise UnusedInputError(
+                f"function: the input {i.variable!r} is given twice\n  hint: an input stands for one argument"
+            )
     changed = checked_updates([*pairs, *((i.state, i.update) for i in ins if i.state is not None)])
     replace |= {i.variable.native: i.state.native for i in ins if i.state is not None}
     natives = [native_of(v) for v in flat]
@@ -197,13 +199,12 @@ class Function:
             outputs = outputs[:kept]
         for k in self._states:
             outputs[k] = unpack_state(outputs[k])  # type: ignore[call-overload]
-        if self._single:
+        if self._single and output_subset is None:
             return outputs[0]
+        chosen = range(len(outputs)) if output_subset is None else output_subset
         if self._keys is not None:
-            return dict(zip(self._keys, outputs))
-        if output_subset is not None:
-            return [outputs[i] for i in output_subset]
-        return outputs
+            return {self._keys[i]: outputs[i] for i in chosen}
+        return outputs if output_subset is None else [outputs[i] for i in chosen]
 
     def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[np.ndarray]:
         if len(args) > len(self._ins):
@@ -335,7 +336,10 @@ class Function:
         self, share_memory: bool = False, swap: Mapping[Any, Any] | None = None, delete_updates: bool = False,
         name: str | None = None, profile: Any = None,
     ) -> Function:  # fmt: skip
-        """The same function, with shared variables exchanged for others, or without its updates."""
+        """The same function, with shared variables exchanged for others, or without its updates.
+
+        As in Theano it gives a list also where the first one gives a single array.
+        """
         exchange = {a.native: b.native for a, b in (swap or {}).items()}
         ins = self._ins if share_memory else [i.copied() for i in self._ins]
         exchange |= {a.state.native: b.state.native for a, b in zip(self._ins, ins) if a.state and b.state}
@@ -344,7 +348,7 @@ class Function:
         n = len(self.native.outputs)
         new = [(exchange.get(s, s), v) for (s, _), v in zip(updates, roots[n:])]
         return Function(
-            ins, roots[:n], self._single, self._keys, new, name or self.name, self.mode,  # type: ignore[arg-type]
+            ins, roots[:n], False, self._keys, new, name or self.name, self.mode,  # type: ignore[arg-type]
             self._downcast, "ignore", self._over,
         )  # fmt: skip
 

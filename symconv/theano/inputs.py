@@ -28,6 +28,13 @@ class InputError(GraphError, TypeError):
     """
 
 
+class GivenInputError(GraphError, RuntimeError):
+    """Cause: a variable that is an input and is replaced by givens. Cure: keep one of the two.
+
+    A RuntimeError, as in Theano.
+    """
+
+
 class In:
     """An input with a name, a default value, and its own rules of conversion.
 

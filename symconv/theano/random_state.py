@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from symconv.errors import DTypeError
+from symconv.errors import DTypeError, UnsupportedError
 from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import TensorType as NativeType
 from symconv.graph import Variable as Native
@@ -97,11 +97,54 @@ def is_state(native: Native) -> bool:
     return bool(drawn) and native is node.outputs[0]
 
 
+class LentState(np.random.RandomState):
+    """The state of a shared variable as a RandomState that a program holds: drawing from it, or seeding it,
+    changes what functions draw next, and their draws are seen by it.
+
+    The state is the variable's vector, whose mirror this is; every method brings both together first.
+    """
+
+    def __init__(self, native: NativeShared) -> None:
+        super().__init__(0)
+        self._native = native
+        self._seen = packed = native.get_value(borrow=True).copy()  # when both were last the same
+        super().set_state(unpack_state(packed).get_state())
+        native.mirror = self
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("_") and name not in ("fetch", "forget"):
+            self._meet()
+        return super().__getattribute__(name)
+
+    def fetch(self, into: np.ndarray) -> None:
+        """What was drawn from the RandomState, or its new seed, goes into the vector."""
+        now = self._packed()
+        if not np.array_equal(now, self._seen):
+            into[...] = self._seen = now
+
+    def forget(self) -> None:
+        """The vector gets a new value, which counts whatever the RandomState is."""
+        self._seen = self._packed()
+
+    def _meet(self) -> None:
+        if self._native.mirror is not self:
+            return
+        packed = self._native.get_value(borrow=True)
+        if not np.array_equal(packed, self._seen):
+            self._seen = packed.copy()
+            super().set_state(unpack_state(packed).get_state())
+
+    def _packed(self) -> np.ndarray:
+        plain = np.random.RandomState(0)
+        plain.set_state(super().get_state())
+        return pack_state(plain)
+
+
 class RandomStateSharedVariable(TensorSharedVariable):
     """A shared variable whose value is a numpy.random.RandomState.
 
-    get_value gives a new RandomState in this state, also with borrow=True: to change the state, hand the
-    RandomState back by set_value.
+    get_value gives a new RandomState in this state. With borrow=True it gives always the same one: drawing
+    from it, or seeding it, changes the state. A state that is on a GPU is not lent: set_value hands it back.
     """
 
     @property
@@ -109,10 +152,18 @@ class RandomStateSharedVariable(TensorSharedVariable):
         return random_state_type
 
     def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Any:
-        return unpack_state(self.native.get_value(borrow=True))
+        native = self._holder.native
+        if borrow and native.mirror is None:
+            LentState(native)
+        lent = borrow and isinstance(native.mirror, LentState)
+        return native.mirror if lent else unpack_state(native.get_value(borrow=True))
 
     def set_value(self, new_value: Any, borrow: bool = False) -> None:
+        """Go on from a RandomState, of which a copy is taken."""
         self.native.set_value(random_state_type.filter(new_value))
+
+    def zero(self, borrow: bool = False) -> None:
+        raise UnsupportedError("a random state has no zero\n  hint: set_value(RandomState(seed))")
 
     def _twin(self, native: Twin) -> RandomStateSharedVariable:
         made = RandomStateSharedVariable(native)

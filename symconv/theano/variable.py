@@ -23,7 +23,7 @@ from symconv.graph import constant as native_constant
 from symconv.graph.origin import user_line
 from symconv.theano import dtypes
 from symconv.theano.configuration import config
-from symconv.theano.errors import OutputIndexError
+from symconv.theano.errors import NoNumberError, OutputIndexError
 
 _numbers = itertools.count()
 
@@ -155,8 +155,9 @@ def _filter_dtype(kind: TensorType, data: Any, strict: bool, allow: bool | None)
     if isinstance(data, np.ndarray) and data.dtype == target:
         return data
     given = np.asarray(data)
-    if strict or given.dtype == object or given.dtype.kind in "USO":
-        raise DTypeError(f"expected an array of {kind}, got {type(data).__name__} of dtype {given.dtype}")
+    if strict or given.dtype.kind in "USO":
+        wrong = NoNumberError if given.dtype.kind in "USO" else DTypeError
+        raise wrong(f"expected an array of {kind}, got {type(data).__name__} of dtype {given.dtype}")
     if given.dtype.kind == "c" and target.kind != "c":
         raise DTypeError(
             f"expected an array of {kind}, got complex numbers; .real or abs() says what is meant"
@@ -402,7 +403,8 @@ def as_tensor_variable(x: Any, name: str | None = None, ndim: int | None = None)
         x = wrap(x)
     if isinstance(x, Variable):
         if not isinstance(x, TensorOperators):
-            raise DTypeError(f"{x!r} is no tensor")
+            misused = getattr(x, "misused", None)
+            raise misused("a tensor is needed") if misused else DTypeError(f"{x!r} is no tensor")
     elif isinstance(x, bool):
         raise DTypeError(
             f"{x} cannot become a tensor, at {user_line()}\n  hint: == between variables compares "

@@ -4,7 +4,7 @@ from symconv.theano.gof import graph as graph
 from symconv.theano.gof import utils as utils
 from symconv.theano.gof.fg import FunctionGraph
 from symconv.theano.gof.op import Apply, Op, PureOp
-from symconv.theano.gof.type import Generic, Type
+from symconv.theano.gof.type import Generic, Type, generic
 from symconv.theano.inputs import MissingInputError
 from symconv.theano.variable import Constant, Variable
 
@@ -18,4 +18,5 @@ __all__ = [
     "PureOp",
     "Type",
     "Variable",
+    "generic",
 ]

@@ -15,8 +15,9 @@ from symconv.graph import Constant as NativeConstant
 from symconv.graph import Variable as Native
 from symconv.graph import constant as native_constant
 from symconv.ops.elementwise import add
+from symconv.ops.gather import take
 from symconv.ops.mt19937 import mersenne_draw
-from symconv.ops.operands import cast
+from symconv.ops.operands import as_variable, cast
 from symconv.ops.shape import dims_of
 from symconv.theano import dtypes
 from symconv.theano.configuration import config
@@ -130,11 +131,19 @@ def choice(
     random_state: Any, size: Any = None, a: Any = 2, replace: bool = True, p: Any = None,
     ndim: int | None = None, dtype: str = "int64",
 ) -> tuple[Any, Any]:  # fmt: skip
-    """Elements of a (of 0 ... a - 1 for a number), with probabilities p."""
-    parameters = [(a, "int64")] + ([] if p is None else [(p, "float64")])
-    return _draw(
-        "choice", random_state, () if size is None else size, ndim, dtype, parameters, 0, bool(replace)
+    """Elements of a (of 0 ... a - 1 for a number), with probabilities p. No p, 0 or [] is: all are equal."""
+    of = as_tensor_variable(a)
+    chances = None if p is None or (isinstance(p, (int, float, list, tuple)) and not p) else native_of(p)
+    if of.ndim > 1 or (chances is not None and chances.ndim != 1):
+        given = "none" if chances is None else chances.type
+        raise RankError(f"choice: a is a number or a vector, p a vector; got a {of.type}, p {given}")
+    count = of if of.ndim == 0 else wrap(as_variable(of.native.shape[0]))
+    parameters = [(count, "int64")] + ([] if chances is None else [(chances, "float64")])
+    after, places = _draw(
+        "choice", random_state, () if size is None else size, ndim, None, parameters, 0, bool(replace)
     )
+    chosen = places.native if of.ndim == 0 else take(of.native, places.native, 0)
+    return after, wrap(cast(chosen, dtype))
 
 
 def poisson(
