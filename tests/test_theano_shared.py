@@ -110,6 +110,16 @@ def test_a_subset_of_the_outputs():
     assert theano.function([x], x)(1.0, output_subset=[0]) == [1]
 
 
+def test_none_stands_for_an_argument_that_nothing_needs():
+    x, y = T.dmatrices("x", "y")
+    f = theano.function([x, y], x * 2, on_unused_input="ignore")
+    assert f([[1.0]], None).tolist() == f([[1.0]], [[5.0]]).tolist() == [[2.0]]
+    again = pickle.loads(pickle.dumps(f))
+    assert again([[1.0]], y=None).tolist() == [[2.0]]
+    with pytest.raises(TypeError, match="argument 0"):
+        f(None, None)
+
+
 def test_classes_of_errors():
     x = T.dscalar("x")
     with pytest.raises(RuntimeError, match="givens replace x"):

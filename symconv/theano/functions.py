@@ -173,6 +173,9 @@ class Function:
     ) -> tuple[list[Native], list[Native], list[Native]]:
         """Inputs may be any variable of the graph: one in its middle is replaced by a fresh leaf."""
         used = set(leaves([*outputs, *news], stop=[i.variable.native for i in self._given]))
+        self._unused = {
+            k for k, i in enumerate(self._ins) if i.state is None and i.variable.native not in used
+        }
         stand_ins, replace = [], {}
         for i in self._given:
             v = i.variable.native
@@ -283,6 +286,8 @@ class Function:
         if type(value) is np.ndarray and value.dtype == dtype and value.ndim == ndim:
             return value
         kind, given = self._types[k], self._ins[k]
+        if value is None and k in self._unused and not isinstance(kind, RandomStateType):
+            return kind.value_zeros((1,) * kind.ndim)  # nobody looks at it
         allow = self._downcast if given.allow_downcast is None else given.allow_downcast
         try:
             array: np.ndarray = kind.filter(value, given.strict, allow)

@@ -30,15 +30,15 @@ class _PoolOp:
 
     def pooled(self, x: Any, ws: Any, stride: Any = None, pad: Any = None) -> Any:
         """x pooled over its last `ndim` axes."""
-        name = f"{type(self).__name__}:"
-        window = several(ws, self.ndim, f"{name} ws")
-        step = window if stride is None else several(stride, self.ndim, f"{name} stride")
-        pads = (0,) * self.ndim if pad is None else several(pad, self.ndim, f"{name} pad")
-        options = self.ignore_border, step, pads, self.mode
-        if self.ndim > 2:
-            return pool_nd(type(self).__name__, self.ndim, x, window, *options, None, None, None)
-        if self.ndim == 2:
-            return pool_2d(x, window, *options)
+        name = type(self).__name__
+        if self.ndim > 1:
+            pads = 0 if pad is None else pad
+            return pool_nd(
+                name, self.ndim, x, ws, self.ignore_border, stride, pads, self.mode, None, None, None
+            )
+        window = several(ws, self.ndim, f"{name}: ws")
+        step = window if stride is None else several(stride, self.ndim, f"{name}: stride")
+        pads = (0,) * self.ndim if pad is None else several(pad, self.ndim, f"{name}: pad")
         x = as_tensor_variable(x)
         column = x.dimshuffle(*range(x.ndim), "x")
         options = self.ignore_border, (*step, 1), (*pads, 0), self.mode
