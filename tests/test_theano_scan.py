@@ -263,3 +263,11 @@ def test_steps_whose_shapes_change():
             moved[at] += step
             ends.append(f(moved, counts)[0])
         assert abs((ends[0] - ends[1]) / 2e-6 - f(values, counts)[1][at]) < 1e-6
+
+
+def test_a_non_sequence_that_the_step_does_not_read_is_no_unused_input():
+    x, unread = T.vector("x"), T.matrix("unread")
+    y, _ = theano.scan(lambda v, w: v * 2, sequences=x, non_sequences=[unread * 1])
+    f = theano.function([x, unread], y)
+    assert f([1.0, 2.0], [[3.0]]).tolist() == [2, 4]
+    assert f([1.0, 2.0], None).tolist() == [2, 4]

@@ -82,7 +82,7 @@ def grad(
             f"grad: the cost must be a scalar, got {root.type} from {root.origin}\n"
             "  hint: cost.sum() or cost.mean(); theano.gradient.jacobian for vectors"
         )
-    traces.differentiated([root, *seeds] if root is not None else list(seeds))
+    traces.held([root, *seeds] if root is not None else list(seeds))
     found: dict[Any, Any] = {}
     constants = _natives(consider_constant)
     paths = connection([root, *seeds] if root is not None else list(seeds), constants)
@@ -294,7 +294,7 @@ def _second(derivative: Any, y: Native, wrt: Any, disconnected_inputs: str) -> A
     """derivative(y, w) for each w, in a tuple, a list or alone, as wrt is given."""
     targets = _natives(wrt)
     _check_draws([y], targets)
-    traces.differentiated([y, *targets])
+    traces.held([y, *targets])
     y = as_written([y], targets)[0]
     out = [wrap(derivative(y, v, disconnected_inputs)) for v in targets]
     return tuple(out) if isinstance(wrt, tuple) else out if _many(wrt) else out[0]

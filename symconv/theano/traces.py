@@ -16,8 +16,10 @@ _inputs: weakref.WeakSet[Variable] = weakref.WeakSet()
 _asked: weakref.WeakSet[Variable] = weakref.WeakSet()
 
 
-def differentiated(roots: Sequence[Variable]) -> None:
-    """Derivatives of `roots` are taken, which may not hold the inputs of theirs."""
+def held(roots: Sequence[Variable]) -> None:
+    """Something is made of `roots` that need not hold their inputs: derivatives, a loop that does not read
+    them.
+    """
     _inputs.update(leaves(roots))
 
 

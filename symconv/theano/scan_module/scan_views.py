@@ -7,12 +7,12 @@ from typing import Any
 
 from symconv.graph import Variable as Native
 from symconv.loops.front import Convention, build_loop
-from symconv.theano import test_values
+from symconv.theano import test_values, traces
 from symconv.theano.declared import declare
 from symconv.theano.inputs import MissingInputError
 from symconv.theano.sharedvar import SharedVariable
 from symconv.theano.updates import OrderedUpdates
-from symconv.theano.variable import Variable, native_of, wrap
+from symconv.theano.variable import TensorOperators, Variable, native_of, wrap
 
 CONVENTION = Convention(
     give=wrap,
@@ -48,6 +48,10 @@ def scan(
             CONVENTION, fn, sequences, outputs_info, non_sequences, n_steps, go_backwards, strict,
             truncate_gradient, name, shortest=True,
         )  # fmt: skip
+    passed = non_sequences if isinstance(non_sequences, (list, tuple)) else [non_sequences]
+    traces.held(
+        [v.native for v in passed if isinstance(v, TensorOperators)]
+    )  # whether the step reads it or not
     wrapped = [wrap(_of_steps(v)) for v in outputs]
     changed = OrderedUpdates()
     for shared, new in updates.items():
