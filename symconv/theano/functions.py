@@ -63,9 +63,9 @@ def function(
 
     outputs: a variable (the call returns an array), a list (a list), a dict (a dict), None ([]). updates:
     pairs or a dictionary {shared: new value}; the types must be equal. givens: replacements made first;
-    keys that the graph does not use are ignored. accept_inplace: operations of T.inplace write over the
-    arguments that are their first operands, as with In(x, mutable=True). Raises GraphError,
-    DTypeError, ShapeError.
+    keys that the graph does not use are ignored. profile: True, or a ProfileStats, for f.profile.summary().
+    accept_inplace: operations of T.inplace write over the arguments that are their first operands, as with
+    In(x, mutable=True). Raises GraphError, DTypeError, ShapeError.
     """
     if isinstance(inputs, (Variable, In)) or not isinstance(inputs, (list, tuple)):
         raise InputError(
@@ -111,10 +111,12 @@ def function(
     over = overwrites(
         natives, {i.variable.native: k for k, i in enumerate(given) if accept_inplace or i.mutable}
     )
-    return Function(
+    made = Function(
         ins, [*natives, *over.values()], single, keys, changed, name, get_mode(mode), allow_input_downcast,
         on_unused_input or config.on_unused_input, tuple(over),
     )  # fmt: skip
+    made.watch(profile)
+    return made
 
 
 class Containers:
@@ -162,6 +164,7 @@ class Function:
         self._plain = [(t.numpy_dtype, -1 if c else t.ndim) for t, c in zip(self._types, checked)]
         self._states = [k for k, v in enumerate(outputs[: len(outputs) - len(over)]) if is_state(v)]
         self.trust_input = False
+        self.profile: Any = None  # a ProfileStats, once somebody asks for one
         stand_ins, outputs, news = self._inputs_of(outputs, [new for _, new in updates], on_unused)
         self.native = native_function(
             stand_ins, outputs, [(s, new) for (s, _), new in zip(updates, news)], name=name,
@@ -321,6 +324,15 @@ class Function:
         """The plans made so far: kernels, memory, rewrites (see symconv.Function.explain)."""
         return self.native.explain(**kwargs)
 
+    def watch(self, profile: Any) -> None:
+        """Time the calls as function(profile=...) says."""
+        if profile is not False and (profile or config.profile):
+            from symconv.theano.compile.profiling import stats_of
+
+            self.profile = stats_of(profile, self.name)
+            if self.profile is not None:
+                self.profile.add(self.native)
+
     def get_shared(self) -> list[Any]:
         """The shared variables that the function reads or updates."""
         from symconv.theano.variable import wrap
@@ -352,10 +364,12 @@ class Function:
         roots = rebuild([*self.native.outputs, *(v for _, v in updates)], exchange)
         n = len(self.native.outputs)
         new = [(exchange.get(s, s), v) for (s, _), v in zip(updates, roots[n:])]
-        return Function(
+        made = Function(
             ins, roots[:n], False, self._keys, new, name or self.name, self.mode,  # type: ignore[arg-type]
             self._downcast, "ignore", self._over,
         )  # fmt: skip
+        made.watch(profile)
+        return made
 
     def free(self) -> None:
         """Forget the plans."""

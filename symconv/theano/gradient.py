@@ -102,6 +102,9 @@ def grad(
             root, [w.native for w in floats], consider_constant=constants, known_grads=seeds,
             disconnected_inputs=disconnected_inputs,
         )  # fmt: skip
+        for w, g in zip(floats, gradients):
+            if g.owner is not None and g.name == f"d{w.native.name}":
+                g.name = None  # Theano names a gradient by its cost, where that has a name
         found |= dict(zip(floats, map(wrap, gradients)))
         apart = [w for w in floats if w.native not in paths.connected]
         if apart and disconnected_inputs == "raise":
@@ -166,7 +169,7 @@ def _check_draws(roots: Sequence[Native], wrt: Sequence[Native], constants: Sequ
 def _name(cost: str, targets: list[Any], gradients: list[Any]) -> None:
     """(dcost/dw) as the name of what was computed for w, unless somebody has named it."""
     for w, g in zip(targets, gradients):
-        if w.name is not None and g is not None and g.owner is not None and g.name in (None, f"d{w.name}"):
+        if w.name is not None and g is not None and g.owner is not None and g.name is None:
             g.name = f"(d{cost}/d{w.name})"
 
 

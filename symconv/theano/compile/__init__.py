@@ -8,6 +8,7 @@ from symconv.theano.compile import debugmode as debugmode
 from symconv.theano.compile import mode as mode
 from symconv.theano.compile.ops import OpFromGraph, as_op
 from symconv.theano.compile.pfunc import pfunc
+from symconv.theano.compile.profiling import ProfileStats
 from symconv.theano.configuration import config
 from symconv.theano.functions import Function, In, Out, Param, SymbolicInput, SymbolicOutput, function
 from symconv.theano.inputs import UnusedInputError
@@ -31,6 +32,7 @@ __all__ = [
     "OpFromGraph",
     "Out",
     "Param",
+    "ProfileStats",
     "SharedVariable",
     "SymbolicInput",
     "SymbolicOutput",
