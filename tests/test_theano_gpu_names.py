@@ -21,8 +21,8 @@ def test_programs_without_a_gpu_are_told_so():
     assert cuda.cuda_available is False and cuda.cuda_enabled is False
     assert dnn.dnn_available() is False and old_dnn.dnn_available("dev0") is False
     assert "no GPU" in dnn.dnn_available.msg
-    with pytest.raises(AttributeError, match="(?s)GpuDnnConv.*hint"):
-        dnn.GpuDnnConv  # noqa: B018
+    with pytest.raises(AttributeError, match="(?s)GpuDnnRNNOp.*hint"):
+        dnn.GpuDnnRNNOp  # noqa: B018
     x = T.dmatrix("x")
     assert basic_ops.host_from_gpu(basic_ops.gpu_contiguous(x)) is x
     assert theano.gpuarray.dnn is dnn and theano.sandbox.cuda is cuda
@@ -96,3 +96,40 @@ def test_dnn_batch_normalisation():
     np.testing.assert_allclose(mean.eval({x: X}), m)
     tested = dnn.dnn_batch_normalization_test(x, gamma, beta, m, v, "spatial")
     np.testing.assert_allclose(tested.eval({x: X}), expected)
+
+
+def test_transposed_convolutions_of_the_first_convolutional_gans():
+    """A generator's layer, as programs wrote it with theano.sandbox.cuda's classes."""
+    x, w = T.dtensor4("x"), theano.shared(RNG.normal(size=(3, 2, 5, 5)))
+    img, kerns = cuda.basic_ops.gpu_contiguous(x), cuda.basic_ops.gpu_contiguous(w)
+    desc = old_dnn.GpuDnnConvDesc(border_mode=(2, 2), subsample=(2, 2), conv_mode="conv")
+    shape = img.shape[0], kerns.shape[1], img.shape[2] * 2, img.shape[3] * 2
+    with theano.config.change_flags(floatX="float64"):
+        out = cuda.basic_ops.gpu_alloc_empty(*shape)
+    d_img = old_dnn.GpuDnnConvGradI()(kerns, img, out, desc(out.shape, kerns.shape))
+    same = T.nnet.abstract_conv.conv2d_grad_wrt_inputs(
+        x, w, (None, None, x.shape[2] * 2, x.shape[3] * 2), border_mode=(2, 2), subsample=(2, 2)
+    )
+    f = theano.function([x], [d_img, same, T.grad((d_img**2).sum(), w), T.grad((same**2).sum(), w)])
+    got, expected, dw, same_dw = f(RNG.normal(size=(2, 3, 4, 3)))
+    assert got.shape == (2, 2, 8, 6)
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(dw, same_dw)
+
+
+def test_the_other_convolution_ops_as_classes():
+    x, w = T.dtensor4("x"), T.dtensor4("w")
+    desc = dnn.GpuDnnConvDesc("valid", (1, 1), (1, 1), "cross")(w.shape)
+    y = dnn.dnn_conv(x, w, conv_mode="cross")
+    assert dnn.GpuDnnConv(algo="small")(x, w, x, desc) is y
+    by_class = dnn.GpuDnnConvGradW()(x, 2 * y, w, desc)
+    f = theano.function([x, w], [by_class, T.grad((y**2).sum(), w)])
+    got, expected = f(X, W)
+    np.testing.assert_allclose(got, expected, rtol=1e-10)
+    with pytest.raises(errors.ArgumentError, match="alpha"):
+        dnn.GpuDnnConv()(x, w, x, desc, 2.0)
+    with pytest.raises(errors.ArgumentError, match="GpuDnnConvDesc"):
+        dnn.GpuDnnConv()(x, w, x, None)
+    with pytest.raises(errors.ArgumentError, match="conv_mode"):
+        dnn.GpuDnnConvDesc("valid", conv_mode="flip")
+    assert basic_ops.HostFromGpu()(x) is x and basic_ops.gpu_alloc(1.0, 2, 3).eval().sum() == 6

@@ -112,4 +112,8 @@ def dnn_batch_normalization_test(
 
 
 def __getattr__(name: str) -> Any:
+    from symconv.theano.gpuarray import dnn_classes
+
+    if name in ("GpuDnnConv", "GpuDnnConvDesc", "GpuDnnConvGradI", "GpuDnnConvGradW"):
+        return getattr(dnn_classes, name)
     return missing("gpuarray.dnn", name)

@@ -10,8 +10,10 @@ from symconv.theano.gpuarray.dnn import (
     dnn_batch_normalization_train,
     dnn_pool,
 )
+from symconv.theano.gpuarray.dnn_classes import undilated_desc as GpuDnnConvDesc  # noqa: N812
 
 __all__ = [
+    "GpuDnnConvDesc",
     "dnn_available",
     "dnn_batch_normalization_test",
     "dnn_batch_normalization_train",
@@ -29,4 +31,6 @@ def dnn_conv(
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("GpuDnnConv", "GpuDnnConvGradI", "GpuDnnConvGradW"):
+        return getattr(dnn, name)
     return missing("sandbox.cuda.dnn", name)
