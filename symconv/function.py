@@ -283,12 +283,22 @@ class Function:
 
         The graph as it was written is computed node by node by the reference; nothing is updated.
         """
+        with self._lock:
+            graph, known, _ = self.specialized(*args, **kwargs)
+            return first_out_of_bounds(graph.roots, known, Bounds())
+
+    def specialized(
+        self, *args: Any, **kwargs: Any
+    ) -> tuple[FunctionGraph, dict[Variable, np.ndarray], list[SharedVariable]]:
+        """The graph as it was written with the sizes of these arguments, the values of its inputs and states,
+        and the shared variables behind the states: for who wants to compute it node by node.
+        """
         arrays = self._arguments.bind(args, kwargs)
         with self._lock:
             graph, shared, _ = self._plans.specialize(arrays)
-            known = dict(zip(graph.inputs, arrays))
-            known |= {v: s.get_value(borrow=True) for v, s in zip(graph.states, shared)}
-            return first_out_of_bounds(graph.roots, known, Bounds())
+        known = dict(zip(graph.inputs, arrays))
+        known |= {v: s.get_value(borrow=True) for v, s in zip(graph.states, shared)}
+        return graph, known, shared
 
     def bisect(self, *args: Any, wrong: Callable[[list[np.ndarray]], Any] | None = None) -> Finding | None:
         """What first changes a result for these arguments: a simplification, a rewrite, a kernel, the plan.

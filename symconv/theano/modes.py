@@ -206,7 +206,7 @@ def _unguarded(function: Any) -> Any:
 
 _NAMED: dict[str, type[Mode]] = {
     "Mode": Mode, "FAST_RUN": Mode, "FAST_COMPILE": FastCompile, "DebugMode": DebugMode,
-    "DEBUG_MODE": DebugMode, "NanGuardMode": NanGuardMode, "ProfileMode": Mode, "MonitorMode": Mode,
+    "DEBUG_MODE": DebugMode, "NanGuardMode": NanGuardMode, "ProfileMode": Mode,
 }  # fmt: skip
 
 

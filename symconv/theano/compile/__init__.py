@@ -1,8 +1,10 @@
 """theano.compile: functions, modes and shared variables under Theano's names."""
 
+from typing import Any
+
 import symconv.theano.compile.function  # noqa: F401 - first: the name is that of the function below
 import symconv.theano.compile.pfunc  # noqa: F401 - likewise
-from symconv.theano.absent import absent
+from symconv.theano.absent import absent, missing
 from symconv.theano.compile import builders as builders
 from symconv.theano.compile import debugmode as debugmode
 from symconv.theano.compile import mode as mode
@@ -14,6 +16,16 @@ from symconv.theano.functions import Function, In, Out, Param, SymbolicInput, Sy
 from symconv.theano.inputs import UnusedInputError
 from symconv.theano.modes import DebugMode, Mode, NanGuardMode, get_default_mode, get_mode
 from symconv.theano.sharedvar import SharedVariable, shared
+
+
+def __getattr__(name: str) -> Any:
+    """MonitorMode, and the modules that are imported when they are first asked for."""
+    if name == "MonitorMode":
+        from symconv.theano.compile.monitormode import MonitorMode
+
+        return MonitorMode
+    return missing("compile", name)
+
 
 _OWN_COPIES = "outputs are always the caller's own, and symconv's plans decide what shares memory"
 DeepCopyOp = absent("theano.compile.DeepCopyOp", _OWN_COPIES)

@@ -62,4 +62,8 @@ def __getattr__(name: str) -> Any:
 
     if (found := operation(name)) is not None:
         return found
+    if not name.startswith("_"):
+        own = importlib.import_module(f"{__name__}.own")
+        if name in own.NAMES:
+            return getattr(own, name)
     return refusing("scalar", "operations are on tensors; scalars are tensors without dimensions")(name)

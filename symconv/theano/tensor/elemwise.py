@@ -16,6 +16,7 @@ from symconv.ops.reduce import Prod as _Prod
 from symconv.ops.reduce import Reduce as _Reduce
 from symconv.ops.reduce import Sum as _Sum
 from symconv.theano.scalar.operations import ScalarOperation
+from symconv.theano.scalar.own import ScalarOp
 from symconv.theano.tensor import elementwise, reductions
 from symconv.theano.tensor.op_classes import _OpClass
 from symconv.theano.tensor.shape_ops import dimshuffle
@@ -34,7 +35,9 @@ class DimShuffle:
         return dimshuffle(x, *self.new_order)
 
 
-def _checked(scalar_op: Any, what: str, known: Any = None) -> ScalarOperation:
+def _checked(scalar_op: Any, what: str, known: Any = None) -> Any:
+    if known is None and isinstance(scalar_op, ScalarOp):
+        return scalar_op
     if not isinstance(scalar_op, ScalarOperation) or (known is not None and scalar_op.name not in known):
         names = ", ".join(f"scalar.{n}" for n in known) if known is not None else "theano.scalar's operations"
         raise UnsupportedError(
@@ -57,7 +60,7 @@ class Elemwise(metaclass=_OpClass):
 
     def __post_init__(self) -> None:
         _checked(self.scalar_op, "Elemwise")
-        if self.inplace_pattern not in (None, {}, {0: 0}):
+        if self.inplace_pattern not in (None, {}, {0: 0}) and not isinstance(self.scalar_op, ScalarOp):
             raise UnsupportedError(
                 f"Elemwise with inplace_pattern={self.inplace_pattern} is not supported, at {user_line()}\n"
                 "  hint: {0: 0}, the first operand, is"
@@ -67,7 +70,7 @@ class Elemwise(metaclass=_OpClass):
         return hash((self.scalar_op, bool(self.inplace_pattern)))
 
     def __call__(self, *operands: Any) -> Any:
-        if not self.inplace_pattern:
+        if not self.inplace_pattern or isinstance(self.scalar_op, ScalarOp):
             return self.scalar_op.on_tensors(*operands)
         from symconv.theano.tensor import inplace
 
