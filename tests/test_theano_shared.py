@@ -156,3 +156,59 @@ def test_choice_of_given_elements():
     assert after.randint(1000) == expected.randint(1000)
     with pytest.raises(errors.ShapeError, match="p a vector"):
         choice(state, (6,), a, True, T.dmatrix())
+
+
+# ---- test values
+
+
+def test_another_test_value_is_seen_by_expressions_built_again():
+    with theano.config.change_flags(compute_test_value="raise"):
+        x, y = T.dmatrices("x", "y")
+        x.tag.test_value, y.tag.test_value = np.ones((3, 4)), np.ones((4, 5))
+        z = T.tanh(T.dot(x, y))
+        assert z.tag.test_value.shape == (3, 5)
+        y.tag.test_value = np.ones((4, 2))
+        assert T.tanh(T.dot(x, y)) is z and z.tag.test_value.shape == (3, 2)
+        y.tag.test_value = np.ones((6, 5))
+        with pytest.raises(ValueError, match="inner dimensions"):
+            T.dot(x, y)
+        w = theano.shared(np.ones((4, 2)))
+        assert T.dot(x, w).tag.test_value.shape == (3, 2)
+        w.set_value(np.ones((5, 2)))
+        with pytest.raises(ValueError, match="inner dimensions"):
+            T.dot(x, w)
+
+
+def test_test_values_are_asked_for_where_they_were_not_before():
+    x, y = T.dmatrices("x", "y")
+    y.tag.test_value = np.ones((4, 5))
+    z = T.dot(x, y)
+    with theano.config.change_flags(compute_test_value="raise"):
+        with pytest.raises(AttributeError, match="has no test value"):
+            T.dot(x, y)
+        x.tag.test_value = np.ones((2, 4))
+        assert T.dot(x, y) is z and z.tag.test_value.shape == (2, 5)
+        a = T.dmatrix("a")
+        a.tag.test_value = np.ones((5, 3))
+        with pytest.raises(ValueError, match="a state of shape"):
+            theano.scan(lambda s, m: T.dot(s, m), outputs_info=T.ones_like(a.T), non_sequences=a, n_steps=3)
+
+
+# ---- updates
+
+
+def test_joined_updates_that_collide_are_refused():
+    a, b = theano.shared(0.0, "a"), theano.shared(0.0, "b")
+    first, second = theano.OrderedUpdates(), theano.OrderedUpdates()
+    first[a], second[b] = 5, 7
+    assert list((first + second).items()) == [(a, 5), (b, 7)] and len(first + first + {a: 5}) == 1
+    second[a] = 8
+    with pytest.raises(KeyError, match="a is to become 5 and 8"):
+        first + second
+    first[a] = a + 1
+    first.update({a: a + 1})  # the same expression
+    first.update()
+    with pytest.raises(errors.GraphError, match="hint"):
+        first.update({a: a + 2})
+    first[a] = a + 2
+    assert copy.copy(first)[a] is first[a] and first[a] is a + 2

@@ -102,8 +102,8 @@ SETTINGS: dict[str, tuple[Any, Callable[[Any], Any], str]] = {
 }  # fmt: skip
 GROUPS = (
     "blas", "cmodule", "compile", "cuda", "ctc", "dnn", "DebugMode", "gcc", "gpuarray", "lib", "NanGuardMode",
-    "nvcc", "numpy", "scan", "tensor", "traceback", "unittests", "vm", "warn", "experimental", "gpuelemwise",
-    "magma", "conv", "optdb", "pygpu", "pycuda", "metaopt",
+    "nvcc", "numpy", "profiling", "scan", "tensor", "traceback", "unittests", "vm", "warn", "experimental",
+    "gpuelemwise", "magma", "conv", "optdb", "pygpu", "pycuda", "metaopt",
 )  # fmt: skip
 
 

@@ -391,3 +391,6 @@ class DisconnectedType:
 
     def __call__(self, *_: Any, **__: Any) -> None:
         return None
+
+
+disconnected_type = DisconnectedType()

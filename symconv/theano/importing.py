@@ -32,6 +32,7 @@ LAZY: dict[str, tuple[str, str | None]] = {
     "pp": ("printing", "pp"),
     "pprint": ("printing", "pp"),
     "dot": ("tensor.linear", "dot"),
+    "ProfileStats": ("compile.profiling", "ProfileStats"),
     "_asarray": ("casting", "_asarray"),
     "change_flags": ("casting", "change_flags"),
 }

@@ -18,12 +18,15 @@ from typing import Any
 import numpy as np
 
 from symconv.backends.reference import run_reference
-from symconv.errors import GraphError
+from symconv.errors import ExecutionError, GraphError
 from symconv.graph import Apply, Constant, SharedVariable, TensorType, Variable, constant
 from symconv.graph.origin import origin, user_line
+from symconv.graph.traversal import toposort
 from symconv.theano.configuration import config
 
 _values: weakref.WeakKeyDictionary[Variable, np.ndarray] = weakref.WeakKeyDictionary()
+# the arrays that a value was computed from: a program may give an input another test value
+_sources: weakref.WeakKeyDictionary[Variable, list[Any]] = weakref.WeakKeyDictionary()
 _state = threading.local()
 
 
@@ -46,7 +49,12 @@ def attach(front: Any) -> None:
     policy = config.compute_test_value
     if policy == "off" or getattr(_state, "rests", False) or front.native.owner is None:
         return
-    missing = _compute(front.native)
+    try:
+        missing = _compute(front.native)
+    except ExecutionError as caught:  # as the call of a function would raise it
+        from symconv.theano.modes import in_kind  # which imports the compiler
+
+        raise in_kind(caught) from caught.__cause__
     if missing is None:
         front.tag.test_value = _values[front.native]
     elif policy != "ignore":
@@ -57,6 +65,21 @@ def attach(front: Any) -> None:
         if policy != "warn":
             raise MissingTestValue(text)
         warnings.warn(text, stacklevel=4)
+
+
+def refresh(front: Any) -> None:
+    """The same as attach for an expression that was built before, if a test value below it is another now."""
+    native = front.native
+    if native.owner is None or getattr(_state, "rests", False):
+        return
+    for node in toposort([native]):
+        known = _sources.get(node.outputs[0])
+        now = [_value(v) for v in node.inputs]
+        if known is not None and any(a is not b for a, b in zip(known, now)):
+            for out in node.outputs:
+                _values.pop(out, None)
+    if native not in _values:
+        attach(front)
 
 
 def get_test_value(v: Any) -> Any:
@@ -103,7 +126,8 @@ def _compute(root: Variable) -> Variable | None:
 
 
 def _run(node: Apply) -> None:
-    arrays = [np.asarray(_value(v)) for v in node.inputs]
+    given = [_value(v) for v in node.inputs]
+    arrays = [np.asarray(a) for a in given]
     sizes = set(node.op.shape_operands(len(arrays)))
     typed: list[Variable] = []
     for k, (v, a) in enumerate(zip(node.inputs, arrays)):
@@ -116,3 +140,4 @@ def _run(node: Apply) -> None:
         node.op.infer(*typed)  # whose errors name the operands with their shapes
     for out, value in zip(node.outputs, run_reference(node, arrays)):
         _values[out] = np.asarray(value)
+        _sources[out] = given

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from symconv.errors import DTypeError
+from symconv.errors import DTypeError, GraphError
 from symconv.theano.sharedvar import SharedVariable
+from symconv.theano.variable import Variable
+
+
+class UpdateCollision(GraphError, KeyError):
+    """Cause: joined updates that change one variable in two ways. Cure: keep one of them."""
 
 
 class OrderedUpdates(OrderedDict):  # type: ignore[type-arg]
@@ -16,6 +21,17 @@ class OrderedUpdates(OrderedDict):  # type: ignore[type-arg]
         if not isinstance(key, SharedVariable):
             raise DTypeError(f"OrderedUpdates: keys must be shared variables, got {key!r}")
         super().__setitem__(key, value)
+
+    def update(self, other: Any = None, /) -> None:  # type: ignore[override]
+        """Take in other updates. Raises UpdateCollision where both change a variable to different values."""
+        for key, value in dict(other or {}).items():
+            if key not in self:
+                self[key] = value
+            elif self[key] is not value and (isinstance(value, Variable) or self[key] != value):
+                raise UpdateCollision(
+                    f"OrderedUpdates: {key!r} is to become {self[key]!r} and {value!r}\n"
+                    "  hint: updates[variable] = value replaces what was there"
+                )
 
     def __add__(self, other: Any) -> OrderedUpdates:
         joined = OrderedUpdates()

@@ -382,6 +382,10 @@ def wrap(native: Native) -> Any:
             from symconv.theano.test_values import attach  # which evaluates graphs
 
             attach(found)
+    elif config.compute_test_value != "off":
+        from symconv.theano.test_values import refresh
+
+        refresh(found)
     return found
 
 

@@ -6,9 +6,11 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from symconv.errors import GraphError
+from symconv.errors import ArgumentError, GraphError, UnsupportedError
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import rebuild, toposort
+from symconv.ops.arithmetic import stop_gradient
+from symconv.theano.compile.overrides import DEFAULT, Overridden, Overrides
 from symconv.theano.gof.op import Op
 from symconv.theano.tensor.type import CONSTRUCTORS, RANKS
 from symconv.theano.variable import TensorType, native_of, wrap
@@ -62,21 +64,44 @@ inlined: weakref.WeakKeyDictionary[Native, tuple[Native, dict[Native, Native]]] 
 
 
 class OpFromGraph:
-    """A graph that is applied like an op: its inputs are replaced by the arguments."""
+    """A graph that is applied like an op: its inputs are replaced by the arguments.
 
-    def __init__(self, inputs: Sequence[Any], outputs: Sequence[Any], **_: Any) -> None:
-        self.inputs, self.outputs = list(inputs), list(outputs)
+    grad_overrides: f(inputs, output gradients), a list with one such function for each input, each giving one
+    variable, or "default"; an OpFromGraph of them; lop_overrides: f(inputs, outputs, output gradients).
+    Gradients by variables of the graph that are no inputs are its own. Raises GraphError, ArgumentError.
+    """
+
+    def __init__(
+        self, inputs: Sequence[Any], outputs: Sequence[Any], inline: bool = False,
+        lop_overrides: Any = DEFAULT, grad_overrides: Any = DEFAULT, rop_overrides: Any = DEFAULT,
+        connection_pattern: Any = None, name: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        self.inputs, self.outputs, self.name = list(inputs), list(outputs), name
+        if not (isinstance(rop_overrides, str) and rop_overrides == DEFAULT):
+            raise UnsupportedError(
+                "OpFromGraph: rop_overrides are not supported: T.Rop is the gradient of a gradient here\n"
+                "  hint: leave them out; lop_overrides count in T.Rop, too"
+            )
+        if "updates" in kwargs or "givens" in kwargs:
+            raise ArgumentError("OpFromGraph: a graph applied like an op takes no updates and no givens")
+        self._overrides = Overrides.of(grad_overrides, lop_overrides, len(self.inputs))
 
     def __call__(self, *arguments: Any) -> Any:
         if len(arguments) != len(self.inputs):
             raise GraphError(f"OpFromGraph takes {len(self.inputs)} inputs, got {len(arguments)}")
-        swap = {native_of(v): native_of(a) for v, a in zip(self.inputs, arguments)}
+        given = [native_of(a) for a in arguments]
+        own = self._overrides
+        passed = [a if own is None or own.is_default(k) else stop_gradient(a) for k, a in enumerate(given)]
+        swap = {native_of(v): a for v, a in zip(self.inputs, passed)}
         roots = [native_of(v) for v in self.outputs]
         within = [v for node in toposort(roots, stop=swap) for v in node.outputs]
         for old, new in zip(within, rebuild(within, swap)):
             if new is not old:
                 inlined[new] = old, swap
-        made = [wrap(v) for v in rebuild(roots, swap)]
+        results = rebuild(roots, swap)
+        if own is not None:
+            results = list(Overridden(own, len(results)).make(*results, *given).outputs)
+        made = [wrap(v) for v in results]
         return made[0] if len(made) == 1 else made
 
 
