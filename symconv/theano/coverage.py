@@ -30,6 +30,7 @@ MODULES = (
     "tensor.subtensor",
     "tensor.nlinalg",
     "tensor.slinalg",
+    "tensor.matrix_functions",
     "tensor.opt",
     "tensor.xlogx",
     "tensor.nnet.nnet",

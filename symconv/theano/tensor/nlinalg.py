@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from symconv.errors import DTypeError, ExecutionError, ShapeError, UnsupportedError
+from symconv.errors import DTypeError, ExecutionError, ShapeError
 from symconv.theano import dtypes
 from symconv.theano.gof.op import Apply, Op
 from symconv.theano.tensor import elementwise, reductions, shape_ops
@@ -42,8 +42,8 @@ class MatrixOp(Op):
             raise ExecutionError(f"{self}: takes a square matrix, got one of shape {list(a.shape)}")
         try:
             found = self.compute(a)
-        except np.linalg.LinAlgError as error:
-            raise ExecutionError(f"{self}: {error}, of a matrix of shape {list(a.shape)}") from None
+        except np.linalg.LinAlgError as error:  # programs catch it
+            raise np.linalg.LinAlgError(f"{error}, of a matrix of shape {list(a.shape)}") from None
         for cell, value in zip(output_storage, found):
             cell[0] = np.asarray(value, a.dtype)
 
@@ -258,12 +258,14 @@ def norm(x: Any, ord: Any = None) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("tensorinv", "tensorsolve", "lstsq", "TensorInv", "TensorSolve", "lstsq"):
-        raise UnsupportedError(
-            f"theano.tensor.nlinalg.{name} is not supported\n"
-            "  hint: reshape to a matrix and use matrix_inverse or slinalg.solve, or write a custom Op "
-            "(theano.gof.Op)"
-        )
+    if name in ("tensorinv", "tensorsolve", "TensorInv", "lstsq"):
+        from symconv.theano.tensor import matrix_functions  # which is built on this module
+
+        return getattr(matrix_functions, name)
+    if name in ("AllocDiag", "ExtractDiag"):
+        from symconv.theano.tensor import op_classes
+
+        return getattr(op_classes, name)
     raise AttributeError(name)
 
 

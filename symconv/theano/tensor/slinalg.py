@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symconv.errors import DTypeError, ExecutionError, ShapeError, UnsupportedError
+from symconv.errors import DTypeError, ShapeError
 from symconv.theano import dtypes
 from symconv.theano.gof.op import Apply, Op
 from symconv.theano.tensor import elementwise, shape_ops
@@ -19,7 +19,7 @@ from symconv.theano.variable import TensorType, as_tensor_variable
 class Cholesky(MatrixOp):
     """The triangular l with a = l l^T, or the upper one, of a symmetric positive matrix."""
 
-    __props__ = ("lower",)
+    __props__ = ("lower", "on_error")
 
     def __init__(self, lower: bool = True, on_error: str = "raise") -> None:
         self.lower, self.on_error = bool(lower), on_error
@@ -74,9 +74,11 @@ class Solve(Op):
         a, b = inputs
         kept = {"lower_triangular": np.tril, "upper_triangular": np.triu}.get(self.A_structure, np.asarray)(a)
         try:
-            output_storage[0][0] = np.linalg.solve(kept, b).astype(b.dtype)
-        except (np.linalg.LinAlgError, ValueError) as error:
-            raise ExecutionError(f"solve: {error}, a is {list(a.shape)}, b {list(b.shape)}") from None
+            wide = np.promote_types(b.dtype, "float32")  # NumPy solves nothing in float16
+            found = np.linalg.solve(kept.astype(wide), b.astype(wide))
+            output_storage[0][0] = found.astype(b.dtype)
+        except ValueError as error:  # a LinAlgError too: programs catch it
+            raise type(error)(f"{error}, a is {list(a.shape)}, b {list(b.shape)}") from None
 
     def infer_shape(self, node: Any, shapes: Sequence[Any]) -> list[Any]:
         return [shapes[1]]
@@ -114,11 +116,10 @@ def kron(a: Any, b: Any) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("expm", "Expm", "eigvalsh", "Eigvalsh", "EigvalshGrad"):
-        raise UnsupportedError(
-            f"theano.tensor.slinalg.{name} is not supported\n"
-            "  hint: nlinalg.eigh gives eigenvalues; write other functions as a custom Op (theano.gof.Op)"
-        )
+    if name in ("expm", "Expm", "eigvalsh", "Eigvalsh"):
+        from symconv.theano.tensor import matrix_functions  # which is built on this module
+
+        return getattr(matrix_functions, name)
     raise AttributeError(name)
 
 
