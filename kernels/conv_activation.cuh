@@ -1,4 +1,5 @@
-// The activations of the fused convolution kernels, by their number in params_conv.h, and the places of pooling windows.
+// The activations of the fused convolution kernels, by their number in params_conv.h, and the places of pooling windows
+// and of weights.
 #pragma once
 
 #include "math.cuh"
@@ -46,6 +47,12 @@ DEVICE int pooled_rows(const P& p) {
 template <class P>
 DEVICE int pooled_cols(const P& p) {
   return (p.w + p.left + p.right - p.s + 1) / p.pool_w;
+}
+
+// Where in w[k][c] the weight of tap r * S + s is.
+template <class P>
+DEVICE int weight_place(const P& p, int tap) {
+  return p.flip ? p.r * p.s - 1 - tap : tap;
 }
 
 // The first maximum of a window: a later value wins if it is larger, or the first NaN.

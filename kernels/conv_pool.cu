@@ -40,7 +40,7 @@ DEVICE void conv_pool_naive_tile(const ConvPoolTileParams& p, const Args& args, 
           const int v = left + s;
           if (v < 0 || v >= p.w) continue;
           sum = fma_of(T(x[(static_cast<ll>(c) * p.h + h) * p.w + v]),
-                       T(w[(static_cast<ll>(c) * p.r + r) * p.s + s]), sum);
+                       T(w[static_cast<ll>(c) * p.r * p.s + weight_place(p, r * p.s + s)]), sum);
         }
       }
     if (a == 0)
@@ -113,7 +113,7 @@ DEVICE void stage_pool_patch(const ConvPoolTileParams& p, const ConvPoolTile& t,
   }
 }
 
-// ws[c][tap][k] = w[first_channel + k][first + c][tap]. Four channels by eight taps a warp: whole sectors are read,
+// ws[c][tap][k] = w[first_channel + k][first + c][tap], or that of the reversed window. Four channels by eight taps a warp: whole sectors are read,
 // and the banks written differ.
 DEVICE void stage_pool_weights(const ConvPoolTileParams& p, const ConvPoolTile& t, Global<const float> w,
                                int first, int count, SharedArray<float> ws) {
@@ -126,7 +126,8 @@ DEVICE void stage_pool_weights(const ConvPoolTileParams& p, const ConvPoolTile& 
 #pragma unroll
       for (int u = 0; u < STAGE_AHEAD; u++) {
         v[u] = 0;
-        if (exists && e + u * step < values) v[u] = w[from + e + u * step];
+        const int at = e + u * step;
+        if (exists && at < values) v[u] = w[from + (p.flip ? at + taps - 1 - 2 * (at % taps) : at)];
       }
 #pragma unroll
       for (int u = 0; u < STAGE_AHEAD; u++)

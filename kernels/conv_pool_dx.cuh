@@ -41,7 +41,7 @@ DEVICE void make_dx_patch(const ConvPoolGradTileParams& p, int first_block, int 
     const int channel = group * p.dx_channels + c;  // of the tile
     const bool exists = c < p.dx_channels && first_block + channel < p.c;
     patch.row[v] = exists ? t / p.s : -1;
-    patch.weight[v] = exists ? channel * window + t : 0;
+    patch.weight[v] = exists ? channel * window + weight_place(p, t) : 0;
     patch.piece[v] = exists ? c * p.dx_rows * pitch + t % p.s : 0;
   }
 }

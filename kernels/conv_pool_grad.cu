@@ -60,7 +60,7 @@ DEVICE void conv_pool_dw_tile(const ConvPoolGradTileParams& p, const Args& args,
   for (int v = 0; v < V; v++) {
     const int in_chunk = lane + 32 * v, e = chunk * p.dw_values + in_chunk;
     const bool exists = in_chunk < p.dw_values && e < kernel;
-    const int t = exists ? e % window : 0;
+    const int t = exists ? weight_place(p, e % window) : 0;
     row[v] = t / p.s, col[v] = t % p.s;
     offset[v] = ((exists ? e / window : 0) * p.h + row[v]) * p.w + col[v];
     sum[v] = 0;

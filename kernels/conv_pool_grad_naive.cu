@@ -25,7 +25,8 @@ DEVICE T naive_dx(const ConvPoolGradTileParams& p, const Args& args, ll i) {
         const int r = row - m.row, s = col - m.col;
         const T value = g.value(at);
         if (r >= 0 && r < p.r && s >= 0 && s < p.s && value != 0)
-          sum = fma_of(value, T(w[((static_cast<ll>(k) * p.c + c) * p.r + r) * p.s + s]), sum);
+          sum = fma_of(value, T(w[(static_cast<ll>(k) * p.c + c) * p.r * p.s + weight_place(p, r * p.s + s)]),
+                       sum);
       }
   return sum;
 }
@@ -34,7 +35,8 @@ DEVICE T naive_dx(const ConvPoolGradTileParams& p, const Args& args, ll i) {
 template <class T>
 DEVICE T naive_dw(const ConvPoolGradTileParams& p, const Args& args, int k, int i) {
   const int positions = pooled_rows(p) * pooled_cols(p);
-  const int s = i % p.s, r = i / p.s % p.r, c = i / p.s / p.r;
+  const int window = p.r * p.s, tap = weight_place(p, i % window), c = i / window;
+  const int s = tap % p.s, r = tap / p.s;
   Global<const T> x = args.get<const T>(0);
   const PooledGradient<T> g(p, args);
   T sum = 0;

@@ -2,7 +2,8 @@
 #pragma once
 
 // conv2d and its gradients: x [n, c, h, w], w [k, c / groups, r, s], y [n, k, p, q];
-// y[., ., i, j] sees x[., ., i * stride_h - top + r * dilation_h, j * stride_w - left + s * dilation_w].
+// y[., ., i, j] sees x[., ., i * stride_h - top + r * dilation_h, j * stride_w - left + s * dilation_w]. Windows that
+// are flipped have negative dilations: element (0, 0) is then the last one, and `top` and `left` are its.
 struct ConvParams {
   int itemsize;
   int n;
@@ -47,7 +48,8 @@ struct ConvTileParams {
 };
 
 // conv_pool and conv_pool_grad: x [n, c, h, w] with (top, bottom, left, right) of zeros around it, weights
-// [k, c, r, s], windows of pool_h x pool_w. activation: 0 linear, 1 relu, 2 sigmoid, 3 tanh.
+// [k, c, r, s], windows of pool_h x pool_w. activation: 0 linear, 1 relu, 2 sigmoid, 3 tanh. flip: the windows of the
+// weights are reversed along both axes, a convolution in the strict sense.
 struct ConvPoolParams {
   int itemsize;
   int n;
@@ -64,6 +66,7 @@ struct ConvPoolParams {
   int left;
   int right;
   int activation;
+  int flip;
   int need_dx;
 };
 
@@ -86,6 +89,7 @@ struct ConvPoolTileParams {
   int left;
   int right;
   int activation;
+  int flip;
   int rows;
   int images;
   int groups;
@@ -114,6 +118,7 @@ struct ConvPoolGradTileParams {
   int left;
   int right;
   int activation;
+  int flip;
   int need_dx;
   int dw_tiles;
   int dx_rows;

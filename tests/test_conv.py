@@ -234,3 +234,22 @@ def test_max_pool_gradient_goes_to_first_maximum() -> None:
 def test_flops_of_convolution() -> None:
     node = Conv2d()(f32(10, 1, 28, 28), f32(20, 1, 5, 5)).owner
     assert node is not None and node.op.flops(node) == 2 * 10 * 24 * 24 * 20 * 25
+
+
+def test_flipped_windows_are_reversed_along_both_axes() -> None:
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((2, 4, 9, 8)), rng.standard_normal((6, 2, 3, 2))
+    options = {"stride": (2, 1), "padding": (1, 0, 2, 3), "dilation": (1, 2), "groups": 2}
+    y = sc.conv2d(x, w, flip=True, **options)
+    np.testing.assert_array_equal(y.eval(), sc.conv2d(x, w[:, :, ::-1, ::-1].copy(), **options).eval())
+    assert y.owner.op.name == "conv2d"
+    v = sc.tensor("float64", w.shape)
+    dw, reversed_dw = (
+        sc.grad(sc.sum(sc.conv2d(x, u, flip=flip, **options) ** 2), v)
+        for u, flip in ((v, True), (sc.flip(v, (2, 3)), False))
+    )
+    f = sc.function([v], [dw, reversed_dw])
+    np.testing.assert_allclose(*f(w), rtol=1e-12)
+    wide = sc.conv_transpose2d(y, w, flip=True, **options)
+    plain = sc.conv_transpose2d(y, w[:, :, ::-1, ::-1].copy(), **options)
+    np.testing.assert_array_equal(wide.eval(), plain.eval())

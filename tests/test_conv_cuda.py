@@ -64,7 +64,11 @@ TILED = {
     "three": ((2, 5, 8, 9), (9, 5, 3, 3), (2, 2), (1, 1, 1, 1)),
     "odd": ((2, 3, 9, 8), (5, 3, 4, 2), (2, 2), (0, 1, 2, 0)),
     "chunks": ((1, 130, 6, 6), (3, 130, 3, 3), (2, 2), (0, 0, 0, 0)),
+    "five_flipped": ((1, 6, 11, 14), (9, 6, 5, 5), (2, 2), (2, 1, 3, 0)),
+    "three_flipped": ((2, 3, 9, 8), (6, 3, 3, 3), (2, 2), (0, 0, 1, 1)),
+    "odd_flipped": ((2, 3, 9, 8), (5, 3, 4, 2), (3, 2), (0, 1, 2, 0)),
 }
+FLIPPED = ("five_flipped", "three_flipped", "odd_flipped", "parts")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -73,7 +77,7 @@ def test_conv_pool_exact(name: str, dtype: str) -> None:
     x_shape, w_shape, window, padding = {**POOLED, **TILED}[name]
     rng = np.random.default_rng(1)
     arrays = tuple(whole(rng, s, dtype) for s in (x_shape, w_shape, w_shape[:1]))
-    names = check(ConvPool(window, padding, "relu"), *arrays)
+    names = check(ConvPool(window, padding, "relu", name in FLIPPED), *arrays)
     if dtype == "float32" and window == (2, 2):
         assert "direct_conv_pool_2x2_k4" in names and (w_shape[2:] not in ((3, 3), (5, 5)) or len(names) == 5)
     assert any(n.startswith("conv_pool_naive") for n in names)
@@ -114,12 +118,13 @@ def test_conv_pool_grad_exact(name: str, dtype: str) -> None:
     x_shape, w_shape, window, padding = {**POOLED, **TILED, **WALKED}[name]
     rng = np.random.default_rng(4)
     x, w, b = (whole(rng, s, dtype) for s in (x_shape, w_shape, w_shape[:1]))
-    y, argmax = ConvPool(window, padding, "relu").reference(x, w, b)
+    flip = name in FLIPPED
+    y, argmax = ConvPool(window, padding, "relu", flip).reference(x, w, b)
     for i, (kept, need_dx) in enumerate(((0.3, True), (1.0, False), (0.0, True))):
         if i and name in WALKED:
             break
         dy = whole(rng, y.shape, dtype) * (rng.random(y.shape) < kept).astype(dtype)
-        op = ConvPoolGrad(window, padding, "relu", need_dx=need_dx)
+        op = ConvPoolGrad(window, padding, "relu", flip, need_dx=need_dx)
         names = check(op, x, w, y, argmax, dy, orders=(i, i + 1))
         assert len(names) == 2
 
@@ -127,7 +132,7 @@ def test_conv_pool_grad_exact(name: str, dtype: str) -> None:
 def test_conv_pool_grad_uses_each_form() -> None:
     def tiling(name: str) -> GradTiling:
         (n, c, h, w), (k, _, r, s), window, padding = {**POOLED, **WALKED}[name]
-        return grad_tiling(Sizes(n, c, h, w, k, r, s, *window, *padding, 1), 4)
+        return grad_tiling(Sizes(n, c, h, w, k, r, s, *window, *padding, 1, 0), 4)
 
     assert tiling("bands").rows < 40 and tiling("large_patch").rows == 15
     assert tiling("groups").groups > 1 and tiling("parts").parts > 1

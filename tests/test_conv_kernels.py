@@ -3,6 +3,8 @@ written beside the outputs, NaN kept, the same bits on every run, each sharing o
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from cases.conv import LAYERS, POOLED
@@ -52,18 +54,19 @@ def test_convolution_kernels_exact(name: str, dtype: str, isa: str, threads: int
     rng = np.random.default_rng(1)
     x, w = whole(rng, x_shape, dtype), whole(rng, w_shape, dtype)
     y = sc.conv2d(sc.tensor(dtype, x_shape), sc.tensor(dtype, w_shape), **attributes)
-    fields = tuple(y.owner.op.attributes().values())
+    *fields, _ = y.owner.op.attributes().values()
     dy = whole(rng, y.type.shape, dtype)
-    check(Conv2d(*fields), x, w)
-    check(Conv2dDgrad(*fields), dy, w, *dims(*x_shape[2:]))
-    check(Conv2dWgrad(*fields), x, dy, *dims(*w_shape[2:]))
+    for flip in (False, True):
+        check(Conv2d(*fields, flip), x, w)
+        check(Conv2dDgrad(*fields, flip), dy, w, *dims(*x_shape[2:]))
+        check(Conv2dWgrad(*fields, flip), x, dy, *dims(*w_shape[2:]))
 
 
-@pytest.mark.parametrize("groups", [1, 4])
-def test_convolution_kernels_share_large_work(groups: int, isa: str, threads: int) -> None:
+@pytest.mark.parametrize("groups, flip", [(1, False), (1, True), (4, False), (4, True)])
+def test_convolution_kernels_share_large_work(groups: int, flip: bool, isa: str, threads: int) -> None:
     """More than 1 MFLOP, few images: the pieces and parts that only then exist."""
     rng = np.random.default_rng(2)
-    op = Conv2d((1, 1), (1, 1, 1, 1), (1, 1), groups)
+    op = Conv2d((1, 1), (1, 1, 1, 1), (1, 1), groups, flip)
     x, w = whole(rng, (2, 28, 19, 17), "float32"), whole(rng, (36, 28 // groups, 3, 3), "float32")
     dy = whole(rng, (2, 36, 19, 17), "float32")
     check(op, x, w)
@@ -79,7 +82,7 @@ def test_depthwise_at_the_ends_of_vectors(
     """Rows a little shorter and longer than whole vectors, and every number of rows that is left over."""
     rng = np.random.default_rng(6)
     for height, width in zip(range(size, size + 13), (7, 15, 16, 17, 18, 31, 32, 33, 34, 47, 49, 65, 80)):
-        op = Conv2d((1, 1), padding, (1, 1), 3)
+        op = Conv2d((1, 1), padding, (1, 1), 3, flip=height % 3 == 1)
         x, w = whole(rng, (2, 3, height, width), "float32"), whole(rng, (3, 1, size, size), "float32")
         dy = whole(rng, op.infer(*(sc.tensor("float32", v.shape) for v in (x, w))).shape, "float32")
         check(op, x, w)
@@ -129,23 +132,16 @@ def test_conv_pool_kernels_exact(name: str, dtype: str, isa: str, threads: int) 
     x_shape, w_shape, window, padding = POOLED[name]
     rng = np.random.default_rng(3)
     x, w, b = (whole(rng, s, dtype) for s in (x_shape, w_shape, w_shape[:1]))
-    for activation in ACTIVATIONS:
-        op = ConvPool(window, padding, activation)
+    for activation, flip in product(ACTIVATIONS, (False, True)):
+        op = ConvPool(window, padding, activation, flip)
         exact = activation in ("linear", "relu")
         check(op, x, w, b, exact=exact)
         y, argmax = op.reference(x, w, b)
         for kept in (0.0, 0.3, 1.0):
             dy = whole(rng, y.shape, dtype) * (rng.random(y.shape) < kept).astype(dtype)
             for need_dx in (True, False):
-                check(
-                    ConvPoolGrad(window, padding, activation, need_dx=need_dx),
-                    x,
-                    w,
-                    y,
-                    argmax,
-                    dy,
-                    exact=exact,
-                )
+                back = ConvPoolGrad(window, padding, activation, flip, need_dx=need_dx)
+                check(back, x, w, y, argmax, dy, exact=exact)
 
 
 @pytest.mark.parametrize("kept", [0.1, 1.0])

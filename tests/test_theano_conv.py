@@ -75,12 +75,12 @@ def test_wrong_hints_raise():
         T.nnet.conv2d(x, theano.shared(W), border_mode="same")
 
 
-def test_flipped_filters_are_one_node_each_way():
+def test_flipped_filters_are_read_by_the_kernels():
     x, w = T.tensor4(), theano.shared(W)
     y = T.nnet.conv2d(x, w)
     f = theano.function([x], T.grad(T.sum(y**2), [w, x]))
     f(X)
-    assert f.explain().count("reverse  ") == 2 * 2  # kernel and op: of w, and of its gradient
+    assert "reverse" not in f.explain()
 
 
 def test_gradients_of_convolution_by_name():

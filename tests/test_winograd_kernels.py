@@ -35,20 +35,21 @@ WINOGRAD = {
 }
 
 
+@pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("name", WINOGRAD)
-def test_winograd_conv_pool(name: str, isa: str, threads: int) -> None:
+def test_winograd_conv_pool(name: str, flip: bool, isa: str, threads: int) -> None:
     """Within the tolerance of the case table; each place holds, to that tolerance, the maximum."""
     x_shape, w_shape, window, padding = WINOGRAD[name]
     rng = np.random.default_rng(9)
     x, w, b = (rng.standard_normal(s).astype("float32") for s in (x_shape, w_shape, w_shape[:1]))
-    op = ConvPool(window, padding)
+    op = ConvPool(window, padding, flip=flip)
     node = node_of(op, (x, w, b))
     y, argmax = run(node, named(op, "winograd_conv_pool"), (x, w, b))
     want, _ = oracle(op, x, w, b)
     rtol = 16 * float(np.finfo("float32").eps) * float(np.sqrt(np.prod(w_shape[1:])))
     atol = rtol * float(np.sqrt(np.mean(want**2))) if want.size else 0.0
     assert_close(y, want, rtol, atol)
-    full = oracle(Conv2d(padding=padding), x, w)[0]
+    full = oracle(op.conv, x, w)[0]
     rows, cols = np.divmod(argmax.astype(int), window[1])
     rows += np.arange(y.shape[2])[:, None] * window[0]
     cols += np.arange(y.shape[3]) * window[1]
@@ -112,9 +113,13 @@ GRADS = [name for name, (_, w, _, _) in WINOGRAD.items() if w[2] == 3]
 
 
 @pytest.mark.parametrize("need_dx", [True, False])
-@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize(
+    "activation, flip", [("linear", False), ("relu", True), ("sigmoid", False), ("tanh", True)]
+)
 @pytest.mark.parametrize("name", GRADS)
-def test_winograd_conv_pool_grad(name: str, activation: str, need_dx: bool, isa: str, threads: int) -> None:
+def test_winograd_conv_pool_grad(
+    name: str, activation: str, flip: bool, need_dx: bool, isa: str, threads: int
+) -> None:
     """Within the tolerance of the case table; db, sums in another order alone, is that of the walk."""
     x_shape, w_shape, window, padding = WINOGRAD[name]
     rng = np.random.default_rng(9)
@@ -123,7 +128,7 @@ def test_winograd_conv_pool_grad(name: str, activation: str, need_dx: bool, isa:
     pooled = tuple(d or 0 for d in ConvPool(window, padding)(*tensors)[0].type.shape)
     y, dy = (rng.uniform(-1, 1, pooled).astype("float32") for _ in range(2))
     argmax = rng.integers(0, window[0] * window[1], pooled).astype("uint8")
-    op = ConvPoolGrad(window, padding, activation, need_dx=need_dx)
+    op = ConvPoolGrad(window, padding, activation, flip, need_dx=need_dx)
     arrays = (x, w, y, argmax, dy)
     got = run(node_of(op, arrays), named(op, "winograd_conv_pool_grad"), arrays)
     terms = [w_shape[0] * 9, np.prod(pooled) // max(pooled[1], 1), np.prod(pooled) // max(pooled[1], 1)]
@@ -207,18 +212,19 @@ WINOGRAD_LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, in
 }
 
 
+@pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("name", WINOGRAD_LAYERS)
-def test_winograd_conv2d(name: str, isa: str, threads: int) -> None:
+def test_winograd_conv2d(name: str, flip: bool, isa: str, threads: int) -> None:
     """All three kinds within the tolerance of the case table."""
     x_shape, w_shape, padding = WINOGRAD_LAYERS[name]
     rng = np.random.default_rng(9)
-    op = Conv2d(padding=padding)
+    op = Conv2d(padding=padding, flip=flip)
     shape = op(*(sc.tensor("float32", s) for s in (x_shape, w_shape))).type.dims
     x, w, dy = (rng.standard_normal(s).astype("float32") for s in (x_shape, w_shape, shape))
     for kind, node_op, arrays in (
         ("fprop", op, (x, w)),
-        ("dgrad", Conv2dDgrad(padding=padding), (dy, w, *dims(*x_shape[2:]))),
-        ("wgrad", Conv2dWgrad(padding=padding), (x, dy, *dims(*w_shape[2:]))),
+        ("dgrad", Conv2dDgrad(padding=padding, flip=flip), (dy, w, *dims(*x_shape[2:]))),
+        ("wgrad", Conv2dWgrad(padding=padding, flip=flip), (x, dy, *dims(*w_shape[2:]))),
     ):
         node, kernel = node_of(node_op, arrays), named(node_op, f"winograd_{kind}")
         if "rounding" in (kernel.supports(node) or ""):

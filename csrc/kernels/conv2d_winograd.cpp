@@ -30,7 +30,7 @@ constexpr int kTapChannels = 16;
 
 struct Plan {
   int n, in_channels, in_h, in_w, out_channels, out_h, out_w, top, left;
-  bool dgrad;
+  bool dgrad, turned;               // turned: the windows are laid over the inputs backwards
   int tile_rows, tile_cols;         // of an image
   int strips, strip_tiles;          // of a row of tiles; tiles of the largest
   long long in_lanes, out_lanes;    // channels, rounded up
@@ -48,10 +48,11 @@ int panel_vectors(const Plan& plan, int panel) {
 }
 
 template <class F>
-Plan make_plan(const ConvParams& p, bool dgrad, int threads) {
+Plan make_plan(const ConvParams& params, bool dgrad, int threads) {
+  const ConvParams p = unflipped(params);
   constexpr int kAll = F::points * F::points;
   Plan plan{};
-  plan.dgrad = dgrad;
+  plan.dgrad = dgrad, plan.turned = dgrad != is_flipped(params);
   plan.n = p.n;
   plan.in_channels = dgrad ? p.k : p.c, plan.out_channels = dgrad ? p.c : p.k;
   plan.in_h = dgrad ? p.p : p.h, plan.in_w = dgrad ? p.q : p.w;
@@ -150,7 +151,7 @@ void transform_panel(const Plan& plan, const float* w, int panel, float* taps, f
       for (int v = 0; v < vectors; v++) {
         const float* from = taps + i * kPlaces * lanes + v * W;
         float* to = u + (c + i) * lanes + v * W;
-        if (plan.dgrad)
+        if (plan.turned)
           weight_tile<F>(from + (kPlaces - 1) * lanes, -lanes, to, u_step);
         else
           weight_tile<F>(from, lanes, to, u_step);
@@ -356,7 +357,7 @@ size_t workspace(const Sizes& s) {
 void check_winograd(const Sizes& s, const char* name) {
   const ConvParams& p = params_as<ConvParams>(s, name);
   const bool fits = p.itemsize == 4 && p.r == p.s && (p.r == 3 || p.r == 5) && p.stride_h == 1 &&
-                    p.stride_w == 1 && p.dilation_h == 1 && p.dilation_w == 1 && p.groups == 1;
+                    p.stride_w == 1 && unit_dilation(p) && p.groups == 1;
   if (!fits)
     fail("%s: windows of %d x %d, stride (%d, %d), dilation (%d, %d), %d groups, %d bytes a value", name, p.r,
          p.s, p.stride_h, p.stride_w, p.dilation_h, p.dilation_w, p.groups, p.itemsize);

@@ -281,7 +281,8 @@ void multiply_point(const Plan& plan, const float* dy, const float* x, long long
 template <class F>
 void run_window(const Launch& l) {
   constexpr int kAll = F::points * F::points, kPlaces = F::window * F::window;
-  const ConvParams& p = params_as<ConvParams>(l);
+  const bool turned = is_flipped(params_as<ConvParams>(l));
+  const ConvParams p = unflipped(params_as<ConvParams>(l));
   const Plan plan = make_plan<F>(p);
   const int threads = l.pool->size();
   const float *x = static_cast<const float*>(l.in[0]), *dy = static_cast<const float*>(l.in[1]);
@@ -318,8 +319,10 @@ void run_window(const Launch& l) {
       l.pool, p.k,
       [&](int k, int part) {
         const Scratch s = scratch(part);
+        const long long step = turned ? -plan.x_lanes : plan.x_lanes;
+        float* const first_place = s.stage + (turned ? (kPlaces - 1) * plan.x_lanes : 0);
         for (long long c = 0; c < plan.x_lanes; c += W)
-          collect_tile<F>(s.u + k * plan.x_lanes + c, plan.u_step, s.stage + c, plan.x_lanes);
+          collect_tile<F>(s.u + k * plan.x_lanes + c, plan.u_step, first_place + c, step);
         transpose(s.stage, plan.x_lanes, dw + static_cast<long long>(k) * p.c * kPlaces, kPlaces, kPlaces,
                   p.c);
       },
@@ -330,7 +333,7 @@ void check(const Sizes& s) {
   check_conv_wgrad(s, "winograd_wgrad");
   const ConvParams& p = params_as<ConvParams>(s, "winograd_wgrad");
   const bool fits = p.itemsize == 4 && p.r == p.s && (p.r == 3 || p.r == 5) && p.stride_h == 1 &&
-                    p.stride_w == 1 && p.dilation_h == 1 && p.dilation_w == 1 && p.groups == 1;
+                    p.stride_w == 1 && unit_dilation(p) && p.groups == 1;
   if (!fits)
     fail(
         "winograd_wgrad: windows of %d x %d, stride (%d, %d), dilation (%d, %d), %d groups, %d bytes a value",

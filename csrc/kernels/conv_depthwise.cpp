@@ -18,6 +18,7 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int kRows = 4;
+constexpr int kMostTaps = 49;
 
 struct Plan {
   int in_h, in_w, out_h, out_w, top, left;
@@ -26,7 +27,8 @@ struct Plan {
   int pieces;           // of the rows of a plane, to have work for all threads
 };
 
-Plan make_plan(const ConvParams& p, bool dgrad, int threads) {
+Plan make_plan(const ConvParams& params, bool dgrad, int threads) {
+  const ConvParams p = unflipped(params);
   Plan plan{};
   plan.window = p.r, plan.stride = p.stride_h;
   plan.inputs = dgrad ? p.k : p.c, plan.outputs = dgrad ? p.c : p.k;
@@ -283,12 +285,17 @@ void run(const Launch& l) {
       [&](int task, int) {
         const int which = task / plan.pieces, piece = task % plan.pieces, channel = which % plan.outputs;
         const int end = static_cast<int>(static_cast<long long>(steps) * (piece + 1) / plan.pieces) * kRows;
+        const int taps = plan.window * plan.window;
+        const T* w = static_cast<const T*>(l.in[1]) + static_cast<long long>(channel) * taps;
+        T turned[kMostTaps];
+        if (is_flipped(p))
+          for (int t = 0; t < taps; t++) turned[t] = w[taps - 1 - t];
         run_window<T, DGRAD>(
             plan, static_cast<int>(static_cast<long long>(steps) * piece / plan.pieces) * kRows,
             end < plan.out_h ? end : plan.out_h,
             static_cast<const T*>(l.in[0]) + static_cast<long long>(which / copies) * plan.in_h * plan.in_w,
-            static_cast<const T*>(l.in[1]) + static_cast<long long>(channel) * plan.window * plan.window,
-            zeros, static_cast<T*>(l.out[0]) + static_cast<long long>(which) * plan.out_h * plan.out_w);
+            is_flipped(p) ? turned : w, zeros,
+            static_cast<T*>(l.out[0]) + static_cast<long long>(which) * plan.out_h * plan.out_w);
       },
       conv_flops(p) > kConvShareFlops);
 }
@@ -308,7 +315,7 @@ void check_depthwise(const Sizes& s, const char* name, bool dgrad) {
   const ConvParams& p = params_as<ConvParams>(s, name);
   const bool fits = p.groups == p.c && (!dgrad || p.k == p.c) && p.r == p.s &&
                     (p.r == 3 || p.r == 5 || p.r == 7) && (p.stride_h == 1 || p.stride_h == 2) &&
-                    p.stride_w == p.stride_h && p.dilation_h == 1 && p.dilation_w == 1;
+                    p.stride_w == p.stride_h && unit_dilation(p);
   if (!fits)
     fail("%s: %d channels to %d in %d groups, windows of %d x %d, stride (%d, %d), dilation (%d, %d)", name,
          p.c, p.k, p.groups, p.r, p.s, p.stride_h, p.stride_w, p.dilation_h, p.dilation_w);

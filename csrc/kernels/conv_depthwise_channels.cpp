@@ -33,6 +33,9 @@ struct Axis {
   int top, dilation;
   bool back;  // the input gradient
 
+  int span() const { return (taps - 1) * dilation; }  // of the window
+  int first() const { return least(0, span()); }      // its lowest element, from element 0
+  int last() const { return most(0, span()); }
   bool sees(int a, int tap) const { return !back || (a + top - tap * dilation) % step == 0; }
   int at(int a, int tap) const { return back ? (a + top - tap * dilation) / step : tap * dilation - top; }
 };
@@ -49,11 +52,11 @@ struct Reach {
 Reach reach_of(const Axis& a, int begin, int end) {
   int low, high;
   if (a.back) {
-    low = floor_div(begin + a.top - (a.taps - 1) * a.dilation, a.step);
-    high = floor_div(end - 1 + a.top, a.step);
+    low = floor_div(begin + a.top - a.last(), a.step);
+    high = floor_div(end - 1 + a.top - a.first(), a.step);
   } else {
-    low = begin * a.stride - a.top;
-    high = (end - 1) * a.stride - a.top + (a.taps - 1) * a.dilation;
+    low = begin * a.stride - a.top + a.first();
+    high = (end - 1) * a.stride - a.top + a.last();
   }
   return {low, high < low ? 0 : high - low + 1};
 }
@@ -81,7 +84,7 @@ Plan make_plan(const ConvParams& p, bool dgrad, bool wgrad) {
   // Rows of outputs whose inputs and outputs fill the band, less the inputs that only its last rows see.
   const double in_rows = static_cast<double>(a.stride) / a.step;
   const double row = (in_rows * plan.width.size + plan.cols.outputs) * W * sizeof(T);
-  double fit = (kBandBytes - static_cast<double>((a.taps - 1) * a.dilation / a.step) * plan.width.size * W *
+  double fit = (kBandBytes - static_cast<double>((a.last() - a.first()) / a.step) * plan.width.size * W *
                                  static_cast<double>(sizeof(T))) /
                row;
   const int least_rows = 4 * a.taps;
@@ -275,7 +278,8 @@ void run_wgrad(const Launch& l) {
         const long long pitch = static_cast<long long>(plan.width.size) * W;
         for (int r = 0; r < p.r; r++)
           for (int c = 0; c < p.s; c++)
-            offset[r * p.s + c] = r * p.dilation_h * pitch + static_cast<long long>(c) * p.dilation_w * W;
+            offset[r * p.s + c] = (r * rows.dilation - rows.first()) * pitch +
+                                  static_cast<long long>(c * cols.dilation - cols.first()) * W;
         const int block = task % plan.blocks, share = task / plan.blocks;
         const int channels = least(W, plan.channels - block * W);
         T* sums = s.sums + static_cast<long long>(task) * taps * W;

@@ -113,7 +113,8 @@ void add_plane(const ConvParams& p, const float* x, const float* dy, Taps (&taps
 }
 
 void run(const Launch& l) {
-  const ConvParams& p = params_as<ConvParams>(l);
+  const bool turned = is_flipped(params_as<ConvParams>(l));
+  const ConvParams p = unflipped(params_as<ConvParams>(l));
   const float *x = static_cast<const float*>(l.in[0]), *dy = static_cast<const float*>(l.in[1]);
   const long long in = static_cast<long long>(p.h) * p.w, out = static_cast<long long>(p.p) * p.q;
   parallel_for(
@@ -127,11 +128,11 @@ void run(const Launch& l) {
           for (int r = 0; r < R; r++)
             total[r] = {total[r].a + taps[r].a, total[r].b + taps[r].b, total[r].c + taps[r].c};
         }
-        float* dw = static_cast<float*>(l.out[0]) + c * R * R;
+        float* dw = static_cast<float*>(l.out[0]) + c * R * R + (turned ? R * R - 1 : 0);
+        const int step = turned ? -1 : 1;
         for (const Taps& t : total) {
-          *dw++ = hsum(t.a);
-          *dw++ = hsum(t.b);
-          *dw++ = hsum(t.c);
+          dw[0] = hsum(t.a), dw[step] = hsum(t.b), dw[2 * step] = hsum(t.c);
+          dw += R * step;
         }
       },
       conv_flops(p) > kConvShareFlops);
@@ -141,7 +142,7 @@ void check(const Sizes& s) {
   check_conv_wgrad(s, "depthwise_wgrad");
   const ConvParams& p = params_as<ConvParams>(s, "depthwise_wgrad");
   const bool fits = p.itemsize == 4 && p.groups == p.c && p.k == p.c && p.r == R && p.s == R &&
-                    p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 && p.dilation_w == 1;
+                    p.stride_h == 1 && p.stride_w == 1 && unit_dilation(p);
   if (!fits)
     fail(
         "depthwise_wgrad: %d channels to %d in %d groups, windows of %d x %d, stride (%d, %d), "

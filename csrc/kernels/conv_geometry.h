@@ -12,6 +12,23 @@
 namespace symconv {
 namespace SYMCONV_ISA {
 
+static inline bool is_flipped(const ConvParams& p) { return p.dilation_h < 0; }
+
+// The same convolution with the window read backwards.
+static inline ConvParams flipped(ConvParams p) {
+  p.top -= (p.r - 1) * p.dilation_h, p.dilation_h = -p.dilation_h;
+  p.left -= (p.s - 1) * p.dilation_w, p.dilation_w = -p.dilation_w;
+  return p;
+}
+
+// Of such a window the one that is read forwards: kernels whose taps lie at fixed places turn flipped weights themselves.
+static inline ConvParams unflipped(ConvParams p) { return is_flipped(p) ? flipped(p) : p; }
+
+// Neighbouring taps see neighbouring inputs, along both axes or backwards along both.
+static inline bool unit_dilation(const ConvParams& p) {
+  return p.dilation_h == p.dilation_w && (p.dilation_h == 1 || p.dilation_h == -1);
+}
+
 struct Phase {
   int a, b;         // place of the phase's first output
   int rows, cols;   // its outputs
@@ -161,16 +178,21 @@ static inline void copy_planes(const Gather& g, const T* in, T* out) {
 // Throws unless the numbers are those of a convolution and the buffers hold the tensors.
 static inline void check_conv(const Sizes& s, const char* name, const ConvParams& p, size_t x, size_t w,
                               size_t y) {
+  const long long limit = 1LL << 30;
   if (p.itemsize != 4 && p.itemsize != 8) fail("%s: itemsize is %d, expected 4 or 8", name, p.itemsize);
   const bool positive = p.c > 0 && p.h > 0 && p.w > 0 && p.k > 0 && p.r > 0 && p.s > 0 && p.p > 0 &&
-                        p.q > 0 && p.stride_h > 0 && p.stride_w > 0 && p.dilation_h > 0 && p.dilation_w > 0 &&
+                        p.q > 0 && p.stride_h > 0 && p.stride_w > 0 && p.dilation_h && p.dilation_w &&
                         p.groups > 0;
-  if (!positive || p.n < 0 || p.top < 0 || p.left < 0 || p.c % p.groups || p.k % p.groups)
+  const long long step_h = p.dilation_h < 0 ? -static_cast<long long>(p.dilation_h) : p.dilation_h,
+                  step_w = p.dilation_w < 0 ? -static_cast<long long>(p.dilation_w) : p.dilation_w;
+  const long long top = p.top + (p.dilation_h < 0 ? (p.r - 1LL) * step_h : 0),
+                  left = p.left + (p.dilation_w < 0 ? (p.s - 1LL) * step_w : 0);
+  const bool one_way = (p.dilation_h < 0) == (p.dilation_w < 0);
+  if (!positive || !one_way || p.n < 0 || top < 0 || left < 0 || p.c % p.groups || p.k % p.groups)
     fail("%s: x [%d, %d, %d, %d], w [%d, .., %d, %d], y [.., %d, %d], groups %d", name, p.n, p.c, p.h, p.w,
          p.k, p.r, p.s, p.p, p.q, p.groups);
-  const long long limit = 1LL << 30;
-  const long long rows = p.h + 2LL * p.dilation_h * p.r + p.top + static_cast<long long>(p.stride_h) * p.p,
-                  cols = p.w + 2LL * p.dilation_w * p.s + p.left + static_cast<long long>(p.stride_w) * p.q;
+  const long long rows = p.h + 2 * step_h * p.r + top + static_cast<long long>(p.stride_h) * p.p,
+                  cols = p.w + 2 * step_w * p.s + left + static_cast<long long>(p.stride_w) * p.q;
   if (rows > limit / cols || static_cast<long long>(p.r) * p.s > limit)
     fail("%s: an image of %d x %d with a window of %d x %d is too large", name, p.h, p.w, p.r, p.s);
   const size_t item = static_cast<size_t>(p.itemsize), n = static_cast<size_t>(p.n),

@@ -105,7 +105,8 @@ inline ll staged_values(const ConvParams& p, const Gather& g, bool dgrad, ll col
   const ll least_rows = g.out_h / g.out_step_h, least_cols = g.out_w / g.out_step_w;
   auto least = [](ll a, ll b) { return a < b ? a : b; };
   auto axis = [&](ll n, ll taps, ll step, ll dilation, ll stride) {
-    return least(taps * n, (n - 1) * step + (taps - 1) * dilation / (dgrad ? stride : 1) + 1);
+    const ll reach = (taps - 1) * (dilation < 0 ? -dilation : dilation);
+    return least(taps * n, (n - 1) * step + reach / (dgrad ? stride : 1) + 1);
   };
   const ll col = least_cols ? least_cols : 1, n_rows = least(rows, columns / col + 2);
   const ll image = (least_rows ? least_rows : 1) * col;

@@ -108,7 +108,14 @@ void pack_weights(const Plan& plan, const Block& b, const T* w, T* packed) {
   constexpr int W = Lanes<T>::W;
   long long channels = plan.p.k - b.first, lanes = b.vectors * W + b.half * (W / 2);
   if (channels > lanes) channels = lanes;
-  transpose(w + b.first * plan.taps, plan.taps, packed, b.lanes, channels, plan.taps);
+  w += b.first * plan.taps;
+  if (plan.p.flip) {
+    const long long window = static_cast<long long>(plan.p.r) * plan.p.s;
+    for (long long t = 0; t < plan.taps; t += window)
+      transpose(w + t, plan.taps, packed + (t + window - 1) * b.lanes, -b.lanes, channels, window);
+  } else {
+    transpose(w, plan.taps, packed, b.lanes, channels, plan.taps);
+  }
   if (channels == b.lanes) return;
   for (long long t = 0; t < plan.taps; t++) {
     T* row = packed + t * b.lanes;

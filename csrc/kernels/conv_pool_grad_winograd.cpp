@@ -23,6 +23,7 @@ Plan make_plan(const ConvPoolParams& p) {
   plan.p = p;
   plan.conv = {p.itemsize,        p.n, p.c, p.h,   p.w,    p.k, p.r, p.s, plan.hp - p.r + 1,
                plan.wp - p.s + 1, 1,   1,   p.top, p.left, 1,   1,   1};
+  if (p.flip) plan.conv = flipped(plan.conv);
   plan.plane = static_cast<long long>(plan.conv.p) * plan.conv.q;
   return plan;
 }

@@ -107,7 +107,10 @@ void transform_channel(const Plan& plan, const Scratch& s, int c) {
     for (int v = begin; v < end; v++) {
       const float* from = s.taps + static_cast<long long>(c) * plan.p.r * plan.p.r * plan.k_lanes + v * W;
       float* to = s.weights + (static_cast<long long>(begin) * plan.p.c + c * (end - begin) + v - begin) * W;
-      weight_tile<F>(from, plan.k_lanes, to, step);
+      if (plan.p.flip)
+        weight_tile<F>(from + (F::window * F::window - 1) * plan.k_lanes, -plan.k_lanes, to, step);
+      else
+        weight_tile<F>(from, plan.k_lanes, to, step);
     }
   }
 }

@@ -2,9 +2,11 @@
 // depthwise among them.
 //
 // direct_rows: images are padded once (with a horizontal step of s, as s runs of every s-th column), so that
-// neighbouring outputs read neighbouring values. A tile of 4 channels x 3 vectors of a row, or of 4 rows x 3
-// vectors of one channel, stays in registers over all input channels and taps; each tap costs one load per
+// neighbouring outputs read neighbouring values. A tile of 4 channels (8 with AVX-512) x 3 vectors of a row, or of
+// 4 rows x 3 vectors of one channel, stays in registers over all input channels and taps; each tap costs one load per
 // vector and one broadcast per channel. Weights are packed once per call, in the order of their use.
+#include <type_traits>
+
 #include "conv_geometry.h"
 
 namespace symconv {
@@ -12,6 +14,11 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int kMaxVectors = 3;
+#if defined(__AVX512F__)
+constexpr int kMaxChannels = 8;
+#else
+constexpr int kMaxChannels = 4;
+#endif
 constexpr long long kPackShareWeights = 50000;  // below this one thread packs them
 
 struct Plan {
@@ -68,21 +75,31 @@ void pack_weights(const Gather& g, const Phase& f, const Tap* taps, const T* w, 
       for (int m = 0; m < M; m++) to[m] = w[m * g.weight_out + taps[t].weight];
 }
 
-// Those of one group: [phase][blocks of 4, 2, 1 channels].
+// Channels of the next block, of those that are left.
+inline int block_of(int left) {
+  return left >= kMaxChannels ? kMaxChannels : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+}
+
+// Calls f with a constant, the number of channels of a block.
+template <class F>
+void with_block(int channels, F&& f) {
+  if constexpr (kMaxChannels > 4)
+    if (channels == kMaxChannels) return f(std::integral_constant<int, kMaxChannels>{});
+  if (channels == 4) return f(std::integral_constant<int, 4>{});
+  if (channels == 2) return f(std::integral_constant<int, 2>{});
+  f(std::integral_constant<int, 1>{});
+}
+
+// Those of one group: [phase][blocks of channels].
 template <class T>
 void pack_group(const Gather& g, const Phase* phases, const Tap* taps, const T* w, T* to) {
   for (int i = 0; i < g.n_phases; i++) {
     const Phase& f = phases[i];
     const long long terms = static_cast<long long>(g.in_channels) * f.taps;
     for (int k = 0; k < g.out_channels;) {
-      const int left = g.out_channels - k, m = left >= 4 ? 4 : left >= 2 ? 2 : 1;
-      const T* from = w + k * g.weight_out;
-      if (m == 4)
-        pack_weights<T, 4>(g, f, taps + f.first, from, to);
-      else if (m == 2)
-        pack_weights<T, 2>(g, f, taps + f.first, from, to);
-      else
-        pack_weights<T, 1>(g, f, taps + f.first, from, to);
+      const int m = block_of(g.out_channels - k);
+      with_block(m,
+                 [&](auto n) { pack_weights<T, n.value>(g, f, taps + f.first, w + k * g.weight_out, to); });
       to += m * terms, k += m;
     }
   }
@@ -102,6 +119,18 @@ struct Lines {
   long long out_line;
 };
 
+// out[line m][i * step] = sums[m][i] for i < n; the sums' lines are `width` apart. A function of its own: the compiler would
+// prepare it before the loops of the tiles that do not need it.
+template <class T>
+__attribute__((noinline)) void spread(const T* sums, int lines, int width, int n, T* out, long long line,
+                                      int step) {
+  for (int m = 0; m < lines; m++, sums += width, out += line)
+    if (step == 1)
+      memcpy(out, sums, static_cast<size_t>(n) * sizeof(T));
+    else
+      for (int i = 0; i < n; i++) out[static_cast<long long>(i) * step] = sums[i];
+}
+
 // Sums over channels and taps of x[line m, vector v] weight(m), for the columns from col on.
 template <class T, int M, int V, bool ROWS>
 static inline void tile(const Lines<T>& lines, int col) {
@@ -109,7 +138,9 @@ static inline void tile(const Lines<T>& lines, int col) {
   constexpr int W = Lanes<T>::W, WEIGHTS = ROWS ? 1 : M;
   const Gather& g = lines.g;
   Vec acc[M][V];
+#pragma GCC unroll 8
   for (int m = 0; m < M; m++)
+#pragma GCC unroll 3
     for (int v = 0; v < V; v++) acc[m][v] = Vec{};
   const T *x = lines.x + col, *w = lines.w + static_cast<long long>(lines.live.first) * WEIGHTS;
   for (int c = 0; c < g.in_channels; c++, x += g.plane, w += static_cast<long long>(lines.f.taps) * WEIGHTS) {
@@ -126,8 +157,10 @@ static inline void tile(const Lines<T>& lines, int col) {
           xv[v] = load(from + v * W);
           pin(xv[v]);
         }
+#pragma GCC unroll 8
         for (int m = 0; m < M; m++) {
           const Vec wv = set1(weight[m]);
+#pragma GCC unroll 3
           for (int v = 0; v < V; v++) acc[m][v] = fma(wv, xv[v], acc[m][v]);
         }
       }
@@ -136,19 +169,18 @@ static inline void tile(const Lines<T>& lines, int col) {
   const int n = lines.f.cols - col, step = g.out_step_w;
   T* out = lines.out + static_cast<long long>(col) * step;
   if (step == 1 && n >= V * W) {
+#pragma GCC unroll 8
     for (int m = 0; m < M; m++)
+#pragma GCC unroll 3
       for (int v = 0; v < V; v++) store(out + m * lines.out_line + v * W, acc[m][v]);
     return;
   }
-  for (int m = 0; m < M; m++, out += lines.out_line) {
-    if (step == 1) {
-      for (int v = 0; v < V; v++) store_part(out + v * W, acc[m][v], n - v * W);
-      continue;
-    }
-    T line[V * W];
-    for (int v = 0; v < V; v++) store(line + v * W, acc[m][v]);
-    for (int i = 0; i < n && i < V * W; i++) out[static_cast<long long>(i) * step] = line[i];
-  }
+  T sums[M * V * W];
+#pragma GCC unroll 8
+  for (int m = 0; m < M; m++)
+#pragma GCC unroll 3
+    for (int v = 0; v < V; v++) store(sums + (m * V + v) * W, acc[m][v]);
+  spread(sums, M, V * W, n < V * W ? n : V * W, out, lines.out_line, step);
 }
 
 // The whole of M lines from `row` (of channel k) on.
@@ -189,20 +221,17 @@ void run_piece(const Plan& plan, const Scratch<T>& s, int piece, const T* in, co
     const long long terms = static_cast<long long>(g.in_channels) * f.taps;
     const int begin = static_cast<int>(static_cast<long long>(f.rows) * piece / plan.pieces),
               end = static_cast<int>(static_cast<long long>(f.rows) * (piece + 1) / plan.pieces);
-    int k = 0;
-    for (; k + 4 <= g.out_channels; k += 4)
-      for (int row = begin; row < end; row++)
-        row_tiles<T, 4, false>(g, f, taps, in, w + k * terms, row, out + k * plane);
-    if (k + 2 <= g.out_channels) {
-      for (int row = begin; row < end; row++)
-        row_tiles<T, 2, false>(g, f, taps, in, w + k * terms, row, out + k * plane);
-      k += 2;
-    }
-    if (k < g.out_channels) {
-      int row = begin;
-      for (; row + 4 <= end; row += 4)
-        row_tiles<T, 4, true>(g, f, taps, in, w + k * terms, row, out + k * plane);
-      for (; row < end; row++) row_tiles<T, 1, true>(g, f, taps, in, w + k * terms, row, out + k * plane);
+    for (int k = 0, channels; k < g.out_channels; k += channels) {
+      channels = block_of(g.out_channels - k);
+      const T* own = w + k * terms;
+      T* to = out + k * plane;
+      with_block(channels, [&](auto n) {
+        constexpr int M = n.value;
+        int row = begin;
+        if constexpr (M == 1)
+          for (; row + 4 <= end; row += 4) row_tiles<T, 4, true>(g, f, taps, in, own, row, to);
+        for (; row < end; row++) row_tiles<T, M, M == 1>(g, f, taps, in, own, row, to);
+      });
     }
     w += g.out_channels * terms;
   }

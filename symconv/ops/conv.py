@@ -24,7 +24,7 @@ Dim = int | None
 
 def conv2d(
     x: Any, w: Any, *, stride: int | Sequence[int] = 1, padding: int | str | Sequence[int] = 0,
-    dilation: int | Sequence[int] = 1, groups: int = 1,
+    dilation: int | Sequence[int] = 1, groups: int = 1, flip: bool = False,
 ) -> Variable:  # fmt: skip
     """y[n, k, p, q] = sum x[n, c, p*stride + r*dilation - top, q*stride + s*dilation - left] w[k, c, r, s]
 
@@ -34,19 +34,21 @@ def conv2d(
     side), "half" (extent // 2 on each side), "same": extent - 1 in all, the odd one at the bottom and
     right, whatever the stride, so that P = ceil(H / stride); extent = dilation (R - 1) + 1. With
     groups = g, each K/g of the outputs see their own C/g of the inputs; g = C is a depthwise
-    convolution.
+    convolution. With flip the windows are reversed along both axes, w[k, c, R-1-r, S-1-s] in place of
+    w[k, c, r, s]: convolution in the strict sense, at no cost.
 
     Raises ShapeError (ranks, channels, groups, a window larger than the padded input, a window
     without elements, strides below 1) and DTypeError (dtypes other than float32 and float64).
     """
     x, w = as_operands(x, w)
-    op = Conv2d(*_attributes("conv2d", w, stride, padding, dilation, groups))
+    op = Conv2d(*_attributes("conv2d", w, stride, padding, dilation, groups), bool(flip))
     return op(x, w)
 
 
 def conv_transpose2d(
     x: Any, w: Any, *, stride: int | Sequence[int] = 1, padding: int | str | Sequence[int] = 0,
     output_padding: int | Sequence[int] = 0, dilation: int | Sequence[int] = 1, groups: int = 1,
+    flip: bool = False,
 ) -> Variable:  # fmt: skip
     """The adjoint of conv2d: y[n, c, p*stride + r*dilation - top, ...] += x[n, k, p, q] w[k, c, r, s].
 
@@ -56,7 +58,7 @@ def conv_transpose2d(
     """
     x, w = as_operands(x, w)
     name = "conv_transpose2d"
-    op = Conv2dDgrad(*_attributes(name, w, stride, padding, dilation, groups))
+    op = Conv2dDgrad(*_attributes(name, w, stride, padding, dilation, groups), bool(flip))
     extra = pair(output_padding, f"{name}: output_padding", least=0)
     if x.ndim != 4 or w.ndim != 4:
         return op(x, w, as_dim(1), as_dim(1))  # infer says what is wrong
@@ -92,6 +94,7 @@ class _Convolution(Op):
     padding: Padding = (0, 0, 0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+    flip: bool = False
 
     tensors: ClassVar[int] = 2  # operands that hold data; the rest are dimensions
 
@@ -147,6 +150,10 @@ class _Convolution(Op):
                 message = f"dy has {list(y)} positions, an input of size {list(size)} gives another number"
                 raise op_error(self, inputs, message)
 
+    def turned(self, w: np.ndarray) -> np.ndarray:
+        """The windows as they are laid over x."""
+        return w[:, :, ::-1, ::-1] if self.flip else w
+
     def spans(self, r: int, s: int, p: int, q: int) -> tuple[slice, slice]:
         """Where the padded x meets element (r, s) of the window, for all p x q positions."""
         (sh, sw), (dh, dw) = self.stride, self.dilation
@@ -165,7 +172,7 @@ def _split(a: np.ndarray, groups: int, axis: int) -> list[np.ndarray]:
 
 @dataclass(frozen=True)
 class Conv2d(_Convolution):
-    """y = cross-correlation of x [N, C, H, W] with w [K, C/groups, R, S]."""
+    """y = cross-correlation of x [N, C, H, W] with w [K, C/groups, R, S], or convolution if `flip`."""
 
     name = "conv2d"
     operands = ("x", "w")
@@ -185,7 +192,7 @@ class Conv2d(_Convolution):
 
     def reference(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
         out = []
-        for xg, wg in zip(_split(x, self.groups, 1), _split(w, self.groups, 0)):
+        for xg, wg in zip(_split(x, self.groups, 1), _split(self.turned(w), self.groups, 0)):
             view = windows_of(xg, wg.shape[2:], self.stride, self.padding, self.dilation)
             out.append(np.tensordot(view, wg, ((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2))
         return np.ascontiguousarray(np.concatenate(out, axis=1))
@@ -225,7 +232,7 @@ class Conv2dDgrad(_Convolution):
         top, bottom, left, right = self.padding
         h, w_ = int(height), int(width)
         out = []
-        for dyg, wg in zip(_split(dy, self.groups, 1), _split(w, self.groups, 0)):
+        for dyg, wg in zip(_split(dy, self.groups, 1), _split(self.turned(w), self.groups, 0)):
             padded = np.zeros((n, w_c, h + top + bottom, w_ + left + right), dy.dtype)
             for r in range(r_):
                 for s in range(s_):
@@ -268,14 +275,14 @@ class Conv2dWgrad(_Convolution):
         for xg, dyg in zip(_split(x, self.groups, 1), _split(dy, self.groups, 1)):
             view = windows_of(xg, window, self.stride, self.padding, self.dilation)
             out.append(np.tensordot(dyg, view, ((0, 2, 3), (0, 2, 3))))
-        return np.ascontiguousarray(np.concatenate(out, axis=0))
+        return np.ascontiguousarray(self.turned(np.concatenate(out, axis=0)))
 
     def flops(self, node: Apply) -> int:
         return self.multiply_adds(node.inputs[1].type, node.out.type)
 
 
-def _fields(op: _Convolution) -> tuple[Pair, Padding, Pair, int]:
-    return op.stride, op.padding, op.dilation, op.groups
+def _fields(op: _Convolution) -> tuple[Pair, Padding, Pair, int, bool]:
+    return op.stride, op.padding, op.dilation, op.groups, op.flip
 
 
 def conv2d_dgrad(op: _Convolution, dy: Variable, w: Variable, like: Variable) -> Variable:

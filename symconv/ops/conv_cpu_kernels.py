@@ -145,7 +145,7 @@ def too_many_sums(c: int, k: int, r: int) -> str | None:
 
 def _supports_winograd(node: Apply) -> str | None:
     g = geometry(node)
-    stride, dilation = (g["stride_h"], g["stride_w"]), (g["dilation_h"], g["dilation_w"])
+    stride, dilation = (g["stride_h"], g["stride_w"]), (abs(g["dilation_h"]), abs(g["dilation_w"]))
     if not config.winograd:
         return "config.winograd is off"
     if node.out.dtype != "float32":
@@ -177,7 +177,7 @@ def _supports_winograd(node: Apply) -> str | None:
 
 def _supports_depthwise(node: Apply) -> str | None:
     g = geometry(node)
-    stride, dilation = (g["stride_h"], g["stride_w"]), (g["dilation_h"], g["dilation_w"])
+    stride, dilation = (g["stride_h"], g["stride_w"]), (abs(g["dilation_h"]), abs(g["dilation_w"]))
     if not g["c"] or not g["k"]:
         return "no channels"
     if g["groups"] != g["c"] or g["groups"] == 1 or (KINDS[node.op.name] == "dgrad" and g["k"] != g["c"]):

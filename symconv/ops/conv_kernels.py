@@ -24,7 +24,10 @@ TILES = {(128, 64): 0.75, (64, 64): 0.6, (32, 128): 0.6}
 
 
 def geometry(node: Apply) -> dict[str, int]:
-    """The fields of ConvParams but for itemsize, whichever of the three ops the node is."""
+    """The fields of ConvParams but for itemsize, whichever of the three ops the node is.
+
+    A flipped window is walked backwards: its dilations are negative, and element (0, 0) comes last.
+    """
     op: Any = node.op
     out: Any = node.out.type.dims
     first, second = (v.type.dims for v in node.inputs[:2])
@@ -32,10 +35,14 @@ def geometry(node: Apply) -> dict[str, int]:
         KINDS[op.name]
     ]
     top, _, left, _ = op.padding
+    dilation = op.dilation
+    if op.flip:
+        top, left = (before - (n - 1) * d for before, n, d in zip((top, left), w[2:], dilation))
+        dilation = tuple(-d for d in dilation)
     return dict(
         n=x[0], c=x[1], h=x[2], w=x[3], k=w[0], r=w[2], s=w[3], p=y[2], q=y[3],
         stride_h=op.stride[0], stride_w=op.stride[1], top=top, left=left,
-        dilation_h=op.dilation[0], dilation_w=op.dilation[1], groups=op.groups,
+        dilation_h=dilation[0], dilation_w=dilation[1], groups=op.groups,
     )  # fmt: skip
 
 

@@ -3,12 +3,12 @@
 The compiler makes these nodes out of conv2d, max_pool2d, a bias and an activation; no user
 function builds them. Signatures:
 
-    y, argmax = ConvPool(window, padding, activation)(x, w, b)
+    y, argmax = ConvPool(window, padding, activation, flip)(x, w, b)
         x [N, C, H, W], w [K, C, R, S], b [K]  ->  y [N, K, P, Q], argmax uint8[N, K, P, Q]
-        y = activation(max_pool2d(conv2d(x, w, padding=padding), window) + b[:, None, None])
+        y = activation(max_pool2d(conv2d(x, w, padding=padding, flip=flip), window) + b[:, None, None])
 
-    dx, dw, db = ConvPoolGrad(window, padding, activation)(x, w, y, argmax, dy)
-    dw, db     = ConvPoolGrad(window, padding, activation, need_dx=False)(x, w, y, argmax, dy)
+    dx, dw, db = ConvPoolGrad(window, padding, activation, flip)(x, w, y, argmax, dy)
+    dw, db     = ConvPoolGrad(window, padding, activation, flip, need_dx=False)(x, w, y, argmax, dy)
 
 The convolution has stride 1, no dilation, one group; `padding` is its (top, bottom, left, right).
 The pooling has stride = window, no padding, floor mode: P = (H + top + bottom - R + 1) // window[0].
@@ -55,12 +55,13 @@ class _ConvPool(Op):
     window: Pair = (2, 2)
     padding: Padding = (0, 0, 0, 0)
     activation: str = "linear"
+    flip: bool = False
 
     operands: ClassVar[tuple[str, ...]] = ("x", "w", "b")
 
     @property
     def conv(self) -> Conv2d:
-        return Conv2d(padding=self.padding)
+        return Conv2d(padding=self.padding, flip=self.flip)
 
     def pooled(self, inputs: tuple[Variable, ...]) -> TensorType:
         """Type of y; raises ShapeError or DTypeError for operands that do not fit."""
@@ -101,7 +102,8 @@ class ConvPool(_ConvPool):
         (x, w, _), (y, argmax), dy = node.inputs, node.outputs, dys[0]
         if dy is None:
             return [None] * 3
-        return list(ConvPoolGrad(self.window, self.padding, self.activation)(x, w, y, argmax, dy))
+        back = ConvPoolGrad(self.window, self.padding, self.activation, self.flip)
+        return list(back(x, w, y, argmax, dy))
 
     def reference(self, x: Array, w: Array, b: Array) -> tuple[Array, Array]:
         full = self.conv.reference(x, w)
@@ -147,11 +149,12 @@ class ConvPoolGrad(_ConvPool):
         v = cols + np.arange(q) * ww
         full[np.arange(n)[:, None, None, None], np.arange(k)[:, None, None], h, v] = g
         size = [np.asarray(d) for d in w.shape[2:]]
-        dw = Conv2dWgrad(padding=self.padding).reference(x, full, *size)
+        conv = {"padding": self.padding, "flip": self.flip}
+        dw = Conv2dWgrad(**conv).reference(x, full, *size)
         db = g.sum((0, 2, 3))
         if not self.need_dx:
             return dw, db
-        dx = Conv2dDgrad(padding=self.padding).reference(full, w, *[np.asarray(d) for d in x.shape[2:]])
+        dx = Conv2dDgrad(**conv).reference(full, w, *[np.asarray(d) for d in x.shape[2:]])
         return dx, dw, db
 
     def flops(self, node: Apply) -> int:

@@ -29,7 +29,7 @@ COUNTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
 
 @dataclass(frozen=True)
 class Sizes:
-    """The layer; `top` to `right` are the padding, `activation` its number."""
+    """The layer; `top` to `right` are the padding, `activation` its number, `flip` 0 or 1."""
 
     n: int
     c: int
@@ -45,6 +45,7 @@ class Sizes:
     left: int
     right: int
     activation: int
+    flip: int
 
     @cached_property
     def rows(self) -> int:
@@ -165,7 +166,7 @@ def sizes_of(node: Apply) -> Sizes:
     activation = list(ACTIVATIONS).index(op.activation)
     ph, pw = op.window
     top, bottom, left, right = op.padding
-    return Sizes(n, c, h, w, k, r, s, ph, pw, top, bottom, left, right, activation)
+    return Sizes(n, c, h, w, k, r, s, ph, pw, top, bottom, left, right, activation, int(op.flip))
 
 
 # ---- forward

@@ -179,7 +179,8 @@ def fuse_conv_pool(graph: FunctionGraph, trace: Trace) -> FunctionGraph:
             top, bias, activation = _epilogue(node, readers)
             if bias is None:
                 bias = broadcast_to(constant(0, x.dtype), (w.type.shape[0],))
-            y, _ = ConvPool(node.op.window, conv.op.padding, activation)(x, w, bias)  # type: ignore[attr-defined]
+            op: Any = conv.op
+            y, _ = ConvPool(node.op.window, op.padding, activation, op.flip)(x, w, bias)
         inherit_lines(y.owner, [top])
         replace[top] = y
         fused[conv.out] = y
@@ -267,8 +268,8 @@ def _backward_node(
         activation, dy = found[0], found[1]
     if activation == "relu" and (masked := _masked_product(dy, y, readers)) is not None:
         activation, dy = "linear", masked
-    grads = ConvPoolGrad(op.window, op.padding, activation, need_dx=dgrad is not None)(x, w, y, argmax, dy)
-    *dx, dw, db = grads
+    back = ConvPoolGrad(op.window, op.padding, activation, op.flip, need_dx=dgrad is not None)
+    *dx, dw, db = back(x, w, y, argmax, dy)
     if dgrad is not None:
         replace[dgrad.out] = dx[0]
     replace[wgrad.out] = dw

@@ -87,6 +87,8 @@ def geometry(node: Apply) -> str:
     plain = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
     changed = [(k, getattr(op, k)) for k, v in plain.items() if getattr(op, k) != v]
     text = [f"{k} {v[0] if isinstance(v, tuple) and len(set(v)) == 1 else v}" for k, v in changed]
+    if op.flip:
+        text.append("flipped")
     return f" [{', '.join(text)}]" if text else ""
 
 

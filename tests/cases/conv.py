@@ -71,6 +71,13 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "book_first": ((1, 1, 9, 28), (20, 1, 5, 5), {}),
     "book_second": ((2, 20, 12, 12), (40, 20, 5, 5), {}),
     "many_terms": ((8, 8, 12, 12), (8, 8, 5, 5), {}),
+    "flipped": ((2, 9, 16, 15), (19, 9, 3, 3), {"padding": (1, 1, 0, 2), "flip": True}),
+    "flipped_all_at_once": (
+        (2, 4, 9, 23),
+        (6, 2, 2, 3),
+        {"stride": (3, 2), "padding": (1, 2), "dilation": (2, 1), "groups": 2, "flip": True},
+    ),
+    "flipped_depthwise": ((2, 19, 13, 21), (19, 1, 3, 3), {"groups": 19, "padding": 1, "flip": True}),
 }
 # Which kernel runs the forward pass, the input gradient and the weight gradient.
 KERNELS = {
@@ -90,6 +97,8 @@ KERNELS = {
     "depthwise_stride_7x7": ("depthwise", "depthwise", None),
     "many_channels": ("winograd",) * 3,
     "skewed_planes": ("winograd",) * 3,
+    "flipped": ("winograd",) * 3,
+    "flipped_depthwise": ("depthwise",) * 3,
     "wide_groups": ("gemm_gather", "gemm_gather", "channels"),
     "dilation": ("rows", "rows", "channels"),
     "pointwise": ("rows", "gemm_gather", "channels"),
@@ -117,10 +126,11 @@ def _numbers(padding: Any, w: tuple[int, ...], dilation: Any = 1) -> tuple[int, 
 
 
 def _torch_conv(attributes: dict[str, Any], w_shape: tuple[int, ...]) -> Callable[..., Any]:
-    rest = {k: v for k, v in attributes.items() if k != "padding"}
+    rest = {k: v for k, v in attributes.items() if k not in ("padding", "flip")}
     pads = _numbers(attributes.get("padding", 0), w_shape, attributes.get("dilation", 1))
 
     def run(t: Any, x: Any, w: Any) -> Any:
+        w = w.flip(2, 3) if attributes.get("flip") else w
         return t.nn.functional.conv2d(t.nn.functional.pad(x, pads), w, **rest)
 
     return run
@@ -190,7 +200,12 @@ def transposed() -> list[OpCase]:
         ),
         "dilation": ((1, 2, 3, 5), (2, 3, 2, 3), {"dilation": (2, 1), "padding": 1}),
         "groups": ((1, 4, 5, 3), (4, 3, 3, 3), {"groups": 2, "stride": 2}),
+        "flipped": ((2, 3, 5, 4), (3, 2, 3, 5), {"stride": 2, "padding": 1, "flip": True}),
     }
+
+    def on_torch(t: Any, x: Any, w: Any, flip: bool = False, **a: Any) -> Any:
+        return t.nn.functional.conv_transpose2d(x, w.flip(2, 3) if flip else w, **a)
+
     return [
         OpCase(
             f"conv_transpose2d_{name}",
@@ -199,7 +214,7 @@ def transposed() -> list[OpCase]:
             exact=True,
             bilinear=True,
             reduction=w[0] * w[2] * w[3],
-            torch=lambda t, x, w, a=a: t.nn.functional.conv_transpose2d(x, w, **a),
+            torch=lambda t, x, w, a=a: on_torch(t, x, w, **a),
         )
         for name, (x, w, a) in rows.items()
     ] + [

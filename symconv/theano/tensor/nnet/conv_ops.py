@@ -1,7 +1,6 @@
 """Convolution as Theano has it: true convolution, NCHW and OIHW, border modes, shape hints that are checked.
 
-The native op is cross-correlation. A flip of the filters turns one into the other (ops.reverse); two
-flips in a row cancel, so the gradient with respect to the filters has one.
+The native op is cross-correlation, and convolution with its attribute `flip`, which the kernels read.
 """
 
 from __future__ import annotations
@@ -27,9 +26,6 @@ from symconv.theano.tensor.nnet.borders import WORDS, bordered, sides
 from symconv.theano.tensor.nnet.linear_maps import transposed
 from symconv.theano.tensor.nnet.unshared import unshared_conv2d
 from symconv.theano.variable import Variable, native_of, wrap
-
-SPATIAL = (2, 3)
-
 
 def whole(value: Any, what: str) -> int | None:
     """An int from a shape hint: ints, whole floats, constants; None for what is unknown."""
@@ -131,9 +127,9 @@ def conv2d(
         w = of_known_size(w)
         if w.ndim == 4 and x.ndim == 4 and None in w.type.shape[2:]:
             return wrap(_bordered(x, w, mode, step, dilation, groups, filter_flip))
-    if filter_flip and w.ndim == 4:
-        w = ops.flip(w, SPATIAL)
-    return wrap(ops.conv2d(x, w, stride=step, padding=mode, dilation=dilation, groups=groups))
+    return wrap(
+        ops.conv2d(x, w, stride=step, padding=mode, dilation=dilation, groups=groups, flip=bool(filter_flip))
+    )
 
 
 def operands(x: Any, w: Any) -> tuple[Native, Native]:
@@ -154,13 +150,11 @@ def _bordered(
     if groups != 1:
         around = [wrap(d * (n - 1) + 1) for d, n in zip(dilation, dims_of(w)[2:])]
         wide = native_of(bordered(wrap(x), sides(mode, around, "conv2d")))
-        flipped = ops.flip(w, SPATIAL) if flip else w
-        return ops.conv2d(wide, flipped, stride=step, dilation=dilation, groups=groups)
-    if not flip:
-        w = ops.flip(w, SPATIAL)
+        return ops.conv2d(wide, w, stride=step, dilation=dilation, groups=groups, flip=bool(flip))
     extent = [d * (n - 1) + 1 for d, n in zip(dilation, dims_of(w)[2:])]
     size = [n + e - 1 for n, e in zip(dims_of(x)[2:], extent)]
-    full: Native = Conv2dDgrad((1, 1), (0, 0, 0, 0), dilation)(x, ops.swapaxes(w, 0, 1), *map(as_dim, size))
+    op = Conv2dDgrad(dilation=dilation, flip=not flip)
+    full: Native = op(x, ops.swapaxes(w, 0, 1), *map(as_dim, size))
     index: list[Any] = [slice(None), slice(None)]
     for n, e, s in zip(dims_of(x)[2:], extent, step):
         if mode == "full":
@@ -187,9 +181,7 @@ def conv2d_grad_wrt_inputs(
         dims = [dims_of(dy)[0], channels, *size]
         return wrap(transposed(lambda x: conv2d(x, wrap(w), None, None, *options), dims, dy))
     op = _attributes(w, border_mode, subsample, filter_dilation, num_groups)
-    if filter_flip:
-        w = ops.flip(w, SPATIAL)
-    return wrap(Conv2dDgrad(*op)(dy, w, *size))
+    return wrap(Conv2dDgrad(*op, bool(filter_flip))(dy, w, *size))
 
 
 def conv2d_grad_wrt_weights(
@@ -211,8 +203,8 @@ def conv2d_grad_wrt_weights(
     known = [int(d.data) if isinstance(d, NativeConstant) else None for d in size]
     extent = tuple(None if n is None else d * (n - 1) + 1 for d, n in zip(dilation, known))
     padding = normalize_padding(border(border_mode), extent, "border_mode")  # type: ignore[arg-type]
-    dw = Conv2dWgrad(pair(subsample, "subsample"), padding, dilation, int(num_groups))(x, dy, *size)
-    return wrap(ops.flip(dw, SPATIAL) if filter_flip else dw)
+    op = Conv2dWgrad(pair(subsample, "subsample"), padding, dilation, int(num_groups), bool(filter_flip))
+    return wrap(op(x, dy, *size))
 
 
 def last_dims(shape: Any, count: int, what: str) -> list[Native]:
