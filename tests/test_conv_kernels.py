@@ -3,6 +3,8 @@ written beside the outputs, NaN kept, the same bits on every run, each sharing o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -15,6 +17,7 @@ import symconv as sc
 from kernels import oracle
 from symconv.graph import Kernel, Op, constant
 from symconv.graph.kernel import Slower
+from symconv.ops import conv_cpu_rates
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
 from symconv.ops.conv_pool import ACTIVATIONS, ConvPool, ConvPoolGrad
 from symconv.ops.pool import AvgPool2d, AvgPool2dGrad, LpPool2d, MaxPool2d, MaxPool2dGrad, MaxPool2dPick
@@ -271,11 +274,42 @@ def test_kernels_repeat_their_bits(threads_: int) -> None:
         core.set_num_threads(before)
 
 
-def test_selection_by_filled_lanes() -> None:
-    def chosen(x: tuple[int, ...], w: tuple[int, ...], **attributes: int) -> str:
-        node = sc.conv2d(sc.tensor("float32", x), sc.tensor("float32", w), **attributes).owner
-        return next(k.name for k in cpu_kernels(node.op) if k.supports(node) is None)
+@pytest.fixture
+def instruction_set(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    return lambda name: monkeypatch.setattr(conv_cpu_rates, "_instruction_set", lambda: name)
 
+
+def chosen_of(kind: str, x: tuple[int, ...], w: tuple[int, ...], **attributes: int) -> str:
+    """The kernel of a convolution or of one of its gradients."""
+    xs, ws = sc.tensor("float32", x), sc.tensor("float32", w)
+    y = sc.conv2d(xs, ws, **attributes)
+    if kind != "fprop":
+        dy = sc.tensor("float32", y.type.shape)
+        y = sc.grad(None, xs if kind == "dgrad" else ws, known_grads={y: dy})
+    return next(k.name for k in cpu_kernels(y.owner.op) if k.supports(y.owner) is None)
+
+
+def test_avx512_prefers_the_direct_kernels(instruction_set: Callable[[str], None]) -> None:
+    strided = ((8, 128, 56, 56), (128, 128, 3, 3))
+    for name, fprop, wgrad in (("avx2", "gemm_gather", "gemm_gather"), ("avx512", *2 * ["direct_channels"])):
+        instruction_set(name)
+        assert chosen_of("fprop", *strided, stride=2, padding=1) == f"{fprop}_fprop"
+        assert chosen_of("wgrad", *strided, stride=2, padding=1) == f"{wgrad}_wgrad"
+    # A weight gradient of many channels and few outputs goes through memory for every band.
+    assert chosen_of("wgrad", (1, 512, 14, 14), (512, 512, 3, 3), stride=2) == "gemm_gather_wgrad"
+    assert chosen_of("fprop", (3, 256, 56, 56), (256, 256, 1, 1)) == "gemm_gather_fprop"
+    assert chosen_of("fprop", (8, 16, 56, 56), (16, 16, 1, 1)) == "direct_rows_fprop"
+    assert chosen_of("fprop", (8, 64, 28, 28), (64, 64, 1, 1), stride=2) == "direct_channels_fprop"
+    assert chosen_of("dgrad", (8, 64, 28, 28), (64, 64, 1, 1), stride=2) == "gemm_scatter_dgrad"
+    assert chosen_of("dgrad", (8, 64, 56, 56), (64, 64, 3, 3), stride=2, padding=1) == "direct_rows_dgrad"
+    assert chosen_of("dgrad", (2, 3, 224, 224), (64, 3, 3, 3), padding=1) == "gemm_scatter_dgrad"
+    assert chosen_of("wgrad", (8, 3, 28, 28), (1, 3, 5, 5)) == "direct_rows_wgrad"
+
+
+def test_selection_by_filled_lanes(instruction_set: Callable[[str], None]) -> None:
+    instruction_set("avx2")
+
+    chosen = partial(chosen_of, "fprop")
     with sc.config(winograd=False):
         assert chosen((8, 64, 56, 56), (64, 64, 3, 3), padding=1) == "gemm_gather_fprop"
     assert chosen((8, 64, 56, 56), (128, 64, 3, 3), padding=1, stride=2) == "gemm_gather_fprop"
@@ -291,20 +325,11 @@ def test_selection_by_filled_lanes() -> None:
     assert chosen((8, 3, 56, 56), (1, 3, 3, 3)) == "direct_rows_fprop"
     assert chosen((32, 16, 32, 32), (32, 16, 1, 1)) == "direct_rows_fprop"
     assert chosen((32, 16, 32, 32), (32, 16, 1, 1), stride=2) == "direct_channels_fprop"
-    x, w = sc.tensor("float32", (32, 16, 32, 32)), sc.tensor("float32", (32, 16, 1, 1))
-    y = sc.conv2d(x, w, stride=2)
-    dx = sc.grad(None, x, known_grads={y: sc.tensor("float32", y.type.shape)}).owner
-    assert next(k.name for k in cpu_kernels(dx.op) if k.supports(dx) is None) == "gemm_gather_dgrad"
+    assert chosen_of("dgrad", (32, 16, 32, 32), (32, 16, 1, 1), stride=2) == "gemm_gather_dgrad"
+    assert chosen_of("dgrad", (2, 3, 224, 224), (64, 3, 3, 3), padding=1) == "gemm_scatter_dgrad"
     node = sc.conv2d(sc.tensor("float32", (8, 3, 56, 56)), sc.tensor("float32", (1, 3, 3, 3))).owner
     refusal = named(Conv2d(), "direct_channels_fprop").supports(node)
     assert refusal == "rows of 54 outputs fill the lanes better than 1 channels per group"
-
-
-def test_few_input_channels_scatter_their_gradient() -> None:
-    x, w = sc.tensor("float32", (2, 3, 224, 224)), sc.tensor("float32", (64, 3, 3, 3))
-    y = sc.conv2d(x, w, padding=1)
-    dx = sc.grad(None, x, known_grads={y: sc.tensor("float32", (2, 64, 224, 224))}).owner
-    assert next(k.name for k in cpu_kernels(dx.op) if k.supports(dx) is None) == "gemm_scatter_dgrad"
 
 
 def test_no_channels_runs_on_the_reference() -> None:

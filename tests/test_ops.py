@@ -9,6 +9,7 @@ import cases
 import pytest
 
 from symconv import testing
+from symconv.ops import conv_cpu_rates
 from symconv.testing import OpCase
 
 TABLE: dict[str, OpCase] = {
@@ -19,6 +20,12 @@ TABLE: dict[str, OpCase] = {
 ALL = list(TABLE)
 WITH_GRAD = [name for name, case in TABLE.items() if case.wrt()]
 WITH_TORCH = [name for name, case in TABLE.items() if case.torch is not None]
+
+
+@pytest.fixture(autouse=True)
+def choices_of_avx2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables name the kernels that are chosen there; what AVX-512 chooses, test_conv_kernels has."""
+    monkeypatch.setattr(conv_cpu_rates, "_instruction_set", lambda: "avx2")
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -7,15 +7,19 @@
 // all taps of as many input channels as have their weights in the L1 cache; each tap costs M broadcasts and V
 // loads. Tiles run over the outputs as one line, so that short rows waste nothing. Finished bands
 // [outputs][lanes] are transposed into NCHW.
-#include "conv_geometry.h"
+#include "conv_tiles.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-constexpr int kBand = 480;                    // outputs whose sums are kept between channel blocks
-constexpr long long kWeightBytes = 16 << 10;  // of weights in use at once: half of an L1 cache
-constexpr int kMaxTile = 8;
+#if defined(__AVX512F__)
+constexpr long long kWeightBytes = 64
+                                   << 10;  // of weights in use at once: they come from the L2 cache in time
+#else
+constexpr long long kWeightBytes = 16 << 10;  // half of an L1 cache
+#endif
+constexpr int kBand = 480;  // outputs whose sums are kept between channel blocks
 
 template <class T>
 struct Plan {
@@ -23,16 +27,14 @@ struct Plan {
   bool dgrad;
   const ConvParams* p;
   int units;         // vectors of output channels of a group
-  int blocks;        // of 1 to 3 vectors
+  int blocks;        // of them
   int pieces;        // of the outputs of an image, to have work for all threads
   long long packed;  // values of packed weights of a group
 };
 
-// Tiles of 6 x 2 vectors; an odd number of vectors takes one 4 x 3, a single one 8 x 1.
 template <class T>
 int block_begin(const Plan<T>& plan, int block) {
-  const int begin = 2 * block;
-  return begin > plan.units || block == plan.blocks ? plan.units : begin;
+  return share_of(plan.units, block, plan.blocks);
 }
 
 template <class T>
@@ -42,7 +44,7 @@ Plan<T> make_plan(const ConvParams& p, bool dgrad, int threads, Phase* phases, T
   plan.dgrad = dgrad;
   plan.p = &p;
   plan.units = ceil_div(plan.g.out_channels, Lanes<T>::W);
-  plan.blocks = plan.units < 2 ? 1 : plan.units / 2;
+  plan.blocks = count_blocks(plan.units);
   plan.packed = static_cast<long long>(plan.units) * Lanes<T>::W * plan.g.in_channels * plan.g.n_taps;
   const long long tasks = static_cast<long long>(p.n) * p.groups * plan.blocks;
   plan.pieces = tasks < 2 * threads && threads > 1 ? 2 * threads : 1;
@@ -69,7 +71,7 @@ size_t carve(const Plan<T>& plan, char* base, int threads, int part, Scratch<T>&
   s.taps = c.take<Tap>(static_cast<long long>(plan.p->r) * plan.p->s);
   s.weights = c.take<T>(plan.packed * g.groups);
   s.copied = c.take<long long>(threads);
-  const long long lanes = 3LL * Lanes<T>::W;
+  const long long lanes = static_cast<long long>(kMaxVectors) * Lanes<T>::W;
   for (int t = 0; t < threads; t++) {
     s.in = c.take<T>(g.copied ? g.plane * g.in_channels : 0);
     s.band = c.take<T>(kBand * lanes);
@@ -83,12 +85,15 @@ size_t carve(const Plan<T>& plan, char* base, int threads, int part, Scratch<T>&
 
 // sums[m][v] (+)= sum over channels and taps of x[at[m] + offset] w[v]; w_step from channel to channel.
 template <class T, int M, int V>
-inline void tile(const T* x, const long long* at, const T* w, long long w_step, const Tap* taps, int n_taps,
-                 int channels, long long plane, bool first, T* sums) {
+__attribute__((noinline)) void tile(const T* x, const long long* at, const T* w, long long w_step,
+                                    const Tap* taps, int n_taps, int channels, long long plane, bool first,
+                                    T* sums) {
   using Vec = typename Lanes<T>::V;
   constexpr int W = Lanes<T>::W;
   Vec acc[M][V];
+#pragma GCC unroll 16
   for (int m = 0; m < M; m++)
+#pragma GCC unroll 4
     for (int v = 0; v < V; v++) acc[m][v] = first ? Vec{} : load(sums + (m * V + v) * W);
   long long index[M];
   for (int m = 0; m < M; m++) index[m] = at[m];
@@ -97,24 +102,29 @@ inline void tile(const T* x, const long long* at, const T* w, long long w_step, 
     for (int t = 0; t < n_taps; t++, w += V * W) {
       const T* tap = x + taps[t].offset;
       Vec wv[V];
+#pragma GCC unroll 4
       for (int v = 0; v < V; v++) {
         wv[v] = load(w + v * W);
         pin(wv[v]);
       }
+#pragma GCC unroll 16
       for (int m = 0; m < M; m++) {
         const Vec a = set1(tap[index[m]]);
+#pragma GCC unroll 4
         for (int v = 0; v < V; v++) acc[m][v] = fma(a, wv[v], acc[m][v]);
       }
     }
   }
+#pragma GCC unroll 16
   for (int m = 0; m < M; m++)
+#pragma GCC unroll 4
     for (int v = 0; v < V; v++) store(sums + (m * V + v) * W, acc[m][v]);
 }
 
 template <class T, int V>
 void band(const Plan<T>& plan, const Phase& f, const Tap* taps, const T* x, const T* w, int begin, int end,
           T* sums) {
-  constexpr int W = Lanes<T>::W, M = V == 3 ? 4 : V == 2 ? 6 : 8;
+  constexpr int W = Lanes<T>::W, M = rows_of_tile(V);
   const Gather& g = plan.g;
   long long step =
       kWeightBytes / (static_cast<long long>(f.taps ? f.taps : 1) * V * W * static_cast<int>(sizeof(T)));
@@ -126,26 +136,18 @@ void band(const Plan<T>& plan, const Phase& f, const Tap* taps, const T* x, cons
     T* out = sums;
     int row = begin / f.cols, col = begin % f.cols;
     for (int i = begin; i < end;) {
-      long long at[kMaxTile];
+      long long at[M];
       const int count = end - i < M ? end - i : M, first_row = row;
       for (int m = 0; m < count; m++) {
         at[m] = static_cast<long long>(row) * g.in_step_h * g.wp + static_cast<long long>(col) * g.in_step_w;
         if (++col == f.cols) col = 0, row++;
       }
       const TapRange live = taps_of_rows(g, f, taps, first_row, col ? row : row - 1);
-      auto run = [&]<int N>(int first) {
-        tile<T, N, V>(xc, at + first, wc + live.first * V * W, static_cast<long long>(f.taps) * V * W,
-                      taps + live.first, live.last - live.first, channels, g.plane, c == 0, out);
-        out += N * V * W;
-      };
-      if (count == M) {
-        run.template operator()<M>(0);
-      } else {
-        int m = 0;
-        if (M > 4 && count - m >= 4) run.template operator()<4>(m), m += 4;
-        if (count - m >= 2) run.template operator()<2>(m), m += 2;
-        if (count - m >= 1) run.template operator()<1>(m);
-      }
+      with_constant<M>(count, [&](auto n) {
+        tile<T, n.value, V>(xc, at, wc + live.first * V * W, static_cast<long long>(f.taps) * V * W,
+                            taps + live.first, live.last - live.first, channels, g.plane, c == 0, out);
+      });
+      out += count * V * W;
       i += count;
     }
   }
@@ -191,12 +193,8 @@ void run_block(const Plan<T>& plan, const Scratch<T>& s, int group, int block, i
     for (int begin = from; begin < to; begin += kBand) {
       const int end = to - begin < kBand ? to : begin + kBand;
       const Tap* taps = s.taps + f.first;
-      if (vectors == 3)
-        band<T, 3>(plan, f, taps, in, w, begin, end, s.band);
-      else if (vectors == 2)
-        band<T, 2>(plan, f, taps, in, w, begin, end, s.band);
-      else
-        band<T, 1>(plan, f, taps, in, w, begin, end, s.band);
+      with_constant<kMaxVectors>(vectors,
+                                 [&](auto v) { band<T, v.value>(plan, f, taps, in, w, begin, end, s.band); });
       finish_band(plan, f, s, begin, end, vectors * W, channels, out);
     }
     w += static_cast<long long>(vectors) * W * g.in_channels * f.taps;

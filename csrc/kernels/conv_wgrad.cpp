@@ -9,7 +9,7 @@
 // direct_rows_wgrad: lanes are the outputs of a row, for few output channels per group, depthwise among them.
 // Up to 12 taps of one (k, c) pair are summed at once, lane by lane over all images, and at last across the
 // lanes. Threads share the groups and their input channels.
-#include "conv_geometry.h"
+#include "conv_tiles.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
@@ -23,7 +23,7 @@ template <class T>
 struct Plan {
   Gather g;
   const ConvParams* p;
-  int units, blocks;  // vectors of output channels, and blocks of 1 to 3 of them
+  int units, blocks;  // vectors of output channels, and blocks of them
   int parts;
   bool by_image;  // parts share the images, else the input channels
   int band_rows;
@@ -31,10 +31,9 @@ struct Plan {
   long long lanes;  // of all units
 };
 
-// As in conv_channels.cpp: tiles of 6 x 2 vectors, of 4 x 3 where the number is odd, 8 x 1 for a single one.
 template <class T>
 int block_begin(const Plan<T>& plan, int block) {
-  return block == plan.blocks ? plan.units : 2 * block;
+  return share_of(plan.units, block, plan.blocks);
 }
 
 template <class T>
@@ -43,7 +42,7 @@ Plan<T> make_plan(const ConvParams& p, int threads, Phase* phases, Tap* taps) {
   plan.g = make_gather(p, false, false, phases, taps);
   plan.p = &p;
   plan.units = ceil_div(plan.g.out_channels, Lanes<T>::W);
-  plan.blocks = plan.units < 2 ? 1 : plan.units / 2;
+  plan.blocks = count_blocks(plan.units);
   plan.lanes = static_cast<long long>(plan.units) * Lanes<T>::W;
   plan.pairs = static_cast<long long>(plan.g.in_channels) * p.r * p.s;
   plan.parts = conv_flops(p) > kConvShareFlops ? threads : 1;
@@ -90,60 +89,57 @@ size_t carve(const Plan<T>& plan, char* base, int part, Scratch<T>& out) {
 
 // dw[m][v] += sum over rows x cols outputs of x[m][output] dy[output][v].
 template <class T, int M, int V>
-inline void tile(const Gather& g, const T* const* pair, const T* dy, int rows, int cols, T* dw) {
+__attribute__((noinline)) void tile(const Gather& g, const T* const* pair, const T* dy, int rows, int cols,
+                                    T* dw) {
   using Vec = typename Lanes<T>::V;
   constexpr int W = Lanes<T>::W;
   Vec acc[M][V];
   const T* x[M];
+#pragma GCC unroll 16
   for (int m = 0; m < M; m++) {
     x[m] = pair[m];
+#pragma GCC unroll 4
     for (int v = 0; v < V; v++) acc[m][v] = load(dw + (m * V + v) * W);
   }
   for (int row = 0; row < rows; row++) {
     long long i = static_cast<long long>(row) * g.in_step_h * g.wp;
     for (int col = 0; col < cols; col++, i += g.in_step_w, dy += V * W) {
       Vec d[V];
+#pragma GCC unroll 4
       for (int v = 0; v < V; v++) {
         d[v] = load(dy + v * W);
         pin(d[v]);
       }
+#pragma GCC unroll 16
       for (int m = 0; m < M; m++) {
         const Vec a = set1(x[m][i]);
+#pragma GCC unroll 4
         for (int v = 0; v < V; v++) acc[m][v] = fma(a, d[v], acc[m][v]);
       }
     }
   }
+#pragma GCC unroll 16
   for (int m = 0; m < M; m++)
+#pragma GCC unroll 4
     for (int v = 0; v < V; v++) store(dw + (m * V + v) * W, acc[m][v]);
 }
 
 // The pairs of channels [0, channels) of x over one band of dy.
 template <class T, int V>
 void add_band(const Plan<T>& plan, const Tap* taps, const T* x, int channels, const T* dy, int rows, T* dw) {
-  constexpr int W = Lanes<T>::W, M = V == 3 ? 4 : V == 2 ? 6 : 8;
+  constexpr int W = Lanes<T>::W, M = rows_of_tile(V);
   const Gather& g = plan.g;
-  const int n = channels * g.n_taps;
+  const int n = channels * g.n_taps, tiles = ceil_div(n, M);
   int c = 0, t = 0;
-  for (int i = 0; i < n;) {
+  for (int i = 0; i < tiles; i++) {
     const T* pair[M];
-    const int count = n - i < M ? n - i : M;
+    const int count = share_of(n, i + 1, tiles) - share_of(n, i, tiles);
     for (int m = 0; m < count; m++) {
       pair[m] = x + c * g.plane + taps[t].offset;
       if (++t == g.n_taps) t = 0, c++;
     }
-    auto run = [&]<int N>(int first) {
-      tile<T, N, V>(g, pair + first, dy, rows, plan.p->q, dw);
-      dw += N * V * W;
-    };
-    if (count == M) {
-      run.template operator()<M>(0);
-    } else {
-      int m = 0;
-      if (M > 4 && count >= 4) run.template operator()<4>(m), m += 4;
-      if (count - m >= 2) run.template operator()<2>(m), m += 2;
-      if (count - m >= 1) run.template operator()<1>(m);
-    }
-    i += count;
+    with_constant<M>(count, [&](auto pairs) { tile<T, pairs.value, V>(g, pair, dy, rows, plan.p->q, dw); });
+    dw += count * V * W;
   }
 }
 
@@ -173,18 +169,10 @@ void add_image(const Plan<T>& plan, const Scratch<T>& s, int group, const T* x, 
                 static_cast<long long>(vectors) * W, channels, n);
       T* dw = s.dw + (group * plan.lanes + begin * W) * plan.pairs +
               static_cast<long long>(first) * g.n_taps * vectors * W;
-      if (vectors == 3)
-        add_band<T, 3>(plan, s.taps, from, last - first, s.dy, rows, dw);
-      else if (vectors == 2)
-        add_band<T, 2>(plan, s.taps, from, last - first, s.dy, rows, dw);
-      else
-        add_band<T, 1>(plan, s.taps, from, last - first, s.dy, rows, dw);
+      with_constant<kMaxVectors>(
+          vectors, [&](auto v) { add_band<T, v.value>(plan, s.taps, from, last - first, s.dy, rows, dw); });
     }
   }
-}
-
-int part_begin(int n, int part, int parts) {
-  return static_cast<int>(static_cast<long long>(n) * part / parts);
 }
 
 template <class T>
@@ -192,10 +180,10 @@ void run_part(const Plan<T>& plan, const Scratch<T>& s, const T* x, const T* dy,
   const ConvParams& p = *plan.p;
   const Gather& g = plan.g;
   constexpr int W = Lanes<T>::W;
-  const int from = plan.by_image ? part_begin(p.n, part, plan.parts) : 0,
-            to = plan.by_image ? part_begin(p.n, part + 1, plan.parts) : p.n;
-  const int first = plan.by_image ? 0 : part_begin(g.in_channels, part, plan.parts),
-            last = plan.by_image ? g.in_channels : part_begin(g.in_channels, part + 1, plan.parts);
+  const int from = plan.by_image ? share_of(p.n, part, plan.parts) : 0,
+            to = plan.by_image ? share_of(p.n, part + 1, plan.parts) : p.n;
+  const int first = plan.by_image ? 0 : share_of(g.in_channels, part, plan.parts),
+            last = plan.by_image ? g.in_channels : share_of(g.in_channels, part + 1, plan.parts);
   memset(s.dy, 0, static_cast<size_t>(plan.band_rows * static_cast<long long>(p.q) * plan.lanes) * sizeof(T));
   for (int group = 0; group < p.groups; group++) {
     for (int b = 0; b < plan.blocks; b++) {
@@ -344,8 +332,8 @@ void run_rows(const Launch& l) {
         carve_rows(plan, workspace, threads, part, s);
         Gather g = plan.g;
         const int group = task / plan.pieces, all = g.in_channels;
-        const int first = part_begin(all, task % plan.pieces, plan.pieces),
-                  last = part_begin(all, task % plan.pieces + 1, plan.pieces);
+        const int first = share_of(all, task % plan.pieces, plan.pieces),
+                  last = share_of(all, task % plan.pieces + 1, plan.pieces);
         g.in_channels = last - first;
         const long long pairs = static_cast<long long>(g.in_channels) * g.n_taps;
         memset(s.sums, 0, static_cast<size_t>(g.out_channels * pairs) * sizeof(typename Lanes<T>::V));
@@ -356,7 +344,7 @@ void run_rows(const Launch& l) {
           for (int k = 0; k < g.out_channels; k++)
             for (int c = 0; c < g.in_channels; c++)
               for (int i = 0; i < chunks; i++) {
-                const int t = part_begin(g.n_taps, i, chunks), n = part_begin(g.n_taps, i + 1, chunks) - t;
+                const int t = share_of(g.n_taps, i, chunks), n = share_of(g.n_taps, i + 1, chunks) - t;
                 add_some_taps<T>(n, g, s.x + c * g.plane, dy + (which * g.out_channels + k) * p.p * p.q,
                                  s.taps + t,
                                  s.sums + (k * pairs + static_cast<long long>(c) * g.n_taps + t) * W);

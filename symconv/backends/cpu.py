@@ -18,6 +18,7 @@ from symconv.errors import CompileError, ExecutionError, MemoryLimitError, Symco
 from symconv.graph import Apply, SharedVariable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.loops.op import ENTRY as LOOP_ENTRY
+from symconv.ops.conv_cpu_rates import set_instruction_set
 from symconv.plan.build import build_plan
 from symconv.plan.explain import explain_largest, explain_plan, operands_of
 from symconv.plan.limits import memory_limit
@@ -230,6 +231,7 @@ def _executor(plan: Plan, guard_bytes: int = 0) -> _Tree:
     return _Tree(plan, _core.Executor(buffers, steps, memory_limit(), constants, guard_bytes), loops)
 
 
+set_instruction_set(_core.isa)
 set_machine_detail("cpu", lambda: f"{_core.isa()}, {config.num_threads or default_threads()} threads")
 
 

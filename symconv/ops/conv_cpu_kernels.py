@@ -13,11 +13,10 @@ from symconv.config import config
 from symconv.graph import Apply, Kernel, Launch
 from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
+from symconv.ops.conv_cpu_rates import lanes_of, rates
 from symconv.ops.conv_kernels import KINDS, geometry
 
-LANES, PANEL = 8, 6  # of an AVX2 vector, of its micro-kernel; the rules need not be exact for others
-# What the direct kernels reach of the micro-kernel's speed, measured on AVX2.
-DIRECT_RATE, POINTWISE_RATE, WGRAD_RATE = 0.62, 0.42, 0.66
+LANES = 8  # of an AVX2 vector; what asks for it need not be exact for others
 WINOGRAD_OUTPUTS = 4  # along each side of a tile
 # Time of a tile's transforms by channel, and of the weights' by pair of channels, in products of a tile.
 WINOGRAD_TRANSFORM, WINOGRAD_WEIGHTS = 11, 3
@@ -39,58 +38,9 @@ def _filled(n: int) -> float:
     return n / (-(-n // LANES) * LANES)
 
 
-def _direct_rates(kind: str, g: dict[str, int]) -> tuple[float, float]:
-    """What direct_channels and direct_rows reach, in the same unit."""
-    channels = (g["c"] if kind == "dgrad" else g["k"]) // g["groups"]
-    row = -(-g["w"] // g["stride_w"]) if kind == "dgrad" else g["q"]
-    # The factors: what the kernels reach of their best with one vector, or with fewer than four channels at a
-    # time: too few sums to hide latency.
-    by_channels = _filled(channels) * (0.55 if channels <= LANES else 1)
-    by_rows = _filled(row) * (0.5 if kind == "wgrad" or row <= LANES else 0.85 if channels < 4 else 1)
-    if g["stride_w"] > 1:
-        if kind == "dgrad":  # what few taps reach has too few sums again
-            by_channels *= 0.5
-        pointwise = g["r"] == g["s"] == 1
-        if kind != "wgrad" and (pointwise or kind == "fprop" and g["stride_w"] > 2):
-            by_rows *= 0.45  # most of what is loaded is not wanted
-    return by_channels, by_rows
-
-
-def _fill(rows: int) -> float:
-    """What whole panels leave of the micro-kernel's speed for so many rows."""
-    return rows / (-(-rows // PANEL) * PANEL)
-
-
-def _gather_rate(kind: str, g: dict[str, int]) -> float:
-    """What gemm_gather reaches of the peak: full panels of rows, less packing and the ends of short sums."""
-    channels, maps, window = g["c"] // g["groups"], g["k"] // g["groups"], g["r"] * g["s"]
-    rows, terms = (channels, maps) if kind == "dgrad" else (maps, channels)
-    stride = g["stride_w"] if kind != "dgrad" else 1
-    # Steps of a panel of columns in which one of its rows of patches is found and packed.
-    packing = 7 + 18 / terms if stride == 1 else (14 if stride == 2 else 20) + 40 / terms
-    if kind == "wgrad":
-        pairs = channels * window
-        packing += 8 if stride == 1 else 16  # patches are transposed too
-        return _fill(rows) * rows / (rows + packing) * _filled(pairs) * pairs / (pairs + 5)
-    # An input sees a part of the window alone in the gradient; positions that see none cost nothing.
-    depth = terms * (max(1, window / (g["stride_h"] * g["stride_w"])) if kind == "dgrad" else window)
-    return _fill(rows) * rows / (rows + packing) * depth / (depth + 16)
-
-
-def _scatter_rate(g: dict[str, int]) -> float:
-    """What gemm_scatter reaches in the same unit: it has no products with the padding of dy."""
-    pairs, maps = g["c"] // g["groups"] * g["r"] * g["s"], g["k"] // g["groups"]
-    # Steps of a tile in which its sums are stored and added into dx.
-    adding = 20 if g["stride_w"] == 1 else 40
-    spared = g["h"] * g["w"] / (g["p"] * g["q"] * g["stride_h"] * g["stride_w"])
-    return _fill(pairs) * pairs / (pairs + 5) * maps / (maps + adding) * spared
-
-
 def _direct_rate(kind: str, g: dict[str, int]) -> float:
-    """What the better of the direct kernels reaches in the same unit."""
-    pointwise = g["r"] == g["s"] == 1
-    rate = WGRAD_RATE if kind == "wgrad" else POINTWISE_RATE if pointwise else DIRECT_RATE
-    return rate * max(_direct_rates(kind, g))
+    """What the better of the direct kernels reaches."""
+    return max(rates().direct(kind, g))
 
 
 def _supports_gather(node: Apply) -> str | None:
@@ -98,7 +48,7 @@ def _supports_gather(node: Apply) -> str | None:
     if not g["c"] or not g["k"]:
         return "no channels"
     kind = KINDS[node.op.name]
-    if _gather_rate(kind, g) < _direct_rate(kind, g):
+    if rates().gather(kind, g) < _direct_rate(kind, g):
         return Slower("packing patches for few channels costs more than the faster products save")
     return None
 
@@ -109,7 +59,7 @@ def _supports_scatter(node: Apply) -> str | None:
         return "no channels"
     if g["r"] == g["s"] == g["stride_h"] == g["stride_w"] == 1:
         return "windows of 1x1 and no stride: there is nothing to add up"
-    if _scatter_rate(g) < max(_direct_rate("dgrad", g), _gather_rate("dgrad", g)):
+    if rates().scatter(g) < max(_direct_rate("dgrad", g), rates().gather("dgrad", g)):
         return Slower("adding products into dx costs more than gathering them")
     return None
 
@@ -119,13 +69,9 @@ def _supports_channels(node: Apply) -> str | None:
     if not g["c"] or not g["k"]:
         return "no channels"
     kind = KINDS[node.op.name]
-    by_channels, by_rows = _direct_rates(kind, g)
-    if kind == "fprop":  # its sums are turned into rows at last, which short ones do not hide
-        terms = g["c"] // g["groups"] * g["r"] * g["s"]
-        by_channels *= terms / (terms + 14)
-    if by_channels < by_rows:
-        channels = (g["c"] if kind == "dgrad" else g["k"]) // g["groups"]
-        row = -(-g["w"] // g["stride_w"]) if kind == "dgrad" else g["q"]
+    by_channels, by_rows = rates().direct(kind, g)
+    if by_channels * rates().turned(kind, g) < by_rows:
+        channels, row = lanes_of(kind, g)
         return Slower(f"rows of {row} outputs fill the lanes better than {channels} channels per group")
     return None
 

@@ -149,12 +149,12 @@ class ConvPoolGrad(_ConvPool):
         v = cols + np.arange(q) * ww
         full[np.arange(n)[:, None, None, None], np.arange(k)[:, None, None], h, v] = g
         size = [np.asarray(d) for d in w.shape[2:]]
-        conv = {"padding": self.padding, "flip": self.flip}
-        dw = Conv2dWgrad(**conv).reference(x, full, *size)
+        dw = Conv2dWgrad(padding=self.padding, flip=self.flip).reference(x, full, *size)
         db = g.sum((0, 2, 3))
         if not self.need_dx:
             return dw, db
-        dx = Conv2dDgrad(**conv).reference(full, w, *[np.asarray(d) for d in x.shape[2:]])
+        back = Conv2dDgrad(padding=self.padding, flip=self.flip)
+        dx = back.reference(full, w, *[np.asarray(d) for d in x.shape[2:]])
         return dx, dw, db
 
     def flops(self, node: Apply) -> int:

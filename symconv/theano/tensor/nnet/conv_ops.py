@@ -27,6 +27,7 @@ from symconv.theano.tensor.nnet.linear_maps import transposed
 from symconv.theano.tensor.nnet.unshared import unshared_conv2d
 from symconv.theano.variable import Variable, native_of, wrap
 
+
 def whole(value: Any, what: str) -> int | None:
     """An int from a shape hint: ints, whole floats, constants; None for what is unknown."""
     if isinstance(value, (Variable, Native)):
@@ -180,8 +181,8 @@ def conv2d_grad_wrt_inputs(
         options = (border_mode, subsample, filter_flip, None, filter_dilation, num_groups, unshared)
         dims = [dims_of(dy)[0], channels, *size]
         return wrap(transposed(lambda x: conv2d(x, wrap(w), None, None, *options), dims, dy))
-    op = _attributes(w, border_mode, subsample, filter_dilation, num_groups)
-    return wrap(Conv2dDgrad(*op, bool(filter_flip))(dy, w, *size))
+    op = Conv2dDgrad(*_attributes(w, border_mode, subsample, filter_dilation, num_groups, filter_flip))
+    return wrap(op(dy, w, *size))
 
 
 def conv2d_grad_wrt_weights(
@@ -217,11 +218,13 @@ def last_dims(shape: Any, count: int, what: str) -> list[Native]:
     return [as_dim(d) for d in last]
 
 
-def _attributes(w: Native, mode: Any, subsample: Any, dilation: Any, groups: int) -> tuple[Any, ...]:
+def _attributes(
+    w: Native, mode: Any, subsample: Any, dilation: Any, groups: int, flip: bool
+) -> tuple[Any, ...]:
     d = pair(dilation, "filter_dilation")
     extent = tuple(None if n is None else a * (n - 1) + 1 for a, n in zip(d, w.type.shape[2:]))
     padding = normalize_padding(border(mode), extent, "border_mode")  # type: ignore[arg-type]
-    return pair(subsample, "subsample"), padding, d, int(groups)
+    return pair(subsample, "subsample"), padding, d, int(groups), bool(flip)
 
 
 def conv2d_transpose(
