@@ -5,7 +5,8 @@
 //
 // direct_conv_pool: the lanes are output channels. Weights are packed once per call to [block][C R S][lanes];
 // for each pooling window up to 4 of its convolution outputs x 3 vectors of channels are accumulated in
-// registers over all taps, each tap one broadcast of x per output; then the maximum is taken. Where the
+// registers over all taps (with AVX-512 those of two windows), each tap one broadcast of x per output; then the
+// maximum is taken. Where the
 // channels end in half a vector (20 = 2.5 x 8), the last half vectors of two outputs share a register. Rows of
 // zeros at the top and bottom of a window's patch are left out (conv_pool_zeros.h). The pooled [P Q][lanes] of an
 // image are transposed into NCHW, where bias and activation are applied.
@@ -16,6 +17,11 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int kMaxVectors = 3;  // of channels in one block: 4 x 3 accumulators + 3 weights + 1 input
+#if defined(__AVX512F__)
+constexpr int kWindows = 2;  // computed together: 4 x 1 sums are too few to hide the latency
+#else
+constexpr int kWindows = 1;
+#endif
 
 // The channels [first, first + lanes), computed together: `vectors` whole ones, and half of one.
 struct Block {
@@ -124,18 +130,21 @@ void pack_weights(const Plan& plan, const Block& b, const T* w, T* packed) {
   }
 }
 
-// acc[m][v] = sum over taps of x[at[m] + tap] w[tap][v]; half[j] holds outputs 2j and 2j + 1.
-template <class T, int M, int V, bool HALF, int S>
+// acc[m][v] = sum over taps of x[at[m] + tap] w[tap][v]; half[j] holds outputs 2j and 2j + 1. The outputs are those of
+// WINDOWS windows of a row.
+template <class T, int M, int V, bool HALF, int S, int WINDOWS = 1>
 struct Accumulators {
   using Vec = typename Lanes<T>::V;
   static constexpr int W = Lanes<T>::W, PAIRS = (M + 1) / 2;
   Vec acc[M][V ? V : 1];
   Vec half[PAIRS];
 
-  // rows: of the taps of this window, channel after channel; none: all of them.
+  // rows: of the taps of the windows, channel after channel; none: all of them.
   void run(const Plan& plan, const T* x, const int* at, const T* w, TapRows rows) {
+#pragma GCC unroll 8
     for (int m = 0; m < M; m++)
       for (int v = 0; v < V; v++) acc[m][v] = Vec{};
+#pragma GCC unroll 4
     for (int j = 0; j < PAIRS; j++) half[j] = Vec{};
     const int s_end = S ? S : plan.p.s;
     const long long plane = static_cast<long long>(plan.hp) * plan.wp;
@@ -144,6 +153,7 @@ struct Accumulators {
       int r = 0, r_end = plan.p.r;
       if (rows.first) {
         r = *rows.first, r_end = *rows.end;
+        for (int i = 1; i < WINDOWS; i++) r = least(r, rows.first[i]), r_end = most(r_end, rows.end[i]);
         rows.first += plan.positions, rows.end += plan.positions;
       }
       const T *pixel[M], *tap = w + c * filter + static_cast<long long>(r) * s_end * (V + HALF) * W;
@@ -156,6 +166,7 @@ struct Accumulators {
             wv[v] = load(tap + v * W);
             pin(wv[v]);
           }
+#pragma GCC unroll 4
           for (int m = 0; m < M; m += 2) {
             Vec a = set1(pixel[m][s]);
             for (int v = 0; v < V; v++) acc[m][v] = fma(a, wv[v], acc[m][v]);
@@ -192,9 +203,10 @@ inline void fold_outputs(const Plan& plan, const T* x, const int* at, const T* w
   }
 }
 
-bool only_zeros(const Plan& plan, TapRows rows) {
+bool only_zeros(const Plan& plan, TapRows rows, int windows) {
   for (int c = 0; c < plan.p.c; c++, rows.first += plan.positions, rows.end += plan.positions)
-    if (*rows.first < *rows.end) return false;
+    for (int i = 0; i < windows; i++)
+      if (rows.first[i] < rows.end[i]) return false;
   return true;
 }
 
@@ -221,24 +233,55 @@ void pool_window(const Plan& plan, const T* x, const int* at, const T* w, TapRow
   }
 }
 
+// The same of windows of four outputs, kWindows of them; at has the outputs of all.
+template <class T, int V, bool HALF, int S>
+void pool_windows(const Plan& plan, const T* x, const int* at, const T* w, TapRows rows, T* pooled,
+                  T* places) {
+  constexpr int W = Lanes<T>::W;
+  Accumulators<T, 4 * kWindows, V, HALF, S, kWindows> a;
+  a.run(plan, x, at, w, rows);
+#pragma GCC unroll 2
+  for (int i = 0; i < kWindows; i++)
+#pragma GCC unroll 4
+    for (int v = 0; v < V + HALF; v++) {
+      typename Lanes<T>::V best{}, place{};
+#pragma GCC unroll 4
+      for (int m = 0; m < 4; m++) {
+        const int at_m = 4 * i + m;
+        auto value = v < V ? a.acc[at_m][v] : m % 2 ? swap_halves(a.half[at_m / 2]) : a.half[at_m / 2];
+        if (m == 0)
+          best = value;
+        else
+          fold(best, place, value, static_cast<T>(m));
+      }
+      store(pooled + (i * (V + HALF) + v) * W, best);
+      store(places + (i * (V + HALF) + v) * W, place);
+    }
+}
+
 template <class T, int V, bool HALF, int S>
 void pool_image(const Plan& plan, Band band, const T* x, const T* w, TapRows rows, T* pooled, T* places) {
   constexpr int W = Lanes<T>::W;
+  const int area = plan.p.pool_h * plan.p.pool_w, together = area == 4 ? kWindows : 1;
   int at[kMaxWindow + 1];
-  for (int i = 0; i < plan.p.pool_h; i++)
-    for (int j = 0; j < plan.p.pool_w; j++) at[i * plan.p.pool_w + j] = i * plan.wp + j;
+  for (int i = 0; i < together * area; i++)
+    at[i] = i % area / plan.p.pool_w * plan.wp + i / area * plan.p.pool_w + i % plan.p.pool_w;
   for (int p = band.first; p < band.end; p++) {
-    for (int q = 0; q < plan.cols; q++) {
+    for (int q = 0, windows; q < plan.cols; q += windows) {
+      windows = q + together <= plan.cols ? together : 1;
       const T* corner = x + static_cast<long long>(p) * plan.p.pool_h * plan.wp + q * plan.p.pool_w;
-      if (rows.first && only_zeros(plan, rows)) {
-        memset(pooled, 0, (V + HALF) * sizeof(typename Lanes<T>::V));
-        memset(places, 0, (V + HALF) * sizeof(typename Lanes<T>::V));
+      if (rows.first && only_zeros(plan, rows, windows)) {
+        const size_t bytes = static_cast<size_t>(windows) * (V + HALF) * sizeof(typename Lanes<T>::V);
+        memset(pooled, 0, bytes);
+        memset(places, 0, bytes);
+      } else if (windows > 1) {
+        pool_windows<T, V, HALF, S>(plan, corner, at, w, rows, pooled, places);
       } else {
         pool_window<T, V, HALF, S>(plan, corner, at, w, rows, pooled, places);
       }
-      pooled += (V + HALF) * W;
-      places += (V + HALF) * W;
-      if (rows.first) rows.first++, rows.end++;
+      pooled += windows * (V + HALF) * W;
+      places += windows * (V + HALF) * W;
+      if (rows.first) rows.first += windows, rows.end += windows;
     }
   }
 }
