@@ -22,6 +22,7 @@ constexpr double kWalkFlops = 1e6;     // below this one thread does it all
 struct Plan : PooledShape {
   ConvPoolParams p;
   long long length;  // S C: one row of a patch
+  bool narrow;       // it fits into half a vector
   long long stride;  // the same, rounded up to whole vectors
   int pixels;        // of a packed image, with room for vectors that reach over its end
   long long image;   // their values
@@ -37,6 +38,7 @@ Plan make_plan(const ConvPoolParams& p, int threads) {
   static_cast<PooledShape&>(plan) = pooled_shape(p);
   plan.p = p;
   plan.length = static_cast<long long>(p.s) * p.c;
+  plan.narrow = VF_WIDTH >= 8 && plan.length <= W / 2;
   plan.stride = round_up(plan.length, W);
   plan.pixels = plan.hp * plan.wp + (W + p.c - 1) / p.c;
   plan.image = static_cast<long long>(plan.pixels) * p.c;
@@ -141,8 +143,8 @@ void add_dw(const Plan& plan, const Scratch<T>& s, int k) {
   for (int i = 0; i < plan.n_tiles; i++) {
     const Tile& t = s.tiles[i];
     T* dw = s.dw + (static_cast<long long>(k) * p.r + t.row) * plan.stride + t.vector * W;
-    kTiles<T>.dw[t.rows - 1][t.vectors - 1](list, s.x + t.row * pitch + t.vector * W, p.c, pitch, dw,
-                                            plan.stride);
+    const auto walk = plan.narrow ? kTiles<T>.narrow[t.rows - 1] : kTiles<T>.dw[t.rows - 1][t.vectors - 1];
+    walk(list, s.x + t.row * pitch + t.vector * W, p.c, pitch, dw, plan.stride);
   }
 }
 

@@ -49,38 +49,53 @@ struct Sorted {
   int* bins;
 };
 
+// Vectors of half the width, for rows that do not fill more: fewer of their loads cross a cache line.
+template <class T>
+struct HalfLanes {
+  static constexpr int W = Lanes<T>::W / 2;
+  typedef T V __attribute__((vector_size(sizeof(typename Lanes<T>::V) / 2)));
+};
+
+template <class V, class T>
+inline V load_as(const T* p) {
+  V v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+
 // dw[r][v] += g x[pixel + r, v] over a list, for NR rows and NV vectors.
-template <class T, int NR, int NV>
+template <class T, class L, int NR, int NV>
 void walk_dw(const List<T>& list, const T* x, int channels, long long pitch, T* dw, long long dw_stride) {
-  using V = typename Lanes<T>::V;
-  constexpr int W = Lanes<T>::W;
-  constexpr int U = NR * NV <= 6 ? 2 : 1;  // entries at once: enough independent sums to hide the latency
+  using V = typename L::V;
+  constexpr int W = L::W;
+  // Entries at once: enough independent sums to hide the latency.
+  constexpr int U = NR * NV <= 3 ? 4 : NR * NV <= 6 ? 2 : 1;
   V acc[U][NR][NV];
   for (int r = 0; r < NR; r++)
     for (int v = 0; v < NV; v++) {
-      acc[0][r][v] = load(dw + r * dw_stride + v * W);
+      acc[0][r][v] = load_as<V>(dw + r * dw_stride + v * W);
       for (int u = 1; u < U; u++) acc[u][r][v] = V{};
     }
   const T* g = list.g;
   const int *pixel = list.pixel, *end = pixel + list.count;
   for (; pixel + U <= end; pixel += U, g += U)
     for (int u = 0; u < U; u++) {
-      const V gv = set1(g[u]);
+      const V gv = g[u] - V{};
       const T* row = x + static_cast<long long>(pixel[u]) * channels;
       for (int r = 0; r < NR; r++)
-        for (int v = 0; v < NV; v++) acc[u][r][v] = fma(gv, load(row + r * pitch + v * W), acc[u][r][v]);
+        for (int v = 0; v < NV; v++) acc[u][r][v] += gv * load_as<V>(row + r * pitch + v * W);
     }
-  if (U > 1 && pixel < end) {
-    const V gv = set1(*g);
+  for (; U > 1 && pixel < end; pixel++, g++) {
+    const V gv = *g - V{};
     const T* row = x + static_cast<long long>(*pixel) * channels;
     for (int r = 0; r < NR; r++)
-      for (int v = 0; v < NV; v++) acc[0][r][v] = fma(gv, load(row + r * pitch + v * W), acc[0][r][v]);
+      for (int v = 0; v < NV; v++) acc[0][r][v] += gv * load_as<V>(row + r * pitch + v * W);
   }
   for (int r = 0; r < NR; r++)
     for (int v = 0; v < NV; v++) {
       V sum = acc[0][r][v];
       for (int u = 1; u < U; u++) sum += acc[u][r][v];
-      store(dw + r * dw_stride + v * W, sum);
+      __builtin_memcpy(dw + r * dw_stride + v * W, &sum, sizeof sum);
     }
 }
 
@@ -106,17 +121,19 @@ void walk_dx(const Sorted<T>& s, int channels, long long pitch, long long kernel
   }
 }
 
-// walk_dw and walk_dx of every tile, by rows and vectors.
+// walk_dw and walk_dx of every tile, by rows and vectors; narrow: walk_dw by half a vector.
 template <class T>
 struct Tiles {
-  decltype(&walk_dw<T, 1, 1>) dw[kMaxTile][kMaxTile] = {};
+  using Walk = decltype(&walk_dw<T, Lanes<T>, 1, 1>);
+  Walk dw[kMaxTile][kMaxTile] = {}, narrow[kMaxTile] = {};
   decltype(&walk_dx<T, 1, 1>) dx[kMaxTile][kMaxTile] = {};
 
   template <int NR, int NV>
   constexpr void fill() {
     if constexpr (NR <= kMaxTile) {
       if constexpr (NR * NV <= kMaxTile) {
-        dw[NR - 1][NV - 1] = walk_dw<T, NR, NV>;
+        dw[NR - 1][NV - 1] = walk_dw<T, Lanes<T>, NR, NV>;
+        if constexpr (NV == 1) narrow[NR - 1] = walk_dw<T, HalfLanes<T>, NR, 1>;
         dx[NR - 1][NV - 1] = walk_dx<T, NR, NV>;
         fill<NR, NV + 1>();
       } else {
