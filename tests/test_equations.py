@@ -139,6 +139,8 @@ def test_attributes_of_a_convolution_are_shown():
     x, w = sc.tensor4("x"), sc.shared(np.zeros((2, 1, 3, 3), "float32"), "w")
     text = str(sc.explain(sc.conv2d(x, w, stride=2, padding=1).sum(), w))
     assert "z¹ = w¹ ∗ a⁰ [stride 2, padding 1]" in text and "⋆" in text
+    flipped = str(sc.explain(sc.conv2d(x, w, flip=True).sum(), w))
+    assert flipped.count("[flipped]") == 2
 
 
 def test_a_graph_without_layers_has_equations_too():

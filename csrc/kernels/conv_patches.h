@@ -50,8 +50,8 @@ struct Blocks {
   }
 };
 
-constexpr int kBlockColumns = 256;     // outputs packed at once, at most
-constexpr ll kStagedBytes = 24 << 10;  // of the channels staged together, if there are several
+constexpr int kBlockColumns = 32 * VF_WIDTH;  // outputs packed at once, at most
+constexpr ll kStagedBytes = 24 << 10;         // of the channels staged together, if there are several
 
 // Values of `in` along one axis that outputs next to each other read: coordinates (first + i) * step + residue for
 // i < length, kept from place `at` on.
