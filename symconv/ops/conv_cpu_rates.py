@@ -56,7 +56,7 @@ class Rates:
 
     def gather(self, kind: str, g: dict[str, int]) -> float:
         """What gemm_gather reaches: full panels of rows, less packing and the ends of short sums."""
-        rows, packing = rows_of(kind, g), self.packing(kind, g)
+        (rows, _), packing = lanes_of(kind, g), self.packing(kind, g)
         if kind == "wgrad":
             pairs = g["c"] // g["groups"] * g["r"] * g["s"]
             packing += 8 if g["stride_w"] == 1 else 16  # patches are transposed too
@@ -108,11 +108,10 @@ class WideRates(Rates):
         return 1
 
     def gather(self, kind: str, g: dict[str, int]) -> float:
-        rows, packing = rows_of(kind, g), self.packing(kind, g)
+        (rows, row), packing = lanes_of(kind, g), self.packing(kind, g)
         plain = g["r"] == g["s"] == g["stride_h"] == g["stride_w"] == 1  # nothing to look for
         if kind == "wgrad":
             return super().gather(kind, g) * (1 if plain else 0.88)
-        row = lanes_of(kind, g)[1]
         packing *= 0.2 + 22 / row  # short rows are joined, value by value
         depth = depth_of(kind, g)
         in_cache = plain and g["p"] * g["q"] <= self.plane
@@ -126,21 +125,17 @@ def lanes_of(kind: str, g: dict[str, int]) -> tuple[int, int]:
     return channels, -(-g["w"] // g["stride_w"]) if kind == "dgrad" else g["q"]
 
 
-def rows_of(kind: str, g: dict[str, int]) -> int:
-    """Rows of the product that gemm_gather computes."""
-    return (g["c"] if kind == "dgrad" else g["k"]) // g["groups"]
-
-
 def terms_of(kind: str, g: dict[str, int]) -> int:
     """Products in an element of the output, all elements of the window counted."""
     return (g["k"] if kind == "dgrad" else g["c"]) // g["groups"] * g["r"] * g["s"]
 
 
 def depth_of(kind: str, g: dict[str, int]) -> float:
-    """The same, but an input sees a part of the window alone in the gradient."""
-    terms = (g["k"] if kind == "dgrad" else g["c"]) // g["groups"]
-    window = g["r"] * g["s"]
-    return terms * (max(1, window / (g["stride_h"] * g["stride_w"])) if kind == "dgrad" else window)
+    """The same, but in the gradient an input sees a part of the window alone."""
+    terms = terms_of(kind, g)
+    if kind != "dgrad":
+        return terms
+    return max(terms / (g["stride_h"] * g["stride_w"]), g["k"] // g["groups"])
 
 
 _MODELS = {"avx512": WideRates()}
