@@ -94,6 +94,24 @@ def test_two_operands_broadcast_and_are_pickled():
     assert again([[0.6]]).tolist() == [[1.0]]
 
 
+def test_a_gradient_by_one_operand_alone():
+    class Times(scalar.ScalarOp):
+        def __init__(self):
+            self.output_types_preference = upgrade_to_float
+
+        def impl(self, n, x):
+            return x * n
+
+        def grad(self, inputs, gout):
+            (n, _), (gz,) = inputs, gout
+            return [theano.gradient.grad_not_implemented(self, 0, n), gz * n]
+
+    op, x = Elemwise(Times()), T.dvector("x")
+    assert T.grad(op(2.0, x).sum(), x).eval({x: [1.0, 3.0]}).tolist() == [2, 2]
+    with pytest.raises(theano.gradient.NullTypeGradError, match="Times"):
+        T.grad(op(x, 2.0).sum(), x)
+
+
 def test_what_is_refused():
     class Lost(UnaryScalarOp):
         def c_code(self, node, name, inputs, outputs, sub):

@@ -21,6 +21,7 @@ from symconv.ops.operands import cast
 from symconv.ops.shape import broadcast_like
 from symconv.theano import dtypes
 from symconv.theano.errors import ComplexError
+from symconv.theano.null_gradient import null_gradient, reason
 from symconv.theano.scalar.c_expressions import Function, function_of
 
 
@@ -32,9 +33,10 @@ class ScalarOp:
 
     nin = -1
     nout = 1
+    name: str | None = None
 
     def __init__(self, output_types_preference: Any = None, name: str | None = None) -> None:
-        self.name = name or type(self).__name__
+        self.name = name
         if output_types_preference is not None:
             self.output_types_preference = output_types_preference
 
@@ -90,7 +92,7 @@ class ScalarOp:
         return None
 
     def __repr__(self) -> str:
-        return self.name
+        return self.name or type(self).__name__
 
 
 class UnaryScalarOp(ScalarOp):
@@ -141,7 +143,9 @@ class OwnScalar(Elementwise):
         found = [native_of(v) if isinstance(v, (TensorOperators, int, float)) else None for v in given]
         held = [cast(v, x.dtype) for v, x in zip(found, node.inputs) if v is not None]
         taken = iter(rebuild(held, dict(zip(numbers, (*node.inputs, dy)))))
-        return [None if v is None else broadcast_like(next(taken), node.out) for v in found]
+        gradients = [None if v is None else broadcast_like(next(taken), node.out) for v in found]
+        lacking = [reason(v) for v in found]  # why there is none, as grad_undefined has it
+        return [g if why is None else null_gradient(node.out, why) for g, why in zip(gradients, lacking)]
 
 
 def _remade(op: ScalarOp, dtype: str, read: bool) -> OwnScalar:
