@@ -237,3 +237,17 @@ def test_copies():
     g = copy.deepcopy(f)
     f([1, 1])
     assert g([1, 1]).tolist() == [1, 1] and f([1, 1]).tolist() == [2, 2]
+
+
+def test_inputs_as_tuples():
+    """The older forms: (r, value), (name, r), (name, r, value), and (r, update) in the place of r."""
+    a, b, c = T.dscalars("a", "b", "c")
+    f = theano.function([a, ("second", b), ("kept", (c, c + a + b), 10.0)], [])
+    assert f["kept"] == 10
+    f(1.0, second=2.0)
+    assert f["kept"] == f.value[c] == 13
+    g = theano.function([a, (b, 5.0), ((c, c + 1), 0.0)], a + b + c)
+    assert [float(g(1.0)), float(g(1.0)), float(g(1.0, 2.0))] == [6, 7, 5]
+    for wrong in ([], ["name"], [a], [a, 1, 2], ["name", 3]):
+        with pytest.raises(TypeError, match="is a list"):
+            theano.function([wrong], [])

@@ -81,3 +81,13 @@ def test_a_gradient_is_printed_as_an_expression():
     z = x**3
     z.name = "cost"
     assert T.grad(z, x).name == "(dcost/dx)"
+
+
+def test_lop_needs_no_more_than_its_value():
+    """The L-operator of the tutorial: a function of v and x alone."""
+    w, v, x = T.dmatrix("W"), T.dvector("v"), T.dvector("x")
+    product = T.Lop(T.dot(x, w), w, v)
+    assert theano.function([v, x], product)([2, 2], [0, 1]).tolist() == [[0, 0], [2, 2]]
+    assert product.name is None
+    a, b, g = T.dmatrices("a", "b", "g")
+    assert theano.function([a, g], T.Lop(T.dot(a, b), b, g))(np.ones((2, 3)), np.ones((2, 4))).shape == (3, 4)

@@ -271,3 +271,22 @@ def test_a_non_sequence_that_the_step_does_not_read_is_no_unused_input():
     f = theano.function([x, unread], y)
     assert f([1.0, 2.0], [[3.0]]).tolist() == [2, 4]
     assert f([1.0, 2.0], None).tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("floatx", [theano.config.floatX])
+def test_strict_lets_a_step_draw(floatx):
+    """The Gibbs chain of the manual: the states of its draws are no non_sequences."""
+    draw = theano.tensor.shared_randomstreams.RandomStreams(1234)
+    w, bias, v = theano.shared(np.ones((3, 2), floatx)), theano.shared(np.zeros(2, floatx)), T.matrix()
+
+    def step(v, w, bias):
+        mean = T.nnet.sigmoid(T.dot(v, w) + bias)
+        h = draw.binomial(size=mean.shape, n=1, p=mean)
+        return draw.binomial(size=v.shape, n=1, p=T.nnet.sigmoid(T.dot(h, w.T)), dtype=floatx)
+
+    values, updates = theano.scan(step, outputs_info=v, non_sequences=[w, bias], n_steps=10, strict=True)
+    f = theano.function([v], values[-1], updates=updates)
+    first, second = f(np.ones((20, 3), floatx)), f(np.ones((20, 3), floatx))
+    assert first.shape == (20, 3) and set(np.unique(first)) <= {0, 1} and (first != second).any()
+    with pytest.raises(GraphError, match="strict"):
+        theano.scan(lambda v, w: T.dot(v, w) + bias, None, v, w, n_steps=2, strict=True)

@@ -304,7 +304,7 @@ class _Loop:
         outside = [v for v in map(self._taken, self.fixed) if v is not None and v.owner is not None]
         updates = _with_defaults([*outputs, *([] if condition is None else [condition])], updates, outside)
         if self.strict:
-            self._check_strict([*outputs, *(v for _, v in updates)], outside)
+            self._check_strict(outputs, updates, outside)
         for k, (info, new) in enumerate(zip(self.infos, outputs)):
             if info.initial is not None and new.dtype != info.initial.dtype:
                 raise DTypeError(
@@ -356,10 +356,11 @@ class _Loop:
     def _taken(self, given: Any) -> Variable | None:
         return self.convention.take(given) if self.convention.is_symbolic(given) else None
 
-    def _check_strict(self, results: Sequence[Variable], outside: list[Variable]) -> None:
-        given = {self._taken(v) for v in self.fixed}
-        for v in leaves(results, stop=outside):
-            if isinstance(v, SharedVariable) and v not in given and not is_counter(v):
+    def _check_strict(self, outputs: Sequence[Variable], updates: Any, outside: list[Variable]) -> None:
+        """A state that the steps change, such as that of a random stream, need not be passed."""
+        known = {self._taken(v) for v in self.fixed} | {s for s, _ in updates}
+        for v in leaves([*outputs, *(new for _, new in updates)], stop=outside):
+            if isinstance(v, SharedVariable) and v not in known and not is_counter(v):
                 raise self.convention.hidden(
                     f"scan: the step reads the shared variable {v!r} from {v.origin}, which is not in "
                     "non_sequences; strict=True forbids that"

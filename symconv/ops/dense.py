@@ -73,7 +73,7 @@ class _Product(Op):
         # y = op(a) op(b): d(op a) = dy op(b)^T and d(op b) = op(a)^T dy, transposed once more where op is.
         da = op(self.trans_b, True)(b, dy) if t else op(False, not self.trans_b)(dy, b)
         db = op(True, t)(dy, a) if self.trans_b else op(not t, False)(a, dy)
-        return [sum_to(da, like=node.inputs[0]), sum_to(db, like=node.inputs[1])]
+        return [_down(da, node.inputs[0]), _down(db, node.inputs[1])]
 
     def rop(self, node: Apply, *dxs: Variable | None) -> Sequence[Variable | None]:
         a, b = node.inputs
@@ -92,6 +92,12 @@ class _Product(Op):
     def flops(self, node: Apply) -> int:
         inner = node.inputs[0].type.shape[-2 if self.trans_a else -1]
         return 2 * node.out.type.size * (inner or 0)
+
+
+def _down(d: Variable, like: Variable) -> Variable:
+    """d summed to the shape of `like`; a matrix has it already, and asks for no shape that it knows."""
+    known = all(n is None or n == m for n, m in zip(like.type.shape, d.type.shape))
+    return d if d.ndim == like.ndim == 2 and known else sum_to(d, like=like)
 
 
 def swaps_last(axes: tuple[int, ...]) -> bool:

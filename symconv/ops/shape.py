@@ -81,8 +81,22 @@ class Reshape(_ShapedByDims):
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         (dy,) = dys
-        dx = None if dy is None else reshape_like(dy, node.inputs[0])
+        dx = None if dy is None else self._back(node, dy)
         return [dx] + [None] * (len(node.inputs) - 1)
+
+    @staticmethod
+    def _back(node: Apply, dy: Variable) -> Variable:
+        """dy in the shape of x; where only axes of length 1 were added or left out, by the sizes of dy."""
+        x, *wanted = node.inputs
+        sizes = list(dims_of(x))
+        ours = [k for k, d in enumerate(x.type.shape) if d != 1]
+        theirs = [k for k, d in enumerate(wanted) if static_dim(d) != 1]
+        same = len(ours) == 1 or all(sizes[k] is wanted[j] for k, j in zip(ours, theirs))
+        if len(ours) == len(theirs) and same:
+            for k, j in zip(ours, theirs):
+                sizes[k] = dims_of(dy)[j]
+            return reshape(dy, sizes)
+        return reshape_like(dy, x)
 
     def reference(self, x: np.ndarray, *dims: np.ndarray) -> np.ndarray:
         return x.reshape([int(d) for d in dims])

@@ -102,9 +102,7 @@ def grad(
             root, [w.native for w in floats], consider_constant=constants, known_grads=seeds,
             disconnected_inputs=disconnected_inputs,
         )  # fmt: skip
-        for w, g in zip(floats, gradients):
-            if g.owner is not None and g.name == f"d{w.native.name}":
-                g.name = None  # Theano names a gradient by its cost, where that has a name
+        _unname(gradients, [w.native for w in floats])
         found |= dict(zip(floats, map(wrap, gradients)))
         apart = [w for w in floats if w.native not in paths.connected]
         if apart and disconnected_inputs == "raise":
@@ -164,6 +162,13 @@ def _check_draws(roots: Sequence[Native], wrt: Sequence[Native], constants: Sequ
     for w in wrt:
         if w in undefined:
             raise NullTypeGradError(_through_draw(wrap(w)))
+
+
+def _unname(gradients: Sequence[Native], targets: Sequence[Native]) -> None:
+    """Theano names a gradient by its cost, where that has a name."""
+    for w, g in zip(targets, gradients):
+        if g.owner is not None and g.name == f"d{w.name}":
+            g.name = None
 
 
 def _name(cost: str, targets: list[Any], gradients: list[Any]) -> None:
@@ -258,6 +263,7 @@ def Lop(
         outs, _natives(wrt), points, consider_constant=_natives(consider_constant),
         disconnected_inputs=disconnected_inputs,
     )  # fmt: skip
+    _unname(out, _natives(wrt))
     wrapped = [wrap(v) for v in out]
     if not _many(wrt):
         return wrapped[0]

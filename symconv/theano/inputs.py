@@ -183,11 +183,8 @@ SymbolicInput, SymbolicOutput = In, Out
 
 def as_input(given: Any) -> In:
     """An element of function's `inputs` as an In. Raises GraphError for what cannot be an input."""
-    if isinstance(given, (list, tuple)):
-        raise InputError(
-            f"function: the input {given!r} is a list\n  hint: In(variable, value=..., name=...)"
-        )
-    made = given if isinstance(given, In) else In(given)
+    made = _of_tuple(given) if isinstance(given, (list, tuple)) else given
+    made = made if isinstance(made, In) else In(made)
     v = made.variable
     if isinstance(v, TensorSharedVariable):
         raise InputError(
@@ -199,6 +196,21 @@ def as_input(given: Any) -> In:
     if isinstance(v, Constant):
         raise InputError(f"function: the constant {v!r} cannot be an input")
     return made.with_state()
+
+
+def _of_tuple(given: Any) -> In:
+    """In for the older forms: (r, value), (name, r), (name, r, value), with (r, update) in the place of r.
+
+    Raises InputError.
+    """
+    name, rest = (given[0], list(given[1:])) if given and isinstance(given[0], str) else (None, list(given))
+    pair = rest[0] if rest and isinstance(rest[0], (list, tuple)) and len(rest[0]) == 2 else (*rest[:1], None)
+    complete = len(pair) == 2 and len(rest) in (1 if name else 2, 2)
+    if not complete or not isinstance(pair[0], Variable):
+        raise InputError(
+            f"function: the input {given!r} is a list\n  hint: In(variable, value=..., name=...)"
+        )
+    return In(pair[0], name, rest[1] if len(rest) == 2 else None, pair[1])
 
 
 __all__ = [
