@@ -139,6 +139,8 @@ struct Accumulators {
   Vec acc[M][V ? V : 1];
   Vec half[PAIRS];
 
+  Vec value(int m, int v) const { return v < V ? acc[m][v] : m % 2 ? swap_halves(half[m / 2]) : half[m / 2]; }
+
   // rows: of the taps of the windows, channel after channel; none: all of them.
   void run(const Plan& plan, const T* x, const int* at, const T* w, TapRows rows) {
 #pragma GCC unroll 8
@@ -194,11 +196,10 @@ inline void fold_outputs(const Plan& plan, const T* x, const int* at, const T* w
   for (int m = 0; m < M; m++) {
     const T index = static_cast<T>(FIRST ? m : first + m);
     for (int v = 0; v < V + HALF; v++) {
-      auto value = v < V ? a.acc[m][v] : m % 2 ? swap_halves(a.half[m / 2]) : a.half[m / 2];
       if (FIRST && m == 0)
-        best[v] = value, place[v] = typename Lanes<T>::V{};
+        best[v] = a.value(m, v), place[v] = typename Lanes<T>::V{};
       else
-        fold(best[v], place[v], value, index);
+        fold(best[v], place[v], a.value(m, v), index);
     }
   }
 }
@@ -244,16 +245,9 @@ void pool_windows(const Plan& plan, const T* x, const int* at, const T* w, TapRo
   for (int i = 0; i < kWindows; i++)
 #pragma GCC unroll 4
     for (int v = 0; v < V + HALF; v++) {
-      typename Lanes<T>::V best{}, place{};
-#pragma GCC unroll 4
-      for (int m = 0; m < 4; m++) {
-        const int at_m = 4 * i + m;
-        auto value = v < V ? a.acc[at_m][v] : m % 2 ? swap_halves(a.half[at_m / 2]) : a.half[at_m / 2];
-        if (m == 0)
-          best = value;
-        else
-          fold(best, place, value, static_cast<T>(m));
-      }
+      typename Lanes<T>::V best = a.value(4 * i, v), place{};
+#pragma GCC unroll 3
+      for (int m = 1; m < 4; m++) fold(best, place, a.value(4 * i + m, v), static_cast<T>(m));
       store(pooled + (i * (V + HALF) + v) * W, best);
       store(places + (i * (V + HALF) + v) * W, place);
     }
