@@ -135,6 +135,7 @@ void transform_panel(const Plan& plan, const float* w, int panel, float* taps, f
   const int vectors = panel_vectors(plan, panel), first = panel_begin(panel) * W;
   const int channels = least(vectors * W, plan.out_channels - first);
   const long long lanes = vectors * W, u_step = lanes * plan.in_channels + kSkew;
+  const Order order = in_order(kPlaces, lanes, plan.turned);
   if (channels < lanes) memset(taps, 0, static_cast<size_t>(kTapChannels * kPlaces * lanes) * sizeof(float));
   for (int c = 0; c < plan.in_channels; c += kTapChannels) {
     const int n = least(kTapChannels, plan.in_channels - c);
@@ -151,10 +152,7 @@ void transform_panel(const Plan& plan, const float* w, int panel, float* taps, f
       for (int v = 0; v < vectors; v++) {
         const float* from = taps + i * kPlaces * lanes + v * W;
         float* to = u + (c + i) * lanes + v * W;
-        if (plan.turned)
-          weight_tile<F>(from + (kPlaces - 1) * lanes, -lanes, to, u_step);
-        else
-          weight_tile<F>(from, lanes, to, u_step);
+        weight_tile<F>(from + order.first, order.step, to, u_step);
       }
   }
 }

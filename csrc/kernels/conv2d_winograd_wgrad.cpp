@@ -319,10 +319,9 @@ void run_window(const Launch& l) {
       l.pool, p.k,
       [&](int k, int part) {
         const Scratch s = scratch(part);
-        const long long step = turned ? -plan.x_lanes : plan.x_lanes;
-        float* const first_place = s.stage + (turned ? (kPlaces - 1) * plan.x_lanes : 0);
+        const Order order = in_order(kPlaces, plan.x_lanes, turned);
         for (long long c = 0; c < plan.x_lanes; c += W)
-          collect_tile<F>(s.u + k * plan.x_lanes + c, plan.u_step, first_place + c, step);
+          collect_tile<F>(s.u + k * plan.x_lanes + c, plan.u_step, s.stage + order.first + c, order.step);
         transpose(s.stage, plan.x_lanes, dw + static_cast<long long>(k) * p.c * kPlaces, kPlaces, kPlaces,
                   p.c);
       },

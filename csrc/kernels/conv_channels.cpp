@@ -13,11 +13,11 @@ namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
+// Of weights in use at once: what comes from the L2 cache in time, or half of an L1 cache.
 #if defined(__AVX512F__)
-constexpr long long kWeightBytes = 64
-                                   << 10;  // of weights in use at once: they come from the L2 cache in time
+constexpr long long kWeightBytes = 64 << 10;
 #else
-constexpr long long kWeightBytes = 16 << 10;  // half of an L1 cache
+constexpr long long kWeightBytes = 16 << 10;
 #endif
 constexpr int kBand = 480;  // outputs whose sums are kept between channel blocks
 
@@ -31,11 +31,6 @@ struct Plan {
   int pieces;        // of the outputs of an image, to have work for all threads
   long long packed;  // values of packed weights of a group
 };
-
-template <class T>
-int block_begin(const Plan<T>& plan, int block) {
-  return share_of(plan.units, block, plan.blocks);
-}
 
 template <class T>
 Plan<T> make_plan(const ConvParams& p, bool dgrad, int threads, Phase* phases, Tap* taps) {

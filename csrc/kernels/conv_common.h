@@ -3,6 +3,8 @@
 #pragma once
 #include <string.h>
 
+#include <type_traits>
+
 #include "parallel.h"
 #include "simd.h"
 
@@ -90,6 +92,22 @@ static inline int most(int a, int b) { return a > b ? a : b; }
 // Where share i of `parts` of n things begins.
 static inline int share_of(int n, int i, int parts) {
   return static_cast<int>(static_cast<long long>(n) * i / parts);
+}
+
+// Calls f with the constant n, which is 1 to MOST.
+template <int MOST, class F>
+inline void with_constant(int n, F&& f) {
+  if constexpr (MOST > 1)
+    if (n < MOST) return with_constant<MOST - 1>(n, f);
+  f(std::integral_constant<int, MOST>{});
+}
+
+// Where the elements of a window lie that are `step` apart, the last one first if it is read backwards.
+struct Order {
+  long long first, step;
+};
+static inline Order in_order(long long elements, long long step, bool backwards) {
+  return backwards ? Order{(elements - 1) * step, -step} : Order{0, step};
 }
 
 // Successive 64-byte aligned pieces of a workspace; with base = nullptr it only counts.

@@ -247,16 +247,6 @@ void add_line(const T* in, long long step, const long long* offset, const T* dy,
   for (int t = 0; t < TAPS; t++) store(sums + t * W, acc[t]);
 }
 
-template <int TAPS, class T>
-void add_lines(int taps, const T* in, long long step, const long long* offset, const T* dy, int n, T* sums) {
-  if constexpr (TAPS > 0) {
-    if (taps == TAPS)
-      add_line<TAPS>(in, step, offset, dy, n, sums);
-    else
-      add_lines<TAPS - 1>(taps, in, step, offset, dy, n, sums);
-  }
-}
-
 template <class T>
 void run_wgrad(const Launch& l) {
   constexpr int W = Lanes<T>::W;
@@ -299,11 +289,12 @@ void run_wgrad(const Launch& l) {
                       s.out, W, channels, static_cast<long long>(end - begin) * cols.outputs);
             for (int i = begin; i < end; i++)
               for (int t = 0; t < taps; t += kTaps)
-                add_lines<kTaps>(least(kTaps, taps - t),
-                                 s.in + static_cast<long long>(i - begin) * rows.stride * pitch,
-                                 static_cast<long long>(cols.stride) * W, offset + t,
-                                 s.out + static_cast<long long>(i - begin) * cols.outputs * W, cols.outputs,
-                                 sums + static_cast<long long>(t) * W);
+                with_constant<kTaps>(least(kTaps, taps - t), [&](auto n) {
+                  add_line<n.value>(s.in + static_cast<long long>(i - begin) * rows.stride * pitch,
+                                    static_cast<long long>(cols.stride) * W, offset + t,
+                                    s.out + static_cast<long long>(i - begin) * cols.outputs * W,
+                                    cols.outputs, sums + static_cast<long long>(t) * W);
+                });
           }
         }
       },

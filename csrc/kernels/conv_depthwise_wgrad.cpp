@@ -128,11 +128,11 @@ void run(const Launch& l) {
           for (int r = 0; r < R; r++)
             total[r] = {total[r].a + taps[r].a, total[r].b + taps[r].b, total[r].c + taps[r].c};
         }
-        float* dw = static_cast<float*>(l.out[0]) + c * R * R + (turned ? R * R - 1 : 0);
-        const int step = turned ? -1 : 1;
+        const Order order = in_order(R * R, 1, turned);
+        float* dw = static_cast<float*>(l.out[0]) + c * R * R + order.first;
         for (const Taps& t : total) {
-          dw[0] = hsum(t.a), dw[step] = hsum(t.b), dw[2 * step] = hsum(t.c);
-          dw += R * step;
+          dw[0] = hsum(t.a), dw[order.step] = hsum(t.b), dw[2 * order.step] = hsum(t.c);
+          dw += R * order.step;
         }
       },
       conv_flops(p) > kConvShareFlops);

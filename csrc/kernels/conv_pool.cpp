@@ -117,8 +117,9 @@ void pack_weights(const Plan& plan, const Block& b, const T* w, T* packed) {
   w += b.first * plan.taps;
   if (plan.p.flip) {
     const long long window = static_cast<long long>(plan.p.r) * plan.p.s;
+    const Order order = in_order(window, b.lanes, true);
     for (long long t = 0; t < plan.taps; t += window)
-      transpose(w + t, plan.taps, packed + (t + window - 1) * b.lanes, -b.lanes, channels, window);
+      transpose(w + t, plan.taps, packed + t * b.lanes + order.first, order.step, channels, window);
   } else {
     transpose(w, plan.taps, packed, b.lanes, channels, plan.taps);
   }

@@ -232,10 +232,8 @@ void pack_weights(const Plan& plan, const T* w, T* patch, T* packed) {
   const long long window = static_cast<long long>(p.r) * p.s;
   const bool dense = plan.stride == plan.length;
   T* to = dense ? packed : patch;
-  if (p.flip)
-    transpose(w, window, to + (window - 1) * p.c, -p.c, p.c, window);
-  else
-    transpose(w, window, to, p.c, p.c, window);
+  const Order order = in_order(window, p.c, p.flip);
+  transpose(w, window, to + order.first, order.step, p.c, window);
   if (dense) return;
   for (int r = 0; r < p.r; r++, packed += plan.stride) {
     memcpy(packed, patch + r * plan.length, static_cast<size_t>(plan.length) * sizeof(T));
@@ -262,10 +260,8 @@ void finish_channel(const Plan& plan, char* workspace, int k, T* patch, T* dw, T
     }
     sum += hsum(load(s.db + k * Lanes<T>::W));
   }
-  if (p.flip)
-    transpose(patch + (window - 1) * p.c, -p.c, dw + k * p.c * window, window, window, p.c);
-  else
-    transpose(patch, p.c, dw + k * p.c * window, window, window, p.c);
+  const Order order = in_order(window, p.c, p.flip);
+  transpose(patch + order.first, order.step, dw + k * p.c * window, window, window, p.c);
   db[k] = sum;
 }
 

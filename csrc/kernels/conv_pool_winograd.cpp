@@ -102,15 +102,13 @@ void pack_taps(const Plan& plan, const float* w, float* taps) {
 template <class F>
 void transform_channel(const Plan& plan, const Scratch& s, int c) {
   const long long step = plan.k_lanes * plan.p.c;
+  const Order order = in_order(F::window * F::window, plan.k_lanes, plan.p.flip);
   for (int b = 0; b < plan.blocks; b++) {
     const int begin = block_begin(plan, b), end = block_begin(plan, b + 1);
     for (int v = begin; v < end; v++) {
       const float* from = s.taps + static_cast<long long>(c) * plan.p.r * plan.p.r * plan.k_lanes + v * W;
       float* to = s.weights + (static_cast<long long>(begin) * plan.p.c + c * (end - begin) + v - begin) * W;
-      if (plan.p.flip)
-        weight_tile<F>(from + (F::window * F::window - 1) * plan.k_lanes, -plan.k_lanes, to, step);
-      else
-        weight_tile<F>(from, plan.k_lanes, to, step);
+      weight_tile<F>(from + order.first, order.step, to, step);
     }
   }
 }

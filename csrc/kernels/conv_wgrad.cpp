@@ -32,11 +32,6 @@ struct Plan {
 };
 
 template <class T>
-int block_begin(const Plan<T>& plan, int block) {
-  return share_of(plan.units, block, plan.blocks);
-}
-
-template <class T>
 Plan<T> make_plan(const ConvParams& p, int threads, Phase* phases, Tap* taps) {
   Plan<T> plan{};
   plan.g = make_gather(p, false, false, phases, taps);
@@ -306,14 +301,6 @@ void add_taps(const Gather& g, const T* x, const T* dy, const Tap* taps, T* sums
   for (int t = 0; t < N; t++) store(sums + t * W, acc[t]);
 }
 
-template <class T, int N = kMaxTaps>
-void add_some_taps(int n, const Gather& g, const T* x, const T* dy, const Tap* taps, T* sums) {
-  if constexpr (N > 0) {
-    if (n == N) return add_taps<T, N>(g, x, dy, taps, sums);
-    add_some_taps<T, N - 1>(n, g, x, dy, taps, sums);
-  }
-}
-
 template <class T>
 void run_rows(const Launch& l) {
   const ConvParams& p = params_as<ConvParams>(l);
@@ -345,9 +332,11 @@ void run_rows(const Launch& l) {
             for (int c = 0; c < g.in_channels; c++)
               for (int i = 0; i < chunks; i++) {
                 const int t = share_of(g.n_taps, i, chunks), n = share_of(g.n_taps, i + 1, chunks) - t;
-                add_some_taps<T>(n, g, s.x + c * g.plane, dy + (which * g.out_channels + k) * p.p * p.q,
-                                 s.taps + t,
-                                 s.sums + (k * pairs + static_cast<long long>(c) * g.n_taps + t) * W);
+                const T* line = dy + (which * g.out_channels + k) * p.p * p.q;
+                T* sums = s.sums + (k * pairs + static_cast<long long>(c) * g.n_taps + t) * W;
+                with_constant<kMaxTaps>(n, [&](auto taps) {
+                  add_taps<T, taps.value>(g, s.x + c * g.plane, line, s.taps + t, sums);
+                });
               }
         }
         T* dw = static_cast<T*>(l.out[0]);

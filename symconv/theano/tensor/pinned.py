@@ -18,6 +18,7 @@ from symconv.graph import Apply, Constant, Op, TensorType, Variable, constant
 from symconv.graph.simplify import apply_simplified
 from symconv.graph.traversal import rebuild
 from symconv.ops.create import zeros_like
+from symconv.ops.operands import cast
 
 Build = Callable[[Sequence[Variable], Sequence[int]], Variable]
 
@@ -86,11 +87,9 @@ class GradientOf:
         return found[x] if x in found else zeros_like(x)
 
 
-__all__ = ["Pinned"]
-
-
 def pinned(v: Any) -> Variable:
     """An int or an integer variable without dimensions as an operand that a plan knows."""
-    from symconv.ops.operands import cast
-
     return cast(v, "int64") if isinstance(v, Variable) else constant(int(v), "int64")
+
+
+__all__ = ["Pinned", "pinned"]
