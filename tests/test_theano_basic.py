@@ -129,7 +129,10 @@ def test_get_scalar_constant_value_computes(x):
     assert known(c + 1) == 1.5 and known(T.constant([0.5, 0.75])[1]) == 0.75
     assert known(T.stack([1, 2, 3])[2]) == 3 and known(T.second(x, c)) == 0.5 and known(T.lt(c, 1.0)) == 1
     assert known(opt.Assert()(c, c > 0)) == 0.5
+    mixed = T.stack([T.iscalar(), 2, 3])
+    assert known(mixed[1]) == 2 and known(mixed[-1]) == 3 and known(T.stack([x.sum(), 0.25])[1]) == 0.25
     unknown = [opt.Assert()(c, c > 2), opt.Assert()(c, c > T.dscalar()), x[0, 0], T.constant([1, 2]) + 1]
+    unknown.append(mixed[0])
     for v in unknown:
         with pytest.raises(T.NotScalarConstantError):
             known(v)

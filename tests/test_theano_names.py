@@ -218,6 +218,9 @@ def test_canonical_slices_take_the_same_elements():
 
 
 def test_values_that_are_nearly_equal():
+    same, nan = T.TensorType.values_eq, np.array([1.0, np.nan])
+    assert same(nan, nan.copy()) and not same(nan, np.array([np.nan, 1.0]))
+    assert not same(nan, nan.astype("float32")) and same(nan, nan.astype("float32"), force_same_dtype=False)
     near = T.TensorType.values_eq_approx
     a = np.array([-np.inf, 1, np.inf, np.nan])
     assert near(a, a) and not near(a, np.array([np.inf, 1, np.inf, np.nan]))

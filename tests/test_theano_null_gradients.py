@@ -53,8 +53,18 @@ def test_null_gradients_are_returned_on_demand():
     x, y = T.dvectors("xy")
     cost = _Scaled(MISSING["undefined"])(x, y).sum()
     by_y = T.grad(cost, y, null_gradients="return")
+    assert isinstance(by_y.type, NullType) and "not defined" in by_y.type.why_null
     with pytest.raises(TypeError, match="not defined"):
         theano.function([x, y], by_y, on_unused_input="ignore")
+
+
+def test_disconnected_gradients_are_returned_on_demand():
+    x, y = T.dvectors("xy")
+    given = {"disconnected_inputs": "ignore", "return_disconnected": "Disconnected"}
+    by_x, by_y = T.grad(x.sum(), [x, y], **given)
+    assert isinstance(by_x.type, T.TensorType)
+    assert isinstance(by_y.type, theano.gradient.DisconnectedType)
+    assert T.grad(x.sum(), y, disconnected_inputs="ignore", return_disconnected="None") is None
 
 
 def test_null_gradients_that_are_given():

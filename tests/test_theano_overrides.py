@@ -77,16 +77,24 @@ def test_gradients_that_do_not_exist():
         T.grad(op(a, b).sum(), a)
     with pytest.raises(errors.DisconnectedInputError):
         T.grad(op(a, b).sum(), b)
+    found = T.grad(op(a, b).sum(), b, disconnected_inputs="ignore", return_disconnected="Disconnected")
+    assert isinstance(found.type, DisconnectedType)
     nothing = theano.gradient.disconnected_type()
     overrides = {"grad_overrides": lambda i, g: [g[0], nothing], "on_unused_input": "ignore"}
     back = OpFromGraph([x, y], [y + T.round(y)], **overrides)
     np.testing.assert_array_equal(T.grad(back(a, b).sum(), a).eval({a: A, b: B}), np.ones(5))
 
 
+def test_connection_pattern():
+    x, y, z = T.dvectors("xyz")
+    op = OpFromGraph([x, y, z], [x * y, y + theano.gradient.disconnected_grad(z) + x.shape[0]])
+    assert op.connection_pattern() == [[True, False], [True, True], [False, False]]
+    given = OpFromGraph([x, y], [y + T.round(y)], connection_pattern=[[True], [False]])
+    assert given.connection_pattern() == [[True], [False]]
+
+
 def test_what_is_refused():
     x, y = T.dvectors("x", "y")
-    with pytest.raises(errors.UnsupportedError, match="rop_overrides"):
-        OpFromGraph([x], [x], rop_overrides=lambda i, e: e)
     with pytest.raises(errors.ArgumentError, match="exclude each other"):
         OpFromGraph([x], [x], grad_overrides=scaled, lop_overrides=scaled)
     with pytest.raises(errors.ArgumentError, match="2 overrides for 1 inputs"):

@@ -136,3 +136,14 @@ def test_two_operands_broadcast_and_orders_have_no_gradient():
         T.gammainc(T.bvector(), T.fvector()).dtype == "float32"
         and T.chi2sf(T.fvector(), 2).dtype == "float64"
     )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_exp2_is_exact_at_whole_numbers(dtype):
+    """2 ** k and nothing beside it, far from 0, too."""
+    x = T.TensorType(dtype, (False,))()
+    a = np.arange(-120, 121).astype(dtype)
+    f = theano.function([x], [T.exp2(x), T.grad(T.exp2(x).sum(), x)])
+    values, slopes = f(a)
+    assert np.array_equal(values, np.ldexp(np.ones(1, dtype), a.astype(int))) and values.dtype == dtype
+    np.testing.assert_allclose(slopes / values, np.log(2), rtol=4 * np.finfo(dtype).eps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,15 @@ from symconv.errors import DTypeError, GraphError, ShapeError
 from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import leaves, rebuild
-from symconv.theano.inputs import GivenInputError, In, InputError, MissingInputError, Out
+from symconv.theano import traces
+from symconv.theano.inputs import (
+    GivenInputError,
+    In,
+    InputError,
+    MissingInputError,
+    Out,
+    UnusedInputError,
+)
 from symconv.theano.sharedvar import TensorSharedVariable
 from symconv.theano.variable import Variable, as_tensor_variable, native_of
 
@@ -150,6 +159,23 @@ def default_updates(
                 fresh.append(v.default_update)
         frontier = leaves(rebuild(fresh, replace), stop=given) if fresh else []
     return added
+
+
+def check_unused(inputs: Sequence[Native], roots: Sequence[Native], policy: str) -> None:
+    """Raise UnusedInputError, or warn, of inputs that nothing is made of, as on_unused_input says."""
+    if policy == "ignore":
+        return
+    used = set(leaves(roots, stop=inputs))
+    for v in inputs:
+        if v in used or traces.noted(v):
+            continue
+        message = (
+            f"function: the input {v!r} from {v.origin} is not part of the graph of the outputs or updates\n"
+            "  hint: remove it, or pass on_unused_input='ignore'"
+        )
+        if policy != "warn":
+            raise UnusedInputError(message)
+        warnings.warn(message, stacklevel=3)
 
 
 def check_leaves(roots: list[Native], inputs: list[Native], name: str | None) -> None:

@@ -19,6 +19,7 @@ from symconv.ops.gather import AdvancedIndex, Scatter
 from symconv.ops.mt19937 import MersenneDraw
 from symconv.ops.shape import ShapeOf
 from symconv.ops.slicing import SetSlice, Slice
+from symconv.theano.compile.overrides import Overridden
 from symconv.theano.gof.op import UserShape
 from symconv.theano.null_gradient import UndefinedGrad
 from symconv.theano.variable import Apply
@@ -68,6 +69,8 @@ def _passed(node: NativeApply, given: list[int]) -> list[int]:
         return [UNDEFINED if any(given) else 0]
     if isinstance(op, MersenneDraw):
         return [0, *[UNDEFINED if given[1] else 0] * op.parameters, *[0] * (n - 1 - op.parameters)]
+    if isinstance(op, Overridden):
+        return [*given[: op.results], *(_joined(given) if op.gives(k) else 0 for k in range(n - op.results))]
     front = getattr(op, "front", None)
     if getattr(front, "draws", False):  # state, shape, parameters, dimensions
         parameters = op.user_inputs - 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,9 +13,9 @@ from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import leaves, rebuild
 from symconv.ops.mt19937 import unpack_state
-from symconv.theano import traces
 from symconv.theano.arguments import (
     check_leaves,
+    check_unused,
     checked_updates,
     default_updates,
     flatten,
@@ -104,16 +103,16 @@ def function(
     check_gradients(roots)
     news = roots[len(natives) :]
     natives, changed = joined(roots[: len(natives)], [(s, new) for (s, _), new in zip(changed, news)])
-    check_leaves(
-        [*natives, *(new for _, new in changed)], [i.variable.native for i in ins if i.state is None], name
-    )
     given = [i for i in ins if i.state is None]
+    roots = [*natives, *(new for _, new in changed)]
+    check_unused([i.variable.native for i in given], roots, on_unused_input or config.on_unused_input)
+    check_leaves(roots, [i.variable.native for i in given], name)
     over = overwrites(
         natives, {i.variable.native: k for k, i in enumerate(given) if accept_inplace or i.mutable}
     )
     made = Function(
         ins, [*natives, *over.values()], single, keys, changed, name, get_mode(mode), allow_input_downcast,
-        on_unused_input or config.on_unused_input, tuple(over),
+        tuple(over),
     )  # fmt: skip
     made.watch(profile)
     return made
@@ -145,7 +144,6 @@ class Function:
         name: str | None,
         mode: Mode,
         downcast: bool | None,
-        on_unused: str,
         over: tuple[int, ...] = (),
     ) -> None:
         """over: the arguments that the last outputs, one for each, are written over."""
@@ -165,14 +163,14 @@ class Function:
         self._states = [k for k, v in enumerate(outputs[: len(outputs) - len(over)]) if is_state(v)]
         self.trust_input = False
         self.profile: Any = None  # a ProfileStats, once somebody asks for one
-        stand_ins, outputs, news = self._inputs_of(outputs, [new for _, new in updates], on_unused)
+        stand_ins, outputs, news = self._inputs_of(outputs, [new for _, new in updates])
         self.native = native_function(
             stand_ins, outputs, [(s, new) for (s, _), new in zip(updates, news)], name=name,
             on_unused_input="ignore", no_default_updates=True, mode=mode.native,
         )  # fmt: skip
 
     def _inputs_of(
-        self, outputs: list[Native], news: list[Native], on_unused: str
+        self, outputs: list[Native], news: list[Native]
     ) -> tuple[list[Native], list[Native], list[Native]]:
         """Inputs may be any variable of the graph: one in its middle is replaced by a fresh leaf."""
         used = set(leaves([*outputs, *news], stop=[i.variable.native for i in self._given]))
@@ -182,8 +180,6 @@ class Function:
         stand_ins, replace = [], {}
         for i in self._given:
             v = i.variable.native
-            if v not in used and on_unused != "ignore" and not traces.noted(v):
-                _complain(v, on_unused)
             if v.owner is not None:
                 fresh = replace[v] = Native(v.type, name=v.name)
                 stand_ins.append(fresh)
@@ -318,7 +314,7 @@ class Function:
             self.mode,
             self._downcast,
         )
-        return Function, (*arguments, "ignore", self._over), {"trust_input": self.trust_input}
+        return Function, (*arguments, self._over), {"trust_input": self.trust_input}
 
     def explain(self, **kwargs: Any) -> str:
         """The plans made so far: kernels, memory, rewrites (see symconv.Function.explain)."""
@@ -366,7 +362,7 @@ class Function:
         new = [(exchange.get(s, s), v) for (s, _), v in zip(updates, roots[n:])]
         made = Function(
             ins, roots[:n], False, self._keys, new, name or self.name, self.mode,  # type: ignore[arg-type]
-            self._downcast, "ignore", self._over,
+            self._downcast, self._over,
         )  # fmt: skip
         made.watch(profile)
         return made
@@ -374,18 +370,6 @@ class Function:
     def free(self) -> None:
         """Forget the plans."""
         self.native.forget_plans()
-
-
-def _complain(v: Native, policy: str) -> None:
-    if policy == "ignore":
-        return
-    message = (
-        f"function: the input {v!r} from {v.origin} is not part of the graph of the outputs or updates\n"
-        "  hint: remove it, or pass on_unused_input='ignore'"
-    )
-    if policy != "warn":
-        raise UnusedInputError(message)
-    warnings.warn(message, stacklevel=5)
 
 
 __all__ = [

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from symconv import autodiff
 from symconv.errors import DisconnectedInputError, GradientError
-from symconv.graph import Apply as NativeApply
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import rebuild, toposort
 from symconv.jacobian import hessian as native_hessian
 from symconv.jacobian import jacobian as native_jacobian
-from symconv.ops import elementwise as ew
 from symconv.ops.arithmetic import Cast
-from symconv.ops.create import zeros_like
 from symconv.ops.shape import broadcast_like
 from symconv.theano import null_gradient as null_gradients_of_ops
 from symconv.theano import traces, verify
 from symconv.theano.configuration import config
 from symconv.theano.connection import connection
-from symconv.theano.declared import Unchanged, _Identity
 from symconv.theano.errors import CostError
-from symconv.theano.null_gradient import UndefinedGrad, check, null_gradient
+from symconv.theano.flow import (
+    GradClip,
+    GradScale,
+    UndefinedGrad,
+    ZeroGrad,
+    consider_constant,
+    consider_constant_,
+    disconnected_grad,
+    disconnected_grad_,
+    grad_clip,
+    grad_scale,
+    undefined_grad,
+    zero_grad,
+    zero_grad_,
+)
+from symconv.theano.null_gradient import check, null_gradient
 from symconv.theano.tensor.monotone import as_written
 from symconv.theano.variable import Variable, native_of, wrap
 
@@ -64,7 +74,9 @@ def grad(
     for w in targets:
         if not isinstance(w, Variable):
             raise GradientError(f"grad: wrt must be variables, got {w!r}")
-    known = {k: g for k, g in dict(known_grads or {}).items() if g is not None}  # None: DisconnectedType()()
+    known = {  # None: DisconnectedType()()
+        k: g for k, g in dict(known_grads or {}).items() if g is not None and not isinstance(g, _Disconnected)
+    }
     if cost is not None and cost in dict(known_grads or {}) and cost not in known:
         cost = None
         if not known:
@@ -95,7 +107,8 @@ def grad(
         return _of_integer_cost(root, targets, wrt, consider_constant, disconnected_inputs)
     floats = [w for w in floats if w not in found]
     if return_disconnected != "zero" and disconnected_inputs != "raise":
-        found |= {w: None for w in floats if w.native not in paths.connected}
+        apart_from = None if return_disconnected == "None" else _Disconnected()
+        found |= {w: apart_from for w in floats if w.native not in paths.connected}
         floats = [w for w in floats if w.native in paths.connected]
     if floats:
         gradients = autodiff.grad(
@@ -124,12 +137,22 @@ def grad(
             found[w] = _of_integers(root, w, constants, seeds)
     result = [found[w] for w in targets]
     if null_gradients == "raise":
-        check([g.native for g in result if g is not None])
+        check([g.native for g in result if isinstance(g, Variable)])
+    else:
+        result = [_null_or(g) for g in result]
     if add_names and root is not None and root.name is not None:
         _name(root.name, targets, result)
     if not _many(wrt):
         return result[0]
     return tuple(result) if isinstance(wrt, tuple) else result
+
+
+def _null_or(g: Any) -> Any:
+    """g, with NullType as its type if it is a gradient that does not exist."""
+    from symconv.theano.gof.null_type import null_variable
+
+    missing = isinstance(g, Variable) and null_gradients_of_ops.reason(g.native) is not None
+    return null_variable(g.native) if missing else g
 
 
 def _of_nothing(targets: list[Any], wrt: Any, disconnected: str) -> Any:
@@ -174,7 +197,7 @@ def _unname(gradients: Sequence[Native], targets: Sequence[Native]) -> None:
 def _name(cost: str, targets: list[Any], gradients: list[Any]) -> None:
     """(dcost/dw) as the name of what was computed for w, unless somebody has named it."""
     for w, g in zip(targets, gradients):
-        if w.name is not None and g is not None and g.owner is not None and g.name is None:
+        if w.name is not None and isinstance(g, Variable) and g.owner is not None and g.name is None:
             g.name = f"(d{cost}/d{w.name})"
 
 
@@ -273,7 +296,9 @@ def Lop(
 def Rop(
     f: Any, wrt: Any, eval_points: Any, disconnected_outputs: str = "raise", return_disconnected: str = "zero"
 ) -> Any:  # noqa: N802
-    """J eval_points: the Jacobian-vector product."""
+    """J eval_points: the Jacobian-vector product; by R_op where a user's op has one, and by rop_overrides."""
+    from symconv.theano.forward import rop  # which knows of all kinds of ops
+
     points = [
         native_of(p) for p in (eval_points if isinstance(eval_points, (list, tuple)) else [eval_points])
     ]
@@ -281,7 +306,7 @@ def Rop(
     for v, p in zip(ins, points):
         if v.ndim != p.ndim:
             raise GradientError(f"Rop: the evaluation point {p.type} does not fit {v!r}, {v.type}")
-    out = [wrap(v) for v in autodiff.Rop(_natives(f), ins, points)]
+    out = [wrap(v) for v in rop(_natives(f), ins, points)]
     if not _many(f):
         return out[0]
     return tuple(out) if isinstance(f, tuple) else out
@@ -309,75 +334,6 @@ def _second(derivative: Any, y: Native, wrt: Any, disconnected_inputs: str) -> A
     return tuple(out) if isinstance(wrt, tuple) else out if _many(wrt) else out[0]
 
 
-# ---- variables that change the flow ---------------------------------------------------------------------
-
-
-def disconnected_grad(x: Any) -> Any:
-    """x, through which no gradient flows: what only depends on it this way counts as disconnected."""
-    return wrap(ew.stop_gradient(native_of(x)))
-
-
-@dataclass(frozen=True)
-class ZeroGrad(Unchanged, _Identity):
-    """x, whose gradient is 0."""
-
-    name = "zero_grad"
-
-    def grad(self, node: NativeApply, *dys: Native | None) -> list[Native | None]:
-        return [None if dys[0] is None else zeros_like(dys[0])]
-
-
-@dataclass(frozen=True)
-class GradClip(Unchanged, _Identity):
-    """x, whose gradient is clipped to [low, high]."""
-
-    low: float = -1.0
-    high: float = 1.0
-    name = "grad_clip"
-
-    def grad(self, node: NativeApply, *dys: Native | None) -> list[Native | None]:
-        return [None if dys[0] is None else ew.clip(dys[0], self.low, self.high)]
-
-
-@dataclass(frozen=True)
-class GradScale(Unchanged, _Identity):
-    """x, whose gradient is multiplied by a factor."""
-
-    factor: float = 1.0
-    name = "grad_scale"
-
-    def grad(self, node: NativeApply, *dys: Native | None) -> list[Native | None]:
-        return [None if dys[0] is None else ew.mul(dys[0], self.factor)]
-
-
-def undefined_grad(x: Any) -> Any:
-    """x; a gradient by what it is made of raises NullTypeGradError."""
-    return wrap(UndefinedGrad()(native_of(x)))
-
-
-def zero_grad(x: Any) -> Any:
-    """x; its gradient is 0, and it still counts as connected."""
-    return wrap(ZeroGrad()(native_of(x)))
-
-
-def consider_constant(x: Any) -> Any:
-    """x as if it were a constant: gradients by what it is made of are 0, and count as connected."""
-    return zero_grad(x)
-
-
-disconnected_grad_, zero_grad_, consider_constant_ = disconnected_grad, zero_grad, consider_constant
-
-
-def grad_clip(x: Any, lower_bound: float, upper_bound: float) -> Any:
-    """x; its gradient is clipped."""
-    return wrap(GradClip(float(lower_bound), float(upper_bound))(native_of(x)))
-
-
-def grad_scale(x: Any, multiplier: float) -> Any:
-    """x; its gradient is multiplied."""
-    return wrap(GradScale(float(multiplier))(native_of(x)))
-
-
 def grad_not_implemented(op: Any, x_pos: int, x: Any, comment: str = "") -> Any:
     """What a custom Op's grad returns for an input without gradient rule: grad raises NullTypeGradError where
     it is needed."""
@@ -400,3 +356,19 @@ class DisconnectedType:
 
 
 disconnected_type = DisconnectedType()
+
+
+class _Disconnected:
+    """What grad(return_disconnected="Disconnected") gives where the cost is not connected."""
+
+    type = disconnected_type
+    name = owner = None
+
+
+__all__ = [
+    "DisconnectedInputError", "DisconnectedType", "GradClip", "GradScale", "UndefinedGrad", "ZeroGrad",
+    "Lop", "NullTypeGradError", "Rop", "consider_constant",
+    "consider_constant_", "disconnected_grad", "disconnected_grad_", "disconnected_type", "grad", "grad_clip",
+    "grad_not_implemented", "grad_scale", "grad_undefined", "hessian", "jacobian", "subgraph_grad",
+    "undefined_grad", "verify_grad", "zero_grad", "zero_grad_",
+]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from symconv.errors import DTypeError, GraphError
@@ -109,11 +110,11 @@ class In:
         return own
 
     def copied(self) -> In:
-        """The same input with a copy of its state, or itself where it has none."""
-        if self.state is None:
-            return self
-        own = In(self.variable, self.name, self.value, self.update, strict=self.strict)
-        own.allow_downcast, own.state = self.allow_downcast, self._fresh(self.state.get_value())
+        """The same input with a state, or a default, of its own."""
+        own = copy.copy(self)
+        own.__dict__.pop("_storage", None)
+        if self.state is not None:
+            own.state = self._fresh(self.state.get_value())
         return own
 
     def _fresh(self, value: Any) -> Any:

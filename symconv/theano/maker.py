@@ -9,6 +9,7 @@ from symconv.graph.traversal import rebuild, toposort
 from symconv.ops.arithmetic import StopGradient
 from symconv.theano.declared import Unchanged
 from symconv.theano.functions import Function
+from symconv.theano.inputs import In
 from symconv.theano.variable import Apply, wrap
 
 
@@ -19,6 +20,36 @@ class Maker:
         self.function = function
         self.fgraph = FunctionGraph(function)
         self.inputs, self.outputs, self.mode = function._ins, self.fgraph.outputs, function.mode
+
+    @property
+    def expanded_inputs(self) -> list[Any]:
+        """The inputs, and behind them one for each shared variable, whose `value` is what keeps it."""
+        states = [i.state for i in self.inputs]
+        return [*self.inputs, *(SharedInput(v) for v in self.function.get_shared() if v not in states)]
+
+
+class SharedInput(In):
+    """A shared variable among expanded_inputs: value.data is a copy of what it holds, and sets it."""
+
+    def __init__(self, variable: Any) -> None:
+        super().__init__(variable)
+        self.shared = True
+        self.value = SharedValue(variable)
+
+
+class SharedValue:
+    """Where a shared variable keeps its value."""
+
+    def __init__(self, variable: Any) -> None:
+        self._variable = variable
+
+    @property
+    def data(self) -> Any:
+        return self._variable.get_value()
+
+    @data.setter
+    def data(self, new: Any) -> None:
+        self._variable.set_value(new)
 
 
 class FunctionGraph:

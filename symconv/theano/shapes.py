@@ -24,7 +24,7 @@ _entries: weakref.WeakKeyDictionary[Native, tuple[Native, ...]] = weakref.WeakKe
 
 
 def vector_of(dims: Sequence[Native]) -> Native:
-    """The int64 vector of these scalars."""
+    """The vector of these scalars of one dtype, int64 where there are none."""
     vector = stack(list(dims)) if dims else native_constant(np.zeros(0, "int64"))
     _entries[vector] = tuple(dims)
     return vector
@@ -39,9 +39,10 @@ def shape_of(x: Any) -> Any:
 
 def entries(vector: Native) -> tuple[Native, ...] | None:
     """The scalars that an integer vector is made of, where that is known."""
+    if vector.dtype not in dtypes.DISCRETE or vector.dtype == "bool":
+        return None
     found = _entries.get(vector)
-    whole = vector.dtype in dtypes.DISCRETE and vector.dtype != "bool"
-    if found is None and whole and isinstance(vector, NativeConstant) and vector.ndim == 1:
+    if found is None and isinstance(vector, NativeConstant) and vector.ndim == 1:
         found = tuple(native_constant(int(d), "int64") for d in vector.data)
     return found
 
@@ -77,7 +78,7 @@ def as_dims(shape: Any, what: str, ndim: int | None = None) -> list[Native]:
             raise ShapeError(f"{what}: a shape must be a vector, got {v.type} from {v.origin}")
         known = entries(v)
         if known is not None:
-            return list(known)
+            return [as_dim(d) for d in known]
         length = v.type.shape[0] if v.type.shape[0] is not None else ndim
         if length is None:
             raise ShapeError(

@@ -101,8 +101,11 @@ class TensorType:
 
     @staticmethod
     def values_eq(a: Any, b: Any, force_same_dtype: bool = True) -> bool:
+        """Whether the arrays are equal, NaN with NaN, and of one dtype."""
         a, b = np.asarray(a), np.asarray(b)
-        return bool(a.shape == b.shape and (not force_same_dtype or a.dtype == b.dtype) and (a == b).all())
+        if a.shape != b.shape or (force_same_dtype and a.dtype != b.dtype):
+            return False
+        return bool(((a == b) | ((a != a) & (b != b))).all())
 
     @staticmethod
     def values_eq_approx(

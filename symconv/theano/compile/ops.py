@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from symconv.errors import ArgumentError, GraphError, UnsupportedError
+from symconv.errors import ArgumentError, GraphError
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import rebuild, toposort
 from symconv.ops.arithmetic import stop_gradient
@@ -67,7 +67,8 @@ class OpFromGraph:
     """A graph that is applied like an op: its inputs are replaced by the arguments.
 
     grad_overrides: f(inputs, output gradients), a list with one such function for each input, each giving one
-    variable, or "default"; an OpFromGraph of them; lop_overrides: f(inputs, outputs, output gradients).
+    variable, or "default"; an OpFromGraph of them; lop_overrides: f(inputs, outputs, output gradients);
+    rop_overrides, for T.Rop: f(inputs, evaluation points), or one such function for each output.
     Gradients by variables of the graph that are no inputs are its own. Raises GraphError, ArgumentError.
     """
 
@@ -77,14 +78,26 @@ class OpFromGraph:
         connection_pattern: Any = None, name: str | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         self.inputs, self.outputs, self.name = list(inputs), list(outputs), name
-        if not (isinstance(rop_overrides, str) and rop_overrides == DEFAULT):
-            raise UnsupportedError(
-                "OpFromGraph: rop_overrides are not supported: T.Rop is the gradient of a gradient here\n"
-                "  hint: leave them out; lop_overrides count in T.Rop, too"
-            )
         if "updates" in kwargs or "givens" in kwargs:
             raise ArgumentError("OpFromGraph: a graph applied like an op takes no updates and no givens")
+        self._pattern = connection_pattern
         self._overrides = Overrides.of(grad_overrides, lop_overrides, len(self.inputs))
+        self._rop = None if isinstance(rop_overrides, str) and rop_overrides == DEFAULT else rop_overrides
+        rules = self._rop if isinstance(self._rop, (list, tuple)) else [self._rop] * len(self.outputs)
+        if len(rules) != len(self.outputs) or not all(r is None or callable(r) for r in rules):
+            raise ArgumentError(
+                f"OpFromGraph: rop_overrides is f(inputs, evaluation points), an OpFromGraph of them, or a "
+                f"list with one of these for each of the {len(self.outputs)} outputs, got {rop_overrides!r}"
+            )
+
+    def connection_pattern(self, node: Any = None) -> list[list[bool]]:
+        """For each input, which of the outputs are connected to it: as it was given, or as the graph says."""
+        from symconv.theano.connection import connection  # which knows of all kinds of ops
+
+        if self._pattern is not None:
+            return [list(row) for row in self._pattern]
+        reached = [connection([native_of(v)]).connected for v in self.outputs]
+        return [[native_of(x) in r for r in reached] for x in self.inputs]
 
     def __call__(self, *arguments: Any) -> Any:
         if len(arguments) != len(self.inputs):
@@ -99,8 +112,9 @@ class OpFromGraph:
             if new is not old:
                 inlined[new] = old, swap
         results = rebuild(roots, swap)
-        if own is not None:
-            results = list(Overridden(own, len(results)).make(*results, *given).outputs)
+        if own is not None or self._rop is not None:
+            rop = tuple(self._rop) if isinstance(self._rop, list) else self._rop
+            results = list(Overridden(own, len(results), rop).make(*results, *given).outputs)
         made = [wrap(v) for v in results]
         return made[0] if len(made) == 1 else made
 

@@ -83,12 +83,19 @@ class Overrides:
 class Overridden(Op):
     """The results of a graph, and behind them its arguments, whose gradients are those of `overrides`.
 
-    The results are computed from arguments that pass no gradient on, but for those of the graph's own.
+    The results are computed from arguments that pass no gradient on, but for those of the graph's own. rop:
+    the rule of T.Rop, f(inputs, evaluation points), or None.
     """
 
-    overrides: Overrides
+    overrides: Overrides | None
     results: int
+    rop: Any = None
     name = "overridden"
+
+    def gives(self, k: int) -> bool:
+        """Whether a gradient by argument k may come from the overrides."""
+        given = None if self.overrides is None else self.overrides.given
+        return given[k] not in (None, DEFAULT) if isinstance(given, (list, tuple)) else given is not None
 
     def infer(self, *inputs: Variable) -> tuple[TensorType, ...]:
         return tuple(v.type for v in inputs[: self.results])
@@ -101,6 +108,8 @@ class Overridden(Op):
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         arguments = node.inputs[self.results :]
+        if self.overrides is None:
+            return [*dys, *[None] * len(arguments)]
         given = [wrap(zeros_like(v) if dy is None else dy) for v, dy in zip(node.outputs, dys)]
         found = self.overrides.gradients([wrap(v) for v in arguments], [wrap(v) for v in node.outputs], given)
         return [*dys, *(self._checked(x, g) for x, g in zip(arguments, found))]

@@ -9,6 +9,7 @@ import numpy as np
 
 from symconv.errors import DTypeError
 from symconv.graph import Constant as NativeConstant
+from symconv.graph import constant as native_constant
 from symconv.ops import elementwise as ew
 from symconv.ops.complex_numbers import Hyperbolic
 from symconv.ops.operands import cast as native_cast
@@ -185,7 +186,12 @@ rad2deg = _scaled(lambda x: x, 180 / math.pi)
 
 def exp2(a: Any) -> Any:
     """2^a."""
-    return apply_float(lambda x: ew.exp(ew.mul(x, math.log(2))), a)
+    return apply_float(_power_of_two, a)
+
+
+def _power_of_two(x: Any) -> Any:
+    """By the power of reals: e^(x log 2) would lose the bits by which x log 2 is rounded."""
+    return ew.exp(ew.mul(x, math.log(2))) if x.type.is_complex else ew.power(native_constant(2, x.dtype), x)
 
 
 def _real_or_complex(function: Any, name: str, a: Any) -> Any:

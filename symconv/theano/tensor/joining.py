@@ -78,7 +78,7 @@ def stack(*tensors: Any, axis: Any = 0) -> Any:
         raise ShapeError("stack: no tensors were given")
     common = dtypes.upcast(*(p.dtype for p in parts))
     cast = [native_cast(p, common) for p in parts]
-    if all(p.ndim == 0 for p in cast) and common == "int64":
+    if all(p.ndim == 0 for p in cast) and axis in (0, -1):
         return wrap(shapes.vector_of(cast))
     return wrap(ops.stack(cast, _axis(axis, cast[0].ndim + 1, "stack")))
 
