@@ -62,3 +62,35 @@ def test_modules_of_compile_need_no_import():
     assert theano.compile.io.In is theano.In and theano.compile.sharedvalue.shared is theano.shared
     with pytest.raises(AttributeError, match="docs/theano.md"):
         theano.compile.nothing  # noqa: B018
+
+
+def test_the_step_of_a_scan_is_watched_where_it_is_asked_for():
+    seen, large = [], []
+
+    def before(i, node, fn):
+        seen.append((i, node.op.name, [cell[0].tolist() for cell in fn.inputs]))
+
+    def after(i, node, fn):
+        large.extend(v for cell in fn.outputs for v in cell[0][cell[0] > 10])
+
+    a, k = T.dvector("a"), T.iscalar("k")
+    outputs, updates = theano.scan(
+        lambda before, a: before * a, outputs_info=T.ones_like(a), non_sequences=a, n_steps=k,
+        mode=theano.compile.MonitorMode(before, after),
+    )  # fmt: skip
+    f = theano.function([a, k], [outputs[-1], T.grad(outputs[-1].sum(), a)], updates=updates)
+    power, slope = f([2.0, 3.0, 0.5], 4)
+    assert power.tolist() == [16, 81, 0.0625] and slope.tolist() == [32, 108, 0.5]
+    assert [s for s in seen if s[0] == 0 and s[1] == "mul"] == seen and len(seen) == 4
+    assert seen[2][2] == [[4, 9, 0.25], [2, 3, 0.5]] and large == [27, 16, 81]
+
+
+def test_a_hook_in_a_scan_may_change_results():
+    def halved(i, node, fn):
+        fn.outputs[0][0] = fn.outputs[0][0] / 2
+
+    x = T.dvector()
+    total, _ = theano.scan(
+        lambda row, total: total + row, x, np.float64(0), mode=theano.compile.MonitorMode(post_func=halved)
+    )
+    assert theano.function([x], total)([8.0, 4.0]).tolist() == [4, 4]

@@ -36,6 +36,8 @@ class Convention:
     is_symbolic: Callable[[Any], bool] = lambda v: isinstance(v, Variable)  # noqa: E731
     shared: Callable[[Any], SharedVariable | None] = lambda v: v if isinstance(v, SharedVariable) else None  # noqa: E731
     hidden: type[GraphError] = GraphError  # raised where strict=True forbids what the step reads
+    rewrite: Callable[[Sequence[Variable], Sequence[Variable]], list[Variable]] | None = None  # of a step's
+    # results, given its arguments
 
 
 NATIVE = Convention()
@@ -224,8 +226,23 @@ class _Loop:
             outputs, updates, condition = self._read(step(*arguments))
             if not self._widen(outputs) or attempt:
                 break
+        if self.convention.rewrite is not None:
+            outputs, updates, condition = self._rewritten(outputs, updates, condition)
         with origin(where):
             return self._build(outputs, updates, condition, truncate, name or "")
+
+    def _rewritten(
+        self, outputs: list[Variable], updates: list[tuple[SharedVariable, Variable]], condition: Any
+    ) -> tuple[list[Variable], list[tuple[SharedVariable, Variable]], Any]:
+        assert self.convention.rewrite is not None
+        results = [*outputs, *(v for _, v in updates), *([] if condition is None else [condition])]
+        arguments = [r.inner for r in self.rows] + [v for info in self.infos for v in info.inner]
+        news = iter(self.convention.rewrite(results, arguments))
+        return (
+            [next(news) for _ in outputs],
+            [(s, next(news)) for s, _ in updates],
+            None if condition is None else next(news),
+        )
 
     def _check_arguments(self, step: Callable[..., Any], count: int) -> None:
         try:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from symconv.graph import Variable as Native
 from symconv.loops.front import Convention, build_loop
 from symconv.theano import test_values, traces
+from symconv.theano.compile.monitormode import MonitorMode
 from symconv.theano.declared import declare
 from symconv.theano.inputs import MissingInputError
+from symconv.theano.scan_module.watching import watched_step
 from symconv.theano.sharedvar import SharedVariable
 from symconv.theano.updates import OrderedUpdates
 from symconv.theano.variable import TensorOperators, Variable, native_of, wrap
@@ -41,11 +45,15 @@ def scan(
     """(outputs, updates) of n_steps applications of fn; docs/scan.md says what the arguments mean.
 
     One output comes alone unless return_list, none as None. Without n_steps the shortest sequence counts.
-    mode, profile and allow_gc have no effect: the body belongs to the function that it is compiled into.
+    A MonitorMode calls its functions around the nodes of the step that depend on its arguments. Another mode,
+    profile and allow_gc have no effect: the body belongs to the function that it is compiled into.
     """
+    convention = CONVENTION
+    if isinstance(mode, MonitorMode):
+        convention = replace(CONVENTION, rewrite=partial(watched_step, mode))
     with test_values.at_rest():
         outputs, _, updates = build_loop(
-            CONVENTION, fn, sequences, outputs_info, non_sequences, n_steps, go_backwards, strict,
+            convention, fn, sequences, outputs_info, non_sequences, n_steps, go_backwards, strict,
             truncate_gradient, name, shortest=True,
         )  # fmt: skip
     passed = non_sequences if isinstance(non_sequences, (list, tuple)) else [non_sequences]
