@@ -11,7 +11,7 @@ import numpy as np
 from symconv.autodiff import grad
 from symconv.errors import GradientError
 from symconv.graph import Apply, Constant, Op, TensorType, Variable
-from symconv.graph.simplify import apply_simplified
+from symconv.graph.simplify import apply_simplified, before_gradients
 from symconv.graph.traversal import leaves, rebuild
 from symconv.ops import reshape, stack, zeros_like
 
@@ -34,7 +34,8 @@ class Jacobian(Op):
         return f"jacobian{{{self.expression}, {self.leaves[self.wrt]}}}"
 
     def _rebuilt(self, inputs: Sequence[Variable]) -> Variable:
-        return rebuild([self.expression], dict(zip(self.leaves, inputs)), apply_simplified)[0]
+        with before_gradients():
+            return rebuild([self.expression], dict(zip(self.leaves, inputs)), apply_simplified)[0]
 
     def infer(self, *inputs: Variable) -> TensorType:
         y = self._rebuilt(inputs)
@@ -48,7 +49,7 @@ class Jacobian(Op):
         y, x = self._rebuilt(inputs), inputs[self.wrt]
         if not (y.type.is_concrete and x.type.is_concrete):
             return None
-        return [unrolled(y, x, self.disconnected_inputs)]
+        return rebuild([unrolled(y, x, self.disconnected_inputs)], {v: v for v in inputs}, apply_simplified)
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:
         raise GradientError(

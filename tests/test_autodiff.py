@@ -168,3 +168,19 @@ def test_origin_of_a_gradient_names_the_forward_line():
     x = sc.vector("x")
     g = sc.grad(sc.exp(x).sum(), x)
     assert g.owner.origin.startswith("gradient of exp at test_autodiff.py:")
+
+
+def test_jacobian_and_hessian_of_unknown_shapes_heed_stopped_gradients():
+    """They are built when shapes are known: what stops gradients must be there still."""
+    x, n = sc.tensor("float64", (None,), name="x"), sc.tensor("int64", (), name="n")
+    still = sc.stop_gradient(x)
+    power, _ = sc.scan(lambda p, v: sc.stop_gradient(v) * p, None, x * 1, [x], n_steps=n)
+    f = sc.function(
+        [x, n],
+        [sc.jacobian(still * x**2, x), sc.hessian((still * x**2).sum(), x), sc.jacobian(power[-1], x)],
+    )
+    a = np.array([2.0, -3.0])
+    first, second, third = f(a, 3)
+    np.testing.assert_allclose(first, np.diag(2 * a * a))
+    np.testing.assert_allclose(second, np.diag(2 * a))
+    np.testing.assert_allclose(third, np.diag(a**3))

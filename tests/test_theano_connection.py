@@ -181,3 +181,18 @@ def test_a_compiled_graph_has_no_ops_that_are_there_for_gradients():
     kinds = (flow.GradClip, flow.GradScale, flow.UndefinedGrad, flow.ZeroGrad)
     assert not any(isinstance(n.op, kinds) or n.op.name == "stop_gradient" for n in f.maker.fgraph.toposort())
     assert f(3.0) == [7, 1]
+
+
+def test_hessians_of_unknown_shapes_heed_what_steers_gradients():
+    """A divergence of the policy from itself, held constant: its Hessian is Fisher's matrix, not 0."""
+    w, v, x = T.dvector("w"), T.dvector("v"), T.dmatrix("x")
+    p = T.nnet.softmax(x.dot(w.reshape((2, 3))))
+    held = theano.gradient.disconnected_grad(p)
+    kl = (held * T.log(held / p)).sum(axis=1).mean()
+    product = T.grad((T.grad(kl, w) * v).sum(), w)
+    clipped = theano.gradient.hessian((theano.gradient.grad_clip(w, -1, 1) ** 2).sum(), w)
+    f = theano.function([w, x, v], [theano.gradient.hessian(kl, w).dot(v), product, clipped])
+    rng = np.random.RandomState(2)
+    by_matrix, wanted, zero = f(rng.randn(6), rng.randn(5, 2), rng.randn(6))
+    np.testing.assert_allclose(by_matrix, wanted, rtol=1e-10)
+    assert abs(wanted).max() > 0.01 and zero.shape == (6, 6)

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from symconv.errors import CompileError, IndexRangeError, SymconvError
 from symconv.graph.core import Apply, Constant, Variable, constant
 
 FOLD_LIMIT = 4096  # elements; a larger constant result is folded only if its inputs were as large
+_before_gradients: ContextVar[bool] = ContextVar("before_gradients", default=False)
+
+
+@contextmanager
+def before_gradients() -> Iterator[None]:
+    """What is simplified inside will be differentiated: ops that only tell gradients how to flow stay."""
+    token = _before_gradients.set(True)
+    try:
+        yield
+    finally:
+        _before_gradients.reset(token)
+
+
 
 
 def fold(node: Apply) -> list[Variable] | None:
@@ -33,6 +48,8 @@ def fold(node: Apply) -> list[Variable] | None:
 
 def apply_simplified(node: Apply, inputs: tuple[Variable, ...]) -> Sequence[Variable]:
     """The node's op on `inputs`: simplified by the op's own rule, folded where all is constant."""
+    if node.op.for_gradient and _before_gradients.get():
+        return node.op.make(*inputs).outputs
     outputs: Sequence[Variable] | None = None
     for _ in range(8):  # a simplification may give a node that simplifies again
         simpler = node.op.simplify(*inputs)

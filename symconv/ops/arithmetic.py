@@ -309,6 +309,7 @@ def stop_gradient(x: Any) -> Variable:
 @dataclass(frozen=True)
 class StopGradient(Elementwise):
     name = "stop_gradient"
+    for_gradient = True
     takes_complex = True
     opcode = "copy"
     takes = "any"

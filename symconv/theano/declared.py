@@ -31,6 +31,8 @@ class _Identity(Op):
 class Unchanged(Op):
     """x, of which only the gradient is another: it vanishes once gradients are taken."""
 
+    for_gradient = True
+
     def infer(self, x: Variable) -> TensorType:
         return x.type
 

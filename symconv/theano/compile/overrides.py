@@ -91,6 +91,7 @@ class Overridden(Op):
     results: int
     rop: Any = None
     name = "overridden"
+    for_gradient = True
 
     def gives(self, k: int) -> bool:
         """Whether a gradient by argument k may come from the overrides."""
