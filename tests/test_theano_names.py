@@ -59,11 +59,11 @@ def test_names_can_be_imported(line):
 
 def test_what_is_absent_refuses_when_it_is_used():
     from symconv.theano.compile import DeepCopyOp
-    from symconv.theano.gof.opt import local_optimizer
+    from symconv.theano.gof.opt import PatternSub
 
     x = T.vector()
     assert not isinstance((x + 1).owner.op, DeepCopyOp) and isinstance((x + 1).owner.op, T.Elemwise)
-    for use in (DeepCopyOp, lambda: local_optimizer([T.Elemwise])):
+    for use in (DeepCopyOp, lambda: PatternSub((T.add, "x"), "x")):
         with pytest.raises(
             errors.UnsupportedError, match=r"not supported, at test_theano_names.py.*\n  hint"
         ):
@@ -227,3 +227,87 @@ def test_values_that_are_nearly_equal():
     assert near(a, np.array([np.inf, 1, 5, np.nan]), allow_remove_inf=True)
     assert not near(a, np.array([np.inf, 1, 5, 6]), allow_remove_inf=True)
     assert near(a, np.array([-np.inf, 1, np.inf, 6]), allow_remove_nan=True) and not near(a, a[:2])
+
+
+def test_sparse_can_be_imported_and_refuses():
+    """A program may import theano.sparse and never make a sparse matrix."""
+    sparse, x = theano.sparse, T.matrix("x")
+    assert not sparse.enable_sparse and not isinstance(x.type, sparse.SparseType)
+    assert not sparse.basic._is_sparse_variable(x) and sparse.as_sparse_or_tensor_variable(x) is x
+    with pytest.raises(errors.UnsupportedError, match=r"theano.sparse.csr_matrix .*\n.*use dense ones"):
+        sparse.csr_matrix("x")
+    with pytest.raises(errors.UnsupportedError, match=r"structured_dot"):
+        sparse.basic.structured_dot(x, x)
+
+
+def test_a_graph_is_walked_by_get_parents():
+    x, w = T.matrix("x"), theano.shared(np.ones((2, 2)), "w")
+    queue, seen = [T.tanh(T.dot(x, w) + w).sum()], set()
+    while queue:
+        node = queue.pop()
+        if node not in seen:
+            seen.add(node)
+            queue.extend(node.get_parents())
+    assert {"x", "w"} <= {v.name for v in seen if isinstance(v, theano.Variable)}
+    assert sum(isinstance(v, theano.Apply) for v in seen) >= 4
+
+
+class Observed(T.TensorVariable):
+    """A variable with data of its own, as probabilistic programs derive it."""
+
+    def __init__(self, type=None, owner=None, index=None, name=None, data=None):
+        super().__init__(data.type, owner, index, name)
+        self.label = "observed"
+        theano.Apply(theano.compile.view_op, inputs=[data], outputs=[self])
+
+
+class Free(T.TensorVariable):
+    def __init__(self, type=None, owner=None, index=None, name=None, scale=1.0):
+        super().__init__(type or T.dscalar, owner, index, name)
+        self.scale = scale
+
+
+def test_classes_derived_from_tensor_variable():
+    mu = Free(T.TensorType("float64", (False,)), name="mu", scale=2.0)
+    w = theano.shared(np.array([1.0, 2.0]), "w")
+    x = Observed(name="x", data=w * 3)
+    logp = -0.5 * T.sqr((x - mu) / mu.scale).sum()
+    f = theano.function([mu], [logp, T.grad(logp, mu)])
+    value, slope = f([1.0, 1.0])
+    assert value == -0.5 * (1 + 6.25) and slope.tolist() == [0.5, 1.25]
+    found = [v for v in theano.gof.graph.ancestors([logp]) if isinstance(v, (Free, Observed))]
+    assert {v.name for v in found} >= {"mu"} and mu in found and x in found
+    assert x.owner.inputs[0] is w * 3 and x.label == "observed"
+    c = T.TensorConstant(T.TensorType("float64", (False,)), [1.0, 2.0], name="c")
+    assert (c * 2).eval().tolist() == [2, 4] and c.name == "c" and isinstance(c, T.Constant)
+    with pytest.raises(TypeError, match="made by Apply"):
+        T.TensorVariable(T.dvector, owner=x.owner, index=0)
+
+
+def test_rewrites_of_a_program_are_not_run_and_say_so():
+    with pytest.warns(UserWarning, match="rewrite drop_log .*is not run"):
+
+        @T.opt.register_specialize
+        @theano.gof.local_optimizer([T.log])
+        def drop_log(node):
+            raise AssertionError("nobody calls it")
+
+    with pytest.warns(UserWarning, match="rewrite mine .*is not run"):
+        theano.compile.optdb.register("mine", drop_log, "fast_run")
+    with pytest.warns(UserWarning, match="drop_log"):
+        T.opt.register_canonicalize("fast_compile")(drop_log)
+
+    class Mine(theano.gof.Optimizer):
+        pass
+
+    with pytest.raises(errors.UnsupportedError, match="register_rule"):
+        Mine()
+    assert theano.sparse_grad(T.matrix("m")[T.ivector("i")]).ndim == 2
+
+
+def test_names_that_modules_take_from_one_another():
+    assert T.Constant is theano.gof.Constant and T.grad_undefined is theano.gradient.grad_undefined
+    assert isinstance((T.dscalar() + 1).owner, T.Apply) and T.gof is theano.gof
+    assert theano.compile.SpecifyShape is T.SpecifyShape and issubclass(T.AsTensorError, TypeError)
+    assert theano.SymbolicInput is theano.In and theano.get_scalar_constant_value(T.constant(3)) == 3
+    assert theano.gof.toolbox.__name__.endswith("toolbox") and theano.gof.null_type.NullType

@@ -393,7 +393,7 @@ def test_configuration():
         theano.config.flotaX = "float32"
     with pytest.raises(ImportError, match="dense"), warnings.catch_warnings():
         __import__("symconv.theano").theano.install()
-        __import__("theano.sparse")
+        __import__("theano.sparse.sandbox")
 
 
 def test_table_of_docs_is_that_of_the_code():

@@ -23,8 +23,6 @@ def before_gradients() -> Iterator[None]:
         _before_gradients.reset(token)
 
 
-
-
 def fold(node: Apply) -> list[Variable] | None:
     """Constants for the outputs of a node whose inputs are all constants, if they are small enough."""
     if not node.inputs or not all(isinstance(v, Constant) for v in node.inputs):

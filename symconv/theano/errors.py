@@ -6,7 +6,8 @@ theano.function are in inputs.py.
 
 from __future__ import annotations
 
-from symconv.errors import DTypeError, GradientError, GraphError, ShapeError
+from symconv.errors import DTypeError as DTypeError
+from symconv.errors import GradientError, GraphError, ShapeError
 
 
 class RankError(ShapeError, TypeError):

@@ -32,6 +32,13 @@ LAZY: dict[str, tuple[str, str | None]] = {
     "pp": ("printing", "pp"),
     "pprint": ("printing", "pp"),
     "dot": ("tensor.linear", "dot"),
+    "FunctionGraph": ("gof", "FunctionGraph"),
+    "Generic": ("gof", "Generic"),
+    "SymbolicInput": ("inputs", "SymbolicInput"),
+    "SymbolicOutput": ("inputs", "SymbolicOutput"),
+    "get_scalar_constant_value": ("tensor.known", "get_scalar_constant_value"),
+    "predefined_modes": ("compile.mode", "predefined_modes"),
+    "sparse_grad": ("sparse", "sparse_grad"),
     "ProfileStats": ("compile.profiling", "ProfileStats"),
     "_asarray": ("casting", "_asarray"),
     "change_flags": ("casting", "change_flags"),
@@ -64,7 +71,7 @@ ABSENT = {
     "sandbox.cuda": _GPU,
     "gpuarray": _GPU,
     "sandbox.linalg": "use theano.tensor.nlinalg's dot, trace, diag; symconv has no decompositions",
-    "sparse": "symconv has no sparse matrices; use dense ones",
+    "sparse": "symconv has no sparse matrices; use dense ones, and T.dot",
 }
 
 

@@ -196,7 +196,17 @@ class Variable:
 
     native: Native
 
-    def __init__(self, native: Native) -> None:
+    def __init__(
+        self, native: Native | TensorType, owner: Any = None, index: Any = None, name: Any = None
+    ) -> None:
+        """The variable for a native one; or, as programs that derive a class write it, an input of a type."""
+        if owner is not None:
+            raise DTypeError(
+                "a variable with an owner is made by Apply(op, inputs, outputs), or by calling the op"
+            )
+        if isinstance(native, TensorType):
+            native = Native(native.native, name=name)
+            native.front = self  # type: ignore[attr-defined]
         self.native = native
         self.tag = scratchpad()
         self.auto_name = f"auto_{next(_numbers)}"
@@ -313,6 +323,10 @@ class Apply:
             )
         return outputs[chosen]
 
+    def get_parents(self) -> list[Any]:
+        """The inputs, as those of a variable are its node: programs walk up a graph by it."""
+        return self.inputs
+
     @property
     def nin(self) -> int:
         return len(self.inputs)
@@ -357,7 +371,13 @@ class TensorVariable(TensorOperators):
 
 
 class TensorConstant(TensorOperators):
-    """A value fixed at construction."""
+    """A value fixed at construction: TensorConstant(type, data, name), or that of a native constant."""
+
+    def __init__(self, native: Native | TensorType, data: Any = None, name: str | None = None) -> None:
+        if isinstance(native, TensorType):
+            native = native_constant(native.filter(data), name=name)
+            native.front = self  # type: ignore[attr-defined]
+        super().__init__(native)
 
     @property
     def data(self) -> np.ndarray:

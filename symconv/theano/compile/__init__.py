@@ -12,6 +12,7 @@ from symconv.theano.compile.ops import OpFromGraph, as_op
 from symconv.theano.compile.pfunc import pfunc
 from symconv.theano.compile.profiling import ProfileStats
 from symconv.theano.configuration import config
+from symconv.theano.elsewhere import elsewhere
 from symconv.theano.functions import Function, In, Out, Param, SymbolicInput, SymbolicOutput, function
 from symconv.theano.inputs import UnusedInputError
 from symconv.theano.modes import DebugMode, Mode, NanGuardMode, get_default_mode, get_mode
@@ -19,12 +20,9 @@ from symconv.theano.sharedvar import SharedVariable, shared
 
 
 def __getattr__(name: str) -> Any:
-    """MonitorMode, and the modules that are imported when they are first asked for."""
-    if name == "MonitorMode":
-        from symconv.theano.compile.monitormode import MonitorMode
-
-        return MonitorMode
-    return missing("compile", name)
+    """Names of other modules, and modules, that are imported when they are first asked for."""
+    found = elsewhere("compile", name)
+    return missing("compile", name) if found is None else found
 
 
 _OWN_COPIES = "outputs are always the caller's own, and symconv's plans decide what shares memory"

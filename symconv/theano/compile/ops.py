@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from symconv.errors import ArgumentError, GraphError
+from symconv.graph import Op as NativeOp
+from symconv.graph import TensorType as NativeType
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import rebuild, toposort
 from symconv.ops.arithmetic import stop_gradient
 from symconv.theano.compile.overrides import DEFAULT, Overridden, Overrides
-from symconv.theano.gof.op import Op
+from symconv.theano.declared import _Identity
+from symconv.theano.gof.op import Apply, Op
 from symconv.theano.tensor.type import CONSTRUCTORS, RANKS
-from symconv.theano.variable import TensorType, native_of, wrap
+from symconv.theano.variable import TensorType, as_tensor_variable, native_of, wrap
 
 
 class FromFunctionOp(Op):
@@ -61,6 +67,39 @@ def as_op(itypes: Any, otypes: Any, infer_shape: Callable[..., Any] | None = Non
 
 # A variable of an applied OpFromGraph -> the one within that it stands for, and what was exchanged
 inlined: weakref.WeakKeyDictionary[Native, tuple[Native, dict[Native, Native]]] = weakref.WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class View(_Identity):
+    """x itself, as another variable: it vanishes once shapes are known."""
+
+    name = "view"
+
+    def infer(self, x: Native) -> NativeType:
+        return x.type
+
+    def simplify(self, x: Native) -> Sequence[Native]:
+        return [x]
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        return x
+
+
+class ViewOp(Op):
+    """view_op(x): x under another name; Apply(view_op, [x], [y]) makes y the same as x."""
+
+    __props__ = ()
+
+    def make_node(self, x: Any) -> Any:
+        x = as_tensor_variable(x)
+        return Apply(self, [x], [x.type()])
+
+    def as_native(self) -> NativeOp:
+        """What stands for it in a native graph."""
+        return View()
+
+
+view_op = ViewOp()
 
 
 class OpFromGraph:
@@ -119,4 +158,4 @@ class OpFromGraph:
         return made[0] if len(made) == 1 else made
 
 
-__all__ = ["FromFunctionOp", "OpFromGraph", "as_op"]
+__all__ = ["FromFunctionOp", "OpFromGraph", "ViewOp", "as_op", "view_op"]

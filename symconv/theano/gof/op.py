@@ -92,8 +92,18 @@ class Op:
 PureOp = Op
 
 
-class Apply(variable.Apply):
-    """The node that a make_node returns: op, inputs, and new variables for the outputs."""
+class _AnyNode(type):
+    """isinstance(x.owner, Apply) holds for every node."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, variable.Apply)
+
+
+class Apply(variable.Apply, metaclass=_AnyNode):
+    """The node that a make_node returns: op, inputs, and new variables for the outputs.
+
+    An output of a class of the program's own, derived from TensorVariable, becomes the node's output itself.
+    """
 
     def __init__(self, op: Op, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         ins = [as_tensor_variable(v) for v in inputs]
@@ -102,8 +112,14 @@ class Apply(variable.Apply):
                 raise GraphError(f"Apply: outputs of {op} must be new variables, such as x.type(), got {v!r}")
         types = tuple(v.native.type for v in outputs)
         natives = [v.native for v in ins]
-        native_op = UserOp(op, len(ins), types, _Template(op, ins, outputs))
-        super().__init__(native_op.make(*natives, *native_op.dims(natives)))
+        if hasattr(op, "as_native"):
+            super().__init__(op.as_native().make(*natives))
+        else:
+            native_op = UserOp(op, len(ins), types, _Template(op, ins, outputs))
+            super().__init__(native_op.make(*natives, *native_op.dims(natives)))
+        for v, native in zip(outputs, self.native.outputs):
+            if type(v) is not variable.TensorVariable:
+                v.native, native.front = native, v
         for v, made in zip(outputs, self.outputs):
             if v.name is not None and made.name is None:
                 made.name = v.name

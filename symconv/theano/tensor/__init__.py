@@ -6,6 +6,7 @@ import difflib
 from typing import Any
 
 from symconv.theano import operators as operators
+from symconv.theano.elsewhere import elsewhere
 from symconv.theano.gradient import Lop as Lop
 from symconv.theano.gradient import Rop as Rop
 from symconv.theano.gradient import grad as grad
@@ -50,6 +51,9 @@ def __getattr__(name: str) -> Any:
 
     if name.startswith("_"):
         raise AttributeError(name)
+    found = elsewhere("tensor", name)
+    if found is not None:
+        return found
     full = f"{__name__}.{name}"
     try:
         return importlib.import_module(full)
