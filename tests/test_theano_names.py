@@ -5,6 +5,7 @@ import inspect
 import pickle
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -310,4 +311,32 @@ def test_names_that_modules_take_from_one_another():
     assert isinstance((T.dscalar() + 1).owner, T.Apply) and T.gof is theano.gof
     assert theano.compile.SpecifyShape is T.SpecifyShape and issubclass(T.AsTensorError, TypeError)
     assert theano.SymbolicInput is theano.In and theano.get_scalar_constant_value(T.constant(3)) == 3
+    assert T.hashtype(T.dscalar()) == theano.gof.hashtype(T.dscalar()) != T.hashtype(3)
+    assert T.sharedvar.SharedVariable is theano.compile.SharedVariable
     assert theano.gof.toolbox.__name__.endswith("toolbox") and theano.gof.null_type.NullType
+
+
+class Clipped(theano.compile.ViewOp):
+    """The clipped gradient, as programs had it before there was grad_clip."""
+
+    def __init__(self, low, high):
+        self.low, self.high = low, high
+
+    def grad(self, inputs, output_gradients):
+        return [T.clip(g, self.low, self.high) for g in output_gradients]
+
+
+def test_a_view_op_with_a_gradient_of_its_own():
+    clip = Clipped(-1, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        T.opt.register_canonicalize(theano.gof.OpRemove(clip), name="grad_clip_1")
+    x = T.dvector("x")
+    y = clip(x) ** 2
+    f = theano.function([x], [y, T.grad(y.sum(), x), theano.gradient.jacobian(y, x)])
+    value, slope, full = f([0.25, -3.0])
+    assert value.tolist() == [0.0625, 9] and slope.tolist() == [0.5, -1]
+    assert full.tolist() == [[0.5, 0], [0, -1]]
+    rows, _ = theano.scan(lambda row, s: clip(s * row), x, np.float64(1), n_steps=2)
+    assert T.grad(10 * rows[-1], x).eval({x: [2.0, 3.0]}).tolist() == [1, 2]
+    assert theano.compile.view_op(x).eval({x: [1.0]}).tolist() == [1]

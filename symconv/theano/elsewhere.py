@@ -19,6 +19,7 @@ NAMES: dict[str, dict[str, tuple[str, str | None]]] = {
         "AsTensorError": ("errors", "DTypeError"),
         "compile": ("compile", None),
         "gof": ("gof", None),
+        "hashtype": ("gof.utils", "hashtype"),
     },
     "compile": {
         "FromFunctionOp": ("compile.ops", "FromFunctionOp"),
@@ -33,9 +34,11 @@ NAMES: dict[str, dict[str, tuple[str, str | None]]] = {
         "register_mode": ("compile.mode", "register_mode"),
         "shape": ("tensor.basic", "shape"),
         "specify_shape": ("tensor.basic", "specify_shape"),
-        "view_op": ("compile.ops", "view_op"),
     },
     "gof": {
+        "MethodNotDefined": ("gof.utils", "MethodNotDefined"),
+        "OpRemove": ("gof.opt", "OpRemove"),
+        "hashtype": ("gof.utils", "hashtype"),
         "local_optimizer": ("gof.opt", "local_optimizer"),
     },
 }

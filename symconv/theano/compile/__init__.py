@@ -8,7 +8,7 @@ from symconv.theano.absent import absent, missing
 from symconv.theano.compile import builders as builders
 from symconv.theano.compile import debugmode as debugmode
 from symconv.theano.compile import mode as mode
-from symconv.theano.compile.ops import OpFromGraph, as_op
+from symconv.theano.compile.ops import OpFromGraph, ViewOp, as_op, view_op
 from symconv.theano.compile.pfunc import pfunc
 from symconv.theano.compile.profiling import ProfileStats
 from symconv.theano.configuration import config
@@ -27,7 +27,6 @@ def __getattr__(name: str) -> Any:
 
 _OWN_COPIES = "outputs are always the caller's own, and symconv's plans decide what shares memory"
 DeepCopyOp = absent("theano.compile.DeepCopyOp", _OWN_COPIES)
-ViewOp = absent("theano.compile.ViewOp", _OWN_COPIES)
 Rebroadcast = absent("theano.compile.Rebroadcast", "T.patternbroadcast")
 FAST_RUN, FAST_COMPILE = get_mode("FAST_RUN"), get_mode("FAST_COMPILE")
 
@@ -47,6 +46,7 @@ __all__ = [
     "SymbolicInput",
     "SymbolicOutput",
     "UnusedInputError",
+    "ViewOp",
     "as_op",
     "config",
     "function",
@@ -54,4 +54,5 @@ __all__ = [
     "get_mode",
     "pfunc",
     "shared",
+    "view_op",
 ]

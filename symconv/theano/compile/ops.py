@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from symconv.errors import ArgumentError, GraphError
+from symconv.graph import Apply as NativeApply
 from symconv.graph import Op as NativeOp
 from symconv.graph import TensorType as NativeType
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import rebuild, toposort
 from symconv.ops.arithmetic import stop_gradient
+from symconv.ops.operands import cast
 from symconv.theano.compile.overrides import DEFAULT, Overridden, Overrides
 from symconv.theano.declared import _Identity
 from symconv.theano.gof.op import Apply, Op
@@ -71,9 +73,14 @@ inlined: weakref.WeakKeyDictionary[Native, tuple[Native, dict[Native, Native]]] 
 
 @dataclass(frozen=True)
 class View(_Identity):
-    """x itself, as another variable: it vanishes once shapes are known."""
+    """x itself, as another variable, with the gradient of a ViewOp: it vanishes once gradients are taken."""
 
+    front: ViewOp
     name = "view"
+    for_gradient = True
+
+    def label(self) -> str:
+        return str(self.front)
 
     def infer(self, x: Native) -> NativeType:
         return x.type
@@ -84,11 +91,21 @@ class View(_Identity):
     def reference(self, x: np.ndarray) -> np.ndarray:
         return x
 
+    def grad(self, node: NativeApply, *dys: Native | None) -> Sequence[Native | None]:
+        own = getattr(self.front, "grad", None)
+        if own is None or dys[0] is None:
+            return [dys[0]]
+        (found,) = own([wrap(node.inputs[0])], [wrap(dys[0])])
+        return [cast(native_of(found), node.inputs[0].dtype)]
+
 
 class ViewOp(Op):
-    """view_op(x): x under another name; Apply(view_op, [x], [y]) makes y the same as x."""
+    """view_op(x): x under another name; Apply(view_op, [x], [y]) makes y the same as x.
 
-    __props__ = ()
+    Programs derive a class whose grad(inputs, output_gradients) changes the gradient, to clip it.
+    """
+
+    view_map = {0: [0]}
 
     def make_node(self, x: Any) -> Any:
         x = as_tensor_variable(x)
@@ -96,7 +113,7 @@ class ViewOp(Op):
 
     def as_native(self) -> NativeOp:
         """What stands for it in a native graph."""
-        return View()
+        return View(self)
 
 
 view_op = ViewOp()

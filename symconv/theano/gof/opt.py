@@ -16,7 +16,7 @@ _OWN_RULES = "symconv.Rule and symconv.register_rule add rewrites (docs/rewritin
 # classes that theano.gof has, too
 INNER = frozenset(
     "CLinker DB EquilibriumDB EquilibriumOptimizer InconsistencyError Linker LocalLinker LocalOptimizer "
-    "MergeOptimizer NavigatorOptimizer OpKeyOptimizer OpRemove OpSub OpenMPOp Optimizer PatternSub "
+    "MergeOptimizer NavigatorOptimizer OpKeyOptimizer OpSub OpenMPOp Optimizer PatternSub "
     "PerformLinker PureType Query SeqOptimizer SequenceDB TopoOptimizer COp Container".split()
 )
 
@@ -26,15 +26,24 @@ def local_optimizer(tracks: Any, inplace: bool = False, requirements: Any = None
     return lambda function: function
 
 
+class OpRemove:
+    """OpRemove(op): the rewrite that drops an op of one input; one that changes nothing vanishes as it is."""
+
+    def __init__(self, op: Any) -> None:
+        self.op = op
+
+
 def ignored(*given: Any, **_: Any) -> Any:
     """register_canonicalize and its kin, as decorators or given a name first: they warn and do no more."""
-    if given and callable(given[0]):
-        name = getattr(given[0], "__name__", None) or repr(given[0])
+    if not given or isinstance(given[0], str):
+        return lambda rewrite: ignored(rewrite)
+    rewrite = given[0]
+    if not isinstance(rewrite, OpRemove):
+        name = getattr(rewrite, "__name__", None) or repr(rewrite)
         warnings.warn(
             f"the rewrite {name} registered at {user_line()} is not run\n  hint: {_OWN_RULES}", stacklevel=3
         )
-        return given[0]
-    return lambda function: ignored(function)
+    return rewrite
 
 
 class _Database:

@@ -53,6 +53,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     found = elsewhere("tensor", name)
     if found is not None:
+        globals()[name] = found  # hashtype is called while the interpreter ends, when nothing can be imported
         return found
     full = f"{__name__}.{name}"
     try:
