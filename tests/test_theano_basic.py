@@ -141,6 +141,11 @@ def test_get_scalar_constant_value_computes(x):
             known(c + 1, **options)
 
 
+def test_scalars_are_stacked_to_a_vector_whatever_the_axis():
+    a, b = T.dscalars("ab")
+    assert T.stack([a, b], axis=1).eval({a: 1.0, b: 2.0}).tolist() == [1, 2]
+
+
 def test_scalars_are_tensors_without_dimensions():
     assert scalar.constant(2).ndim == 0 and scalar.basic.constant(0.5, dtype="float64").dtype == "float64"
     assert scalar.float32 == T.TensorType("float32", ()) and scalar.Scalar("int32")("n").name == "n"

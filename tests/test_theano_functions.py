@@ -251,3 +251,26 @@ def test_inputs_as_tuples():
     for wrong in ([], ["name"], [a], [a, 1, 2], ["name", 3]):
         with pytest.raises(TypeError, match="is a list"):
             theano.function([wrong], [])
+
+
+def test_test_values_of_clones_pickles_and_nodes_of_a_program():
+    """A clone has the value of its original, whatever its inputs have; so Theano copied tags."""
+    with theano.config.change_flags(compute_test_value="raise"):
+        x, fresh = T.dvector("x"), T.dvector("fresh")
+        x.tag.test_value = np.array([1.0, 2.0])
+        y = (x * 3).sum()
+        y.tag.role = "cost"
+        z = theano.clone(y, {x: fresh})
+        assert z.tag.test_value == 9 and z.tag.role == "cost" and (z + 1).tag.test_value == 10
+        assert T.constant([4.0]).tag.test_value.tolist() == [4]
+        again, inner = pickle.loads(pickle.dumps((y, x)))
+        assert again.tag.test_value == 9 and (again + inner.sum()).tag.test_value == 12
+        with theano.config.change_flags(compute_test_value="off"):
+            (own,) = theano.Apply(_Source(), [], [T.dvector()]).outputs
+            own.tag.test_value = np.array([8.0])
+        assert (own * 2).tag.test_value.tolist() == [16]
+
+
+class _Source(theano.Op):
+    def perform(self, node, inputs, outputs):
+        raise AssertionError("nobody asks for the value")

@@ -340,3 +340,51 @@ def test_a_view_op_with_a_gradient_of_its_own():
     rows, _ = theano.scan(lambda row, s: clip(s * row), x, np.float64(1), n_steps=2)
     assert T.grad(10 * rows[-1], x).eval({x: [2.0, 3.0]}).tolist() == [1, 2]
     assert theano.compile.view_op(x).eval({x: [1.0]}).tolist() == [1]
+
+
+class Kernel:
+    """An operand of the program's own, which knows how to meet tensors."""
+
+    def __radd__(self, other):
+        return ("added", other)
+
+    def __rmul__(self, other):
+        return ("multiplied", other)
+
+
+def test_operands_that_are_no_numbers_answer_for_themselves():
+    x = T.dmatrix("x")
+    assert x + Kernel() == ("added", x) and x * Kernel() == ("multiplied", x)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        x - Kernel()
+
+
+def test_special_functions_of_numbers_by_their_classes():
+    from symconv.theano.scalar.basic_scipy import GammaLn, Psi, TriGamma
+
+    ln = T.Elemwise(GammaLn(theano.scalar.upgrade_to_float, name="scalar_gammaln"), name="gammaln")
+    x = T.dvector("x")
+    f = theano.function([x], [ln(x), T.grad(ln(x).sum(), x), T.Elemwise(Psi())(x), T.Elemwise(TriGamma())(x)])
+    values, slopes, psi, tri = f([1.0, 4.0])
+    np.testing.assert_allclose(values, [0, np.log(6)], atol=1e-12)
+    np.testing.assert_allclose(slopes, psi)
+    np.testing.assert_allclose([psi[0], tri[0], Psi.st_impl(1.0)], [-0.5772156649, np.pi**2 / 6, psi[0]])
+
+
+def test_settings_as_objects_and_settings_of_a_program():
+    from symconv.theano.configparser import AddConfigVar, BoolParam, EnumStr, _config_var_list
+
+    by_name = {v.fullname: v for v in _config_var_list}
+    before = by_name["floatX"].__get__(True, None)
+    by_name["floatX"].__set__(None, "float32")
+    assert theano.config.floatX == "float32"
+    by_name["floatX"].__set__(None, before)
+    AddConfigVar("tests_flavour", "of the tests", EnumStr("plain", "spicy"))
+    AddConfigVar("tests_loud", "", BoolParam(False))
+    assert (theano.config.tests_flavour, theano.config.tests_loud) == ("plain", False)
+    theano.config.tests_flavour, theano.config.tests_loud = "spicy", "true"
+    assert (theano.config.tests_flavour, theano.config.tests_loud) == ("spicy", True)
+    with pytest.raises(errors.ConfigError, match="tests_flavour"):
+        theano.config.tests_flavour = "sweet"
+    with pytest.raises(AttributeError, match="already"):
+        AddConfigVar("tests_loud", "", BoolParam(True))

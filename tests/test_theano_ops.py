@@ -308,3 +308,38 @@ def test_infer_shape_may_use_the_values_of_inputs():
     for count in (2, 3, 2):
         value, length = f([1.0, 2.0], count)
         assert value.tolist() == [1, 2] * count and length == 2 * count
+
+
+class Counting(theano.Op):
+    """Rows from a generator, of which each call takes one: without inputs, and without infer_shape."""
+
+    def __init__(self, rows):
+        self.rows, self.calls = iter(rows), 0
+
+    def make_node(self):
+        return theano.Apply(self, [], [T.dvector()])
+
+    def do_constant_folding(self, node):
+        return False
+
+    def perform(self, node, inputs, outputs):
+        self.calls += 1
+        outputs[0][0] = next(self.rows)
+
+
+def test_perform_runs_once_a_call_and_is_not_folded_where_the_op_forbids_it():
+    op = Counting([np.arange(1.0, n) for n in (3, 5, 3, 4)])
+    f = theano.function([], op() * 2)
+    assert [f().tolist() for _ in range(4)] == [[2, 4], [2, 4, 6, 8], [2, 4], [2, 4, 6]]
+    assert op.calls == 4
+
+
+def test_an_op_without_a_gradient_raises_what_programs_catch():
+    @theano.as_op(itypes=[T.dvector], otypes=[T.dscalar])
+    def total(x):
+        return x.sum()
+
+    x = T.dvector()
+    for kind in (AttributeError, NotImplementedError, GradientError):
+        with pytest.raises(kind, match="defines no grad"):
+            T.grad(total(x), x)

@@ -239,6 +239,7 @@ class Op:
     operands: ClassVar[tuple[str, ...]] = ()  # names of the inputs, for messages
     kernels: ClassVar[list[Kernel]] = []
     no_kernel: ClassVar[str] = ""  # why there is none, for explain()
+    foldable: ClassVar[bool] = True  # with constants as inputs it may be computed once and for all
     for_gradient: ClassVar[bool] = False  # an identity that is there until gradients have been taken
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -25,7 +25,7 @@ def before_gradients() -> Iterator[None]:
 
 def fold(node: Apply) -> list[Variable] | None:
     """Constants for the outputs of a node whose inputs are all constants, if they are small enough."""
-    if not node.inputs or not all(isinstance(v, Constant) for v in node.inputs):
+    if not node.inputs or not node.op.foldable or not all(isinstance(v, Constant) for v in node.inputs):
         return None
     largest = max(v.type.size for v in node.inputs)
     if node.op.name == "broadcast_to" and node.out.type.size > largest:

@@ -9,6 +9,7 @@ from symconv.errors import DTypeError
 from symconv.graph import Constant as NativeConstant
 from symconv.graph import Variable as Native
 from symconv.graph.traversal import leaves, rebuild
+from symconv.theano import test_values
 from symconv.theano.tensor.monotone import as_written
 from symconv.theano.variable import Variable, native_of, wrap
 
@@ -42,5 +43,11 @@ def clone(
             if not isinstance(v, NativeConstant)
         }
         natives = rebuild(natives, fresh_inputs)
-    made = [wrap(v) for v in natives]
+    with test_values.at_rest():
+        made = [wrap(v) for v in natives]
+    for old, new in zip(outputs, made):
+        test_values.hand_on(old, new)
+        for name, value in vars(old.tag).items():
+            if name != "test_value":
+                vars(new.tag).setdefault(name, value)
     return made[0] if isinstance(output, Variable) else made

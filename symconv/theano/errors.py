@@ -30,8 +30,23 @@ class NoNumberError(DTypeError, ValueError):
     """Cause: a string or an object where numbers belong. Cure: the text names what was given."""
 
 
+class NoGradientError(GradientError, AttributeError, NotImplementedError):
+    """Cause: a gradient through an op that defines no grad. Cure: define it, or keep the op out of the path.
+
+    An AttributeError, as in Theano, for programs that go on without a gradient then.
+    """
+
+
 class OutputIndexError(GraphError, AttributeError):
     """Cause: a node of several outputs where one variable is needed. Cure: choose one of its outputs."""
 
 
-__all__ = ["AxisError", "ComplexError", "CostError", "NoNumberError", "OutputIndexError", "RankError"]
+__all__ = [
+    "AxisError",
+    "ComplexError",
+    "CostError",
+    "NoGradientError",
+    "NoNumberError",
+    "OutputIndexError",
+    "RankError",
+]

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from symconv.graph import Apply as NativeApply
+from symconv.graph import Variable as Native
 from symconv.theano import shapes, ufuncs
 from symconv.theano.declared import Declare
 from symconv.theano.tensor import basic as T
 from symconv.theano.tensor import subtensor
-from symconv.theano.variable import TensorOperators, wrap
+from symconv.theano.variable import Apply, TensorOperators, Variable, wrap
 
 
 def _swap(function: Any) -> Any:
     return lambda self, other: function(other, self)
 
 
+_NUMBERS = (Variable, Native, Apply, NativeApply, int, float, complex, np.generic, list, tuple)
+
+
 def _or_not_implemented(function: Any) -> Any:
     """Operands that cannot become tensors leave the operator to the other side."""
 
     def operator(self: Any, other: Any) -> Any:
-        if isinstance(other, (str, dict, set)) or other is None:
-            return NotImplemented
-        return function(self, other)
+        if isinstance(other, _NUMBERS) or hasattr(other, "__array__"):
+            return function(self, other)
+        return function(self, other) if hasattr(other, "_as_TensorVariable") else NotImplemented
 
     return operator
 

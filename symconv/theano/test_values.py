@@ -25,6 +25,9 @@ from symconv.graph.traversal import toposort
 from symconv.theano.configuration import config
 
 _values: weakref.WeakKeyDictionary[Variable, np.ndarray] = weakref.WeakKeyDictionary()
+_attached: weakref.WeakKeyDictionary[Variable, Any] = (
+    weakref.WeakKeyDictionary()
+)  # what attach has put on tags
 # the arrays that a value was computed from: a program may give an input another test value
 _sources: weakref.WeakKeyDictionary[Variable, list[Any]] = weakref.WeakKeyDictionary()
 _state = threading.local()
@@ -47,6 +50,8 @@ def at_rest() -> Iterator[None]:
 def attach(front: Any) -> None:
     """Compute the test value of a new variable, as the setting says. Raises what its computation raises."""
     policy = config.compute_test_value
+    if isinstance(front.native, Constant) and policy != "off":
+        front.tag.test_value = front.native.data
     if policy == "off" or getattr(_state, "rests", False) or front.native.owner is None:
         return
     try:
@@ -56,7 +61,7 @@ def attach(front: Any) -> None:
 
         raise in_kind(caught) from caught.__cause__
     if missing is None:
-        front.tag.test_value = _values[front.native]
+        front.tag.test_value = _attached[front.native] = _value(front.native)
     elif policy != "ignore":
         text = (
             f"compute_test_value: {missing!r} from {missing.origin}, on which {front!r} at {user_line()} "
@@ -70,6 +75,8 @@ def attach(front: Any) -> None:
 def refresh(front: Any) -> None:
     """The same as attach for an expression that was built before, if a test value below it is another now."""
     native = front.native
+    if isinstance(native, Constant):
+        front.tag.test_value = native.data
     if native.owner is None or getattr(_state, "rests", False):
         return
     for node in toposort([native]):
@@ -80,6 +87,13 @@ def refresh(front: Any) -> None:
                 _values.pop(out, None)
     if native not in _values:
         attach(front)
+
+
+def hand_on(old: Any, new: Any) -> None:
+    """Let a clone have the test value of what it was cloned from, whatever is known of its own inputs."""
+    known = _values.get(old.native)
+    if known is not None and new.native.owner is not None and new.native not in _values:
+        _values[new.native] = _attached[new.native] = new.tag.test_value = known
 
 
 def get_test_value(v: Any) -> Any:
@@ -99,10 +113,12 @@ def _value(v: Variable) -> np.ndarray | None:
         return v.data
     if isinstance(v, SharedVariable):
         return v.get_value(borrow=True)
-    if v.owner is not None:
-        return _values.get(v)
+    if v in _values:
+        return _values[v]
     front: Any = getattr(v, "front", None)
     given = None if front is None else getattr(front.tag, "test_value", None)
+    if v.owner is not None and given is _attached.get(v):
+        return None  # one that was computed, and is out of date; not the program's own
     return None if given is None else np.asarray(front.type.filter(given, allow_downcast=None))
 
 

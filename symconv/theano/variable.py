@@ -197,15 +197,15 @@ class Variable:
     native: Native
 
     def __init__(
-        self, native: Native | TensorType, owner: Any = None, index: Any = None, name: Any = None
+        self, type: Native | TensorType, owner: Any = None, index: Any = None, name: Any = None
     ) -> None:
-        """The variable for a native one; or, as programs that derive a class write it, an input of a type."""
+        """An input of a type, as programs that derive a class make it; or the variable for a native one."""
         if owner is not None:
             raise DTypeError(
                 "a variable with an owner is made by Apply(op, inputs, outputs), or by calling the op"
             )
-        if isinstance(native, TensorType):
-            native = Native(native.native, name=name)
+        native = Native(type.native, name=name) if isinstance(type, TensorType) else type
+        if isinstance(type, TensorType):
             native.front = self  # type: ignore[attr-defined]
         self.native = native
         self.tag = scratchpad()
@@ -273,7 +273,7 @@ class Variable:
         return str(self)
 
     def __reduce__(self) -> Any:
-        return wrap, (self.native,), self._kept()
+        return restored, (self.native,), self._kept()
 
     def _kept(self) -> dict[str, Any]:
         """What is pickled beside the native variable: all that somebody has set on this one."""
@@ -373,11 +373,11 @@ class TensorVariable(TensorOperators):
 class TensorConstant(TensorOperators):
     """A value fixed at construction: TensorConstant(type, data, name), or that of a native constant."""
 
-    def __init__(self, native: Native | TensorType, data: Any = None, name: str | None = None) -> None:
-        if isinstance(native, TensorType):
-            native = native_constant(native.filter(data), name=name)
-            native.front = self  # type: ignore[attr-defined]
-        super().__init__(native)
+    def __init__(self, type: Native | TensorType, data: Any = None, name: str | None = None) -> None:
+        given = native_constant(type.filter(data), name=name) if isinstance(type, TensorType) else type
+        super().__init__(given)
+        if isinstance(type, TensorType):
+            given.front = self  # type: ignore[attr-defined]
 
     @property
     def data(self) -> np.ndarray:
@@ -410,6 +410,16 @@ def wrap(native: Native) -> Any:
 
         refresh(found)
     return found
+
+
+def restored(native: Native) -> Any:
+    """wrap(native) of what is read from a pickle: the tags, test values among them, come later."""
+    if config.compute_test_value == "off":
+        return wrap(native)
+    from symconv.theano.test_values import at_rest
+
+    with at_rest():
+        return wrap(native)
 
 
 def is_variable(x: Any) -> bool:

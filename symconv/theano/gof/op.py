@@ -2,7 +2,7 @@
 
 Such an op runs as a reference step of the plan, on every device, and explain() shows it. The shape of its
 outputs is what infer_shape says, or what perform gives: then the shape is a guard, for which perform runs
-once more in every call.
+before the plan, whose step takes the values over.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from symconv.ops.create import zeros_like
 from symconv.ops.operands import as_dim, cast, static_dim
 from symconv.ops.shape import dims_of
 from symconv.theano import variable
+from symconv.theano.configuration import config
+from symconv.theano.errors import NoGradientError
 from symconv.theano.null_gradient import null_gradient, reason
+from symconv.theano.test_values import attach
 from symconv.theano.test_values import get_test_value as get_test_value
 from symconv.theano.variable import Variable, as_tensor_variable, native_of, wrap
 
@@ -119,10 +122,18 @@ class Apply(variable.Apply, metaclass=_AnyNode):
             super().__init__(native_op.make(*natives, *native_op.dims(natives)))
         for v, native in zip(outputs, self.native.outputs):
             if type(v) is not variable.TensorVariable:
-                v.native, native.front = native, v
+                _become(v, native)
         for v, made in zip(outputs, self.outputs):
             if v.name is not None and made.name is None:
                 made.name = v.name
+
+
+def _become(v: Any, native: Native) -> None:
+    """Let v, made as an input, be the variable that stands for `native`."""
+    name, v.native = v.name, native
+    native.front, native.name = v, name  # type: ignore[attr-defined]
+    if config.compute_test_value != "off":
+        attach(v)
 
 
 class _Template:
@@ -135,6 +146,20 @@ class _Template:
 
     nin = property(lambda self: len(self.inputs))
     nout = property(lambda self: len(self.outputs))
+
+    def keep(self, arrays: Sequence[np.ndarray], results: list[np.ndarray]) -> None:
+        """Keep what perform gave, when it was asked for shapes, for the step that needs the values."""
+        self._kept = [np.array(a) for a in arrays], results
+
+    def taken(self, arrays: Sequence[np.ndarray], again: bool = False) -> list[np.ndarray] | None:
+        """What was kept for these inputs, and is not any more, unless it will be asked for again."""
+        given, results = self.__dict__.get("_kept", (None, None))
+        if not again:
+            self.__dict__.pop("_kept", None)
+        same = given is not None and all(
+            np.array_equal(a, b, equal_nan=a.dtype.kind in "fc") for a, b in zip(given, arrays)
+        )
+        return results if same else None
 
     def on(self, inputs: Sequence[Any]) -> _Template:
         """The same with these inputs: a shape may depend on the values of some."""
@@ -155,6 +180,12 @@ class _OfUser(NativeOp):
     user_inputs: int
     types: tuple[NativeType, ...]
     template: _Template = field(compare=False, repr=False)
+
+    @property
+    def foldable(self) -> bool:  # type: ignore[override]
+        """What the user's do_constant_folding(node) says; without one, True."""
+        asked = getattr(self.front, "do_constant_folding", None)
+        return asked is None or bool(asked(self.template))
 
     @property
     def open_dims(self) -> int:
@@ -215,7 +246,10 @@ class UserOp(_OfUser):
         return range(self.user_inputs, n_inputs)
 
     def reference(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        results = performed(self.front, self.template, arrays[: self.user_inputs], self.types)
+        given = arrays[: self.user_inputs]
+        results = self.template.taken(given)
+        if results is None:
+            results = performed(self.front, self.template, given, self.types)
         dims = iter(int(d) for d in arrays[self.user_inputs :])
         for k, (t, value) in enumerate(zip(self.types, results)):
             wanted = tuple(next(dims) if d is None else d for d in t.shape)
@@ -235,7 +269,7 @@ class UserOp(_OfUser):
         elif hasattr(self.front, "grad"):
             found = self.front.grad(inputs, given)
         else:
-            raise GradientError(
+            raise NoGradientError(
                 f"{self.front} from {node.origin} defines no grad\n"
                 "  hint: define grad(self, inputs, output_gradients), or keep the op out of the path"
             )
@@ -273,7 +307,10 @@ class UserShape(_OfUser):
         return [None] * len(node.inputs)
 
     def reference(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        results = performed(self.front, self.template, arrays, self.types)
+        results = self.template.taken(arrays, again=True)
+        if results is None:
+            results = performed(self.front, self.template, arrays, self.types)
+            self.template.keep(arrays, results)
         return tuple(
             np.asarray(n, "int64")
             for t, value in zip(self.types, results)

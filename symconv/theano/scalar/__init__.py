@@ -55,7 +55,7 @@ def __getattr__(name: str) -> Any:
     if name in _LISTS:  # theano.scalar.float_types and the like
         globals()[name] = types = tuple(get_scalar_type(d) for d in _LISTS[name])
         return types
-    if name in ("basic", "sharedvar"):
+    if name in ("basic", "basic_scipy", "sharedvar"):
         return importlib.import_module(f"{__name__}.{name}")
     from symconv.theano.absent import refusing
     from symconv.theano.scalar.operations import operation

@@ -23,14 +23,15 @@ class ScalarOperation:
         return self.on_tensors(*map(as_scalar, operands))
 
     def on_tensors(self, *operands: Any) -> Any:
-        """The function of theano.tensor with this name."""
+        """The function of theano.tensor with the operation's name."""
         return _function(self.name)(*operands)
 
 
 def _function(name: str) -> Any:
-    from symconv.theano.tensor import elementwise  # which imports the dtypes beside this module
+    from symconv.theano.tensor import elementwise, special  # which import the dtypes beside this module
 
-    return getattr(elementwise, _RENAMED.get(name, name), None)
+    name = _RENAMED.get(name, name)
+    return getattr(elementwise, name, None) or (getattr(special, name) if name in special.__all__ else None)
 
 
 def operation(name: str) -> ScalarOperation | None:

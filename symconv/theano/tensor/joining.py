@@ -67,7 +67,10 @@ def join(axis: Any, *tensors: Any) -> Any:
 
 
 def stack(*tensors: Any, axis: Any = 0) -> Any:
-    """The tensors along a new axis: stack([a, b], axis=0), or Theano's older stack(a, b)."""
+    """The tensors along a new axis: stack([a, b], axis=0), or Theano's older stack(a, b).
+
+    Scalars make a vector whatever the axis, as in Theano.
+    """
     given: Sequence[Any] = tensors
     if len(given) == 2 and isinstance(given[0], (list, tuple)) and not isinstance(given[1], Variable):
         given, axis = given[:1], given[1]
@@ -78,7 +81,7 @@ def stack(*tensors: Any, axis: Any = 0) -> Any:
         raise ShapeError("stack: no tensors were given")
     common = dtypes.upcast(*(p.dtype for p in parts))
     cast = [native_cast(p, common) for p in parts]
-    if all(p.ndim == 0 for p in cast) and axis in (0, -1):
+    if all(p.ndim == 0 for p in cast):
         return wrap(shapes.vector_of(cast))
     return wrap(ops.stack(cast, _axis(axis, cast[0].ndim + 1, "stack")))
 
