@@ -15,6 +15,7 @@ from symconv.rewrite.constants import store_constants
 from symconv.rewrite.conv_pool import fuse_conv_pool, move_past_pool
 from symconv.rewrite.cross_entropy import fuse_cross_entropy
 from symconv.rewrite.driver import Applied, RuleSet, Trace
+from symconv.rewrite.error_function import RULES as ERROR_FUNCTION_RULES
 from symconv.rewrite.fuse import fuse_elementwise
 from symconv.rewrite.gemm import fuse_dense, fuse_gemm
 from symconv.rewrite.keep import seal, unseal
@@ -40,7 +41,7 @@ class Stage:
 def passes() -> tuple[tuple[str, Pass], ...]:
     """(name, pass) in order. Made once, at the first compilation, when all element-wise ops are known."""
     return (
-        ("canonicalize", RuleSet([*algebra_rules(), *STABILITY_RULES])),
+        ("canonicalize", RuleSet([*algebra_rules(), *ERROR_FUNCTION_RULES, *STABILITY_RULES])),
         ("masks", narrow_masks),
         ("loops", partial(rewrite_loops, optimize=optimize)),
         ("share_relu", share_relu),
