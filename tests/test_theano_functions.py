@@ -274,3 +274,10 @@ def test_test_values_of_clones_pickles_and_nodes_of_a_program():
 class _Source(theano.Op):
     def perform(self, node, inputs, outputs):
         raise AssertionError("nobody asks for the value")
+
+
+def test_pickles_of_different_variables_differ():
+    """By auto_name, as Theano's did: programs hash pickles to tell their models apart."""
+    a, b = (theano.shared(np.zeros(2), "w") for _ in range(2))
+    assert pickle.dumps(a) == pickle.dumps(a) != pickle.dumps(b)
+    assert pickle.loads(pickle.dumps(a)).auto_name == a.auto_name != b.auto_name

@@ -187,7 +187,7 @@ def test_mrg_seeding_and_errors():
     assert not np.array_equal(first, f())
     rng.seed(9)
     np.testing.assert_array_equal(f(), first)
-    for bad in (0, -1, 2**31, [1, 2], [0, 0, 0, 1, 1, 1], "a"):
+    for bad in (0, -(2**31), 2**31, [1, 2], [0, 0, 0, 1, 1, 1], "a"):
         with pytest.raises(ArgumentError, match="MRG_RandomStreams"):
             MRG_RandomStreams(bad)
     with pytest.raises(ArgumentError, match="positive"):
@@ -207,3 +207,13 @@ def test_mrg_refuses_more_values_than_it_counts(size):
     with pytest.raises(ValueError, match="at most 2147483647"):
         f(list(size))
     assert f([1] * len(size)).size == 1
+
+
+def test_negative_seeds_are_seeds():
+    """PyMC3 seeds with -1."""
+    draws = [MRG_RandomStreams(seed).uniform((2000,)).eval() for seed in (-1, -1, -2)]
+    assert np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[0], draws[2])
+    assert 0 < draws[0].min() and draws[0].max() < 1 and abs(draws[0].mean() - 0.5) < 0.03
+    for bad in (0, -(2**31), 2**31):
+        with pytest.raises(ValueError, match="between 1 and"):
+            MRG_RandomStreams(bad)

@@ -277,7 +277,7 @@ class Variable:
 
     def _kept(self) -> dict[str, Any]:
         """What is pickled beside the native variable: all that somebody has set on this one."""
-        return {k: v for k, v in vars(self).items() if k not in ("native", "auto_name", "_evaluators")}
+        return {k: v for k, v in vars(self).items() if k not in ("native", "_evaluators")}
 
     def __copy__(self) -> Variable:
         return self

@@ -49,13 +49,17 @@ class MRG_RandomStreams:  # noqa: N801 - Theano's name
         self.set_rstate(seed)
 
     def set_rstate(self, seed: Any) -> None:
-        """Start from a seed. Raises ArgumentError for one that MRG31k3p does not take."""
+        """Start from a seed. Raises ArgumentError for one that MRG31k3p does not take.
+
+        A negative one, which Theano took, too, counts modulo the generator's second modulus.
+        """
         if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
-            if not 0 < seed < M2:
+            if not -M2 < seed < M2 or seed == 0:
                 raise ArgumentError(
-                    f"MRG_RandomStreams: the seed must lie between 1 and {M2 - 1}, got {seed}"
+                    f"MRG_RandomStreams: the seed must lie between 1 and {M2 - 1}, or be the negative of "
+                    f"such a number, got {seed}"
                 )
-            state = [int(seed)] * 6
+            state = [int(seed) % M2] * 6
         elif np.shape(seed) == (6,):
             state = [int(v) for v in seed]
             for part, m in ((state[:3], M1), (state[3:], M2)):
