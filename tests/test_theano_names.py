@@ -388,3 +388,24 @@ def test_settings_as_objects_and_settings_of_a_program():
         theano.config.tests_flavour = "sweet"
     with pytest.raises(AttributeError, match="already"):
         AddConfigVar("tests_loud", "", BoolParam(True))
+
+
+class Layer:
+    """A layer as it was written: its functions are attributes of the class."""
+
+    activation, gate = T.tanh, T.nnet.sigmoid
+
+    def output(self, x):
+        return self.gate(x) * self.activation(x)
+
+
+def test_operations_as_attributes_of_a_class_are_not_bound():
+    x = T.dmatrix("x")
+    y = Layer().output(x)
+    np.testing.assert_allclose(y.eval({x: [[0.5]]}), np.tanh(0.5) / (1 + np.exp(-0.5)))
+    assert Layer.activation is T.tanh and pickle.loads(pickle.dumps(T.tanh)) is T.tanh
+    assert pickle.loads(pickle.dumps(T.nnet.sigmoid)) is T.nnet.sigmoid and T.tanh.__name__ == "tanh"
+    assert list(inspect.signature(T.clip).parameters) == ["x", "min", "max"] and "clip" in repr(T.clip)
+    assert (-x).clip(0, 1).eval({x: [[-3.0]]}) == 1  # methods are methods
+    total = T.dtensor3("t").sum(axis=range(1, 3))
+    assert total.ndim == 1 and T.mean(x, axis={0, 1}).ndim == 0

@@ -10,6 +10,7 @@ from symconv.graph import Apply as NativeApply
 from symconv.graph import Variable as Native
 from symconv.theano import shapes, ufuncs
 from symconv.theano.declared import Declare
+from symconv.theano.naming import Unbound
 from symconv.theano.tensor import basic as T
 from symconv.theano.tensor import subtensor
 from symconv.theano.variable import Apply, TensorOperators, Variable, wrap
@@ -187,4 +188,4 @@ METHODS: dict[str, Any] = {
 }
 
 for _name, _method in METHODS.items():
-    setattr(TensorOperators, _name, _method)
+    setattr(TensorOperators, _name, _method.__wrapped__ if isinstance(_method, Unbound) else _method)

@@ -17,7 +17,7 @@ from symconv.theano import dtypes
 from symconv.theano.configuration import config
 from symconv.theano.elemwise import apply, apply_float, apply_number, compare
 from symconv.theano.errors import ComplexError
-from symconv.theano.naming import name_made
+from symconv.theano.naming import name_made, unbind
 from symconv.theano.variable import TensorConstant, as_tensor_variable, native_of, wrap
 
 
@@ -402,3 +402,4 @@ def tensor_copy(a: Any) -> Any:
 
 identity = tensor_copy
 name_made(globals())
+unbind(globals())

@@ -28,7 +28,7 @@ def _axis(axis: Axis, what: str) -> Any:
         return None
     if isinstance(axis, TensorConstant):
         axis = axis.data
-    if isinstance(axis, (list, tuple)) or (isinstance(axis, np.ndarray) and axis.ndim):
+    if isinstance(axis, (list, tuple, range, set)) or (isinstance(axis, np.ndarray) and axis.ndim):
         return [int(_axis(a, what)) for a in axis]
     if isinstance(axis, (float, np.floating)) and float(axis).is_integer():
         return int(axis)

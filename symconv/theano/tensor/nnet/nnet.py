@@ -9,6 +9,7 @@ from symconv.errors import DTypeError, ShapeError
 from symconv.ops import elementwise as ew
 from symconv.theano import dtypes
 from symconv.theano.elemwise import apply_float
+from symconv.theano.naming import unbind
 from symconv.theano.tensor import basic as T
 from symconv.theano.tensor.monotone import mark
 from symconv.theano.variable import as_tensor_variable, constant, wrap
@@ -241,3 +242,6 @@ def h_softmax(
     flat = softmax(scores.reshape((-1, n_outputs_per_class)))
     each = flat.reshape((batch_size, n_classes, n_outputs_per_class)) * classes.dimshuffle(0, 1, "x")
     return each.reshape((batch_size, -1))[:, :n_outputs]
+
+
+unbind(globals(), ("sigmoid", "softplus", "ultra_fast_sigmoid"))
