@@ -86,7 +86,7 @@ def operands(rng, m, n, k, ta, tb, dtype="float32", zeros=0.3):
 SIZES = [
     (1, 1, 1), (1, 1, 7), (2, 3, 5), (7, 5, 3), (1, 17, 31), (17, 1, 31), (5, 2, 64), (6, 16, 65),
     (10, 10, 100), (10, 100, 67), (13, 104, 129), (3, 211, 70), (33, 29, 37),
-    (37, 65, 257), (50, 113, 300), (4, 9, 1030), (0, 5, 3), (5, 0, 3), (5, 3, 0), (1, 0, 0), (11, 23, 1),
+    (37, 65, 257), (50, 113, 300), (39, 97, 70), (67, 100, 130), (4, 9, 1030), (0, 5, 3), (5, 0, 3), (5, 3, 0), (1, 0, 0), (11, 23, 1),
 ]  # fmt: skip
 
 
@@ -117,6 +117,8 @@ def test_shared_among_threads(isa, threads, entry, flags):
         (150, 20, 4000),
         (300, 10, 500),
         (64, 1000, 100),
+        (64, 1024, 100),
+        (130, 97, 900),
         (1, 997, 1009),
     ]:
         a, b = operands(rng, m, n, k, *flags, zeros=0.0)
@@ -133,7 +135,7 @@ def test_shared_among_threads(isa, threads, entry, flags):
 def test_alpha_beta_and_in_place(isa, entry, flags, dtype):
     rng = np.random.default_rng(5)
     for (m, n, k), (alpha, beta) in itertools.product(
-        [(10, 100, 70), (70, 37, 10), (7, 5, 300), (9, 13, 0), (1, 40, 33), (40, 1, 33)],
+        [(10, 100, 70), (70, 37, 10), (39, 97, 70), (7, 5, 300), (9, 13, 0), (1, 40, 33), (40, 1, 33)],
         [(1, 0), (1, 1), (-2, 1), (3, -2), (0, 2), (0.5, 0.5)],
     ):
         a, b = operands(rng, m, n, k, *flags, dtype)
@@ -192,13 +194,22 @@ def test_the_density_is_not_taken_from_the_margins_of_images_alone(isa, rows):
 def test_dense_act(isa, entry, activation, dtype):
     rng = np.random.default_rng(7)
     for tb, (m, n, k) in itertools.product(
-        (False, True), [(10, 100, 70), (3, 7, 5), (50, 33, 40), (1, 9, 65), (9, 1, 65)]
+        (False, True), [(10, 100, 70), (3, 7, 5), (50, 33, 40), (39, 97, 70), (1, 9, 65), (9, 1, 65)]
     ):
         x, w = (rng.normal(size=s).astype(dtype) for s in ((m, k), (n, k) if tb else (k, n)))
         b = rng.normal(size=n).astype(dtype)
         node = node_of(DenseAct(False, tb, activation), x, w, b)
         if fits(node, entry):
             close(run(node, entry, x, w, b), node.op, x, w, b)
+
+
+@pytest.mark.parametrize("shape", [(128, 100, 784), (20, 30, 2000)])
+def test_activations_of_sums_that_threads_share(isa, threads, shape):
+    rng = np.random.default_rng(12)
+    m, n, k = shape
+    x, w, b = rng.normal(size=(m, k)).astype("f"), rng.normal(size=(k, n)).astype("f"), np.ones(n, "f")
+    node = node_of(DenseAct(False, False, "tanh"), x, w, b)
+    close(run(node, "gemm_packed", x, w, b), node.op, x, w, b)
 
 
 @pytest.mark.parametrize("entry", FLOAT_KERNELS)
@@ -209,7 +220,7 @@ def test_dot_mul_act_grad(isa, entry, activation, dtype):
     for tb, alive, (m, n, k) in itertools.product(
         (False, True),
         (0.2, 1.0),
-        [(10, 640, 100), (3, 7, 5), (50, 33, 40), (1, 90, 65), (70, 1, 65), (5, 67, 700)],
+        [(10, 640, 100), (3, 7, 5), (50, 33, 40), (39, 97, 70), (1, 90, 65), (70, 1, 65), (5, 67, 700)],
     ):
         dy, w = (rng.normal(size=s).astype(dtype) for s in ((m, k), (n, k) if tb else (k, n)))
         y = (rng.random((m, n)) * (rng.random((m, n)) < alive)).astype(dtype)

@@ -7,6 +7,7 @@
 // on their number, except where out is too small to share and k is long: then k is split.
 // An a of which less than kSparse is non-zero goes to gemm_rows if b is stored as [K, N].
 #include "gemm_pack.h"
+#include "gemm_slim.h"
 #include "gemm_tile.h"
 
 namespace symconv {
@@ -15,7 +16,10 @@ namespace {
 
 constexpr double kSparse = 0.5;
 constexpr double kFlopsPerThread = 5e5;
+constexpr double kAdding = 12;  // what adding a partial sum costs, in multiply-adds of a tile
+constexpr ll kSlice = 128;      // fewest terms of a slice of k
 constexpr ll kFewColumns = 256;
+constexpr ll kAheadBytes = 512 << 10;  // of a matrix that will still be in L2 when it is read
 
 ll ceil_div(ll a, ll b) { return (a + b - 1) / b; }
 ll round_up(ll a, ll b) { return ceil_div(a, b) * b; }
@@ -63,7 +67,27 @@ void pack_b(const Product<T>& g, ll nc, ll ne, ll kc, ll depth, T* to) {
 // to read it where it lies; fewer still if that means a line for each term.
 template <class T>
 bool packs_a(const Product<T>& g, ll columns) {
-  return columns > (g.trans_a ? kFewColumns / 8 : kFewColumns);
+  return columns > (g.trans_a ? kFewColumns / 2 : kFewColumns);
+}
+
+// Whether b is copied into panels, which few rows do not repay. Read where it lies, rows a page apart would share the
+// same few sets of the caches.
+template <class T>
+bool packs_b(const Product<T>& g, ll rows) {
+  return g.trans_b || rows > kMC || g.ldb * static_cast<ll>(sizeof(T)) % 4096 == 0;
+}
+
+// A batch is most often a slice of a larger array: what follows it is the next batch, a matrix further on. Its lines
+// are asked for a few with each tile, as `column` of `columns` goes from 0 on.
+template <class T>
+void ask_ahead(const Product<T>& g, ll m, int rows, ll kc, ll depth, ll column, ll columns) {
+  if (g.trans_a || g.m * g.k * static_cast<ll>(sizeof(T)) > kAheadBytes) return;
+  constexpr ll kLine = 64 / sizeof(T), NR = tile_columns<T>();
+  const ll panels = ceil_div(columns, NR), panel = column / NR;
+  const ll j0 = kc + depth * panel / panels, j1 = kc + depth * (panel + 1) / panels;
+  const T* a = g.a + g.m * g.k + m * g.lda;
+  for (int i = 0; i < rows; i++, a += g.lda)
+    for (ll j = j0; j < j1; j += kLine) __builtin_prefetch(a + j, 0, 2);
 }
 
 // Rows [m0, m1), columns [n0, n1), terms [k0, k1). With `partial` (ld n) the sum goes there, from zero.
@@ -73,14 +97,21 @@ void rectangle(const Product<T>& g, ll m0, ll m1, ll n0, ll n1, ll k0, ll k1, T*
   const ll a_row = g.a_row(), a_col = g.a_col(), columns = block_columns(m1 - m0);
   T* bp = scratch;
   T* ap = scratch + least(columns, round_up(n1 - n0, NR)) * least(kKC, k1 - k0);
-  const bool packs = packs_a(g, n1 - n0);
+  const bool packs = packs_a(g, n1 - n0), b_lies = !packs_b(g, m1 - m0);
+  if (const int rest = packs ? 0 : slim_columns<T>(m1 - m0, n1 - n0, k1 - k0)) {
+    Product<T> h = g;
+    if (partial) h.out = partial, h.beta = T(0);
+    slim(h, m0, m1, n1 - rest, n1, k0, k1, scratch);
+    if (!partial) gemm_finish(g, m0, m1, n1 - rest, n1);
+    n1 -= rest;
+  }
   const ll passes = ceil_div(k1 - k0, kKC);
   for (ll pass = 0; pass < passes; pass++) {
     const ll kc = k0 + (k1 - k0) * pass / passes, depth = k0 + (k1 - k0) * (pass + 1) / passes - kc;
     const bool first = pass == 0, last = pass == passes - 1;
     for (ll nc = n0; nc < n1; nc += columns) {
-      const ll ne = least(nc + columns, n1);
-      pack_b(g, nc, ne, kc, depth, bp);
+      const ll ne = least(nc + columns, n1), packed = b_lies ? nc + (ne - nc) / NR * NR : nc;
+      pack_b(g, packed, ne, kc, depth, bp);
       for (ll mc = m0; mc < m1; mc += kMC) {
         const ll me = least(mc + kMC, m1);
         if (packs && (nc == n0 || m1 - m0 > kMC))  // else the one block of a is still there
@@ -89,6 +120,8 @@ void rectangle(const Product<T>& g, ll m0, ll m1, ll n0, ll n1, ll k0, ll k1, T*
                                static_cast<int>(least(kMR, me - m)), depth);
         for (ll n = nc; n < ne; n += NR) {
           const int width = static_cast<int>(least(NR, ne - n)), nv = static_cast<int>(ceil_div(width, W));
+          const Columns<T> b =
+              n < packed ? Columns<T>(g.b + kc * g.ldb + n, g.ldb) : Columns<T>(bp + (n - packed) * depth);
           Target<T> t;
           t.alpha = g.alpha, t.ld = g.n, t.last = width - (nv - 1) * W;
           t.beta = !first ? T(1) : partial ? T(0) : g.beta;
@@ -98,10 +131,11 @@ void rectangle(const Product<T>& g, ll m0, ll m1, ll n0, ll n1, ll k0, ll k1, T*
             t.c = first && !partial ? g.c + m * g.n + n : t.out;
             if (packs) {
               Tile<T> f = nv == 2 ? pick_tile<T, 2>(rows) : pick_tile<T, 1>(rows);
-              f(depth, ap + (m - mc) * depth, bp + (n - nc) * depth, t);
+              f(depth, ap + (m - mc) * depth, b, t);
             } else {
+              ask_ahead(g, m, rows, kc, depth, n - n0, n1 - n0);
               Tile<T> f = nv == 2 ? pick_tile<T, 2, false>(rows) : pick_tile<T, 1, false>(rows);
-              f(depth, {g.a + m * a_row + kc * a_col, a_row, a_col}, bp + (n - nc) * depth, t);
+              f(depth, {g.a + m * a_row + kc * a_col, a_row, a_col}, b, t);
             }
           }
         }
@@ -132,13 +166,19 @@ Shares share_out(ll m, ll n, ll k, int threads) {
     if (work + packing < cost) cost = work + packing, best = {rows, columns, 1};
   }
   if (best.rows * best.columns * 2 <= parts && k >= 2 * kKC * parts) return {1, 1, parts};
+  // Slices of k: each packs its own part of both, and their sums are added.
+  const double both = static_cast<double>(m) * static_cast<double>(n);
+  const double added = kAdding * both / static_cast<double>(k);
+  if (k >= kSlice * parts && both / parts + 8.0 * static_cast<double>(m + n) / parts + added < cost)
+    return {1, 1, parts};
   return best;
 }
 
 size_t rectangle_bytes(ll m, ll n, ll k, size_t itemsize) {
   const ll nr = kVectors * VF_WIDTH * 4 / static_cast<ll>(itemsize), depth = least(kKC, k);
-  return align64((least(block_columns(m), round_up(n, nr)) * depth + least(kMC, round_up(m, kMR)) * depth) *
-                 itemsize);
+  const ll panels = least(block_columns(m), round_up(n, nr)) * depth + least(kMC, round_up(m, kMR)) * depth;
+  const ll slim = nr / kVectors / 4 * k;  // copied before them
+  return align64((panels > slim ? panels : slim) * itemsize);
 }
 
 template <class T>
@@ -166,9 +206,13 @@ void packed_core(const Product<T>& g, void* scratch, ThreadPool* pool) {
       rectangle(plain, 0, g.m, 0, g.n, g.k * task / s.slices, g.k * (task + 1) / s.slices,
                 task ? partials + (task - 1) * size : nullptr, piece(part));
     });
-    for (int t = 1; t < s.slices; t++)
-      for (ll i = 0; i < g.m * g.n; i++) g.out[i] += partials[(t - 1) * size + i];
-    return gemm_finish(g, 0, g.m, 0, g.n);
+    parallel_for(pool, s.slices, [&](int task, int) {
+      const ll r0 = g.m * task / s.slices, r1 = g.m * (task + 1) / s.slices;
+      for (int t = 1; t < s.slices; t++)
+        for (ll i = r0 * g.n; i < r1 * g.n; i++) g.out[i] += partials[(t - 1) * size + i];
+      gemm_finish(g, r0, r1, 0, g.n);
+    });
+    return;
   }
   const ll mp = ceil_div(g.m, kMR), np = ceil_div(g.n, tile_columns<T>());
   auto work = [&](int task, int part) {

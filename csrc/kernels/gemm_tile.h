@@ -41,12 +41,23 @@ struct Rows {
   ll row, col;
 };
 
+// The columns of b: the vectors of step p start at at[p * step]; those of a packed panel lie one behind the other.
+template <class T>
+struct Columns {
+  Columns(const T* panel) : at(panel), step(0) {}
+  Columns(const T* b, ll step) : at(b), step(step) {}
+  const T* at;
+  ll step;
+};
+
 template <class T, int MR, int NV, bool kPacked>
-void tile(ll kc, const Rows<T>& rows, const T* __restrict b, const Target<T>& t) {
+void tile(ll kc, const Rows<T>& rows, const Columns<T>& columns, const Target<T>& t) {
   typedef typename Vec<T>::type V;
   constexpr int W = Vec<T>::width;
   const T* __restrict a = rows.at;
+  const T* __restrict b = columns.at;
   const ll row = kPacked ? 1 : rows.row, col = kPacked ? kMR : rows.col;
+  const ll step = columns.step ? columns.step : NV * W;
   for (int i = 0; i < MR; i++) {  // these lines come while the sums are made
     if (t.beta != T(0)) __builtin_prefetch(t.c + i * t.ld);
     __builtin_prefetch(t.out + i * t.ld, 1);
@@ -63,7 +74,7 @@ void tile(ll kc, const Rows<T>& rows, const T* __restrict b, const Target<T>& t)
       for (int v = 0; v < NV; v++) acc[i][v] = fma(x, y[v], acc[i][v]);
     }
     a += col;
-    b += NV * W;
+    b += step;
   }
   // The sums stay in registers if these loops are unrolled.
   if (t.last == W) {
@@ -93,7 +104,7 @@ void tile(ll kc, const Rows<T>& rows, const T* __restrict b, const Target<T>& t)
 }
 
 template <class T>
-using Tile = void (*)(ll, const Rows<T>&, const T*, const Target<T>&);
+using Tile = void (*)(ll, const Rows<T>&, const Columns<T>&, const Target<T>&);
 
 template <class T, int NV, bool kPacked = true, int MR = kMR>
 Tile<T> pick_tile(int rows) {

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from symconv.book.record import (
+    ELASTIC_RECIPE,
     FOUR_CONVOLUTIONS,
     PEAK,
     RATE,
@@ -27,6 +28,7 @@ from symconv.nn.layer import Activation, Layer
 from symconv.nn.nets import NETS, Net, Shape, conv_pool, double, features
 
 DOUBLE = "20 and 40 5x5 filters, each with pooling"
+COUNT = {5: "five", 10: "ten"}
 # conv.py of the book, dbl_conv_relu().
 SWEEP = (0.0, 0.00001, 0.0001, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 
@@ -106,11 +108,12 @@ def rows() -> list[Experiment]:
     found.append(Experiment(dropout, 99.60, expanded=True))
     voters = replace(dropout, name="ensemble", about="five nets of the row dropout, plurality vote")
     found.append(Experiment(voters, 99.67, runs=5, expanded=True, members="dropout"))
-    return found + record_rows()
+    return found + beyond_rows()
 
 
-def record_rows() -> list[Experiment]:
-    """The deeper net, for a GPU, and a smaller one, for a CPU; and committees of ten of each."""
+def beyond_rows() -> list[Experiment]:
+    """The row dropout with bent images; a deeper net, for a GPU; a smaller one, for a CPU; a committee of each."""
+    elastic = replace(renamed("dropout", "elastic", "the net of the row dropout, images bent anew"), epochs=200)
     about = "residual net of 128 to 512 maps, batch norm, augmentation"
     large = Net("record", about, partial(deep, (128, 256, 512)), 11, RATE, mini_batch_size=100)
     small = Net(
@@ -122,12 +125,10 @@ def record_rows() -> list[Experiment]:
         mini_batch_size=128,
     )
     found = []
-    for net, recipe in ((large, RECIPE), (small, SMALL_RECIPE)):
-        one = Experiment(net, None, runs=10, recipe=recipe)
-        ten = replace(
-            net, name=f"{net.name}_committee", about=f"ten nets of the row {net.name}, plurality vote"
-        )
-        found += [one, replace(one, net=ten, members=net.name)]
+    for net, recipe, runs in ((elastic, ELASTIC_RECIPE, 5), (large, RECIPE, 10), (small, SMALL_RECIPE, 10)):
+        one = Experiment(net, None, runs=runs, recipe=recipe)
+        name, about = f"{net.name}_committee", f"{COUNT[runs]} nets of the row {net.name}, plurality vote"
+        found += [one, replace(one, net=replace(net, name=name, about=about), members=net.name)]
     return found
 
 

@@ -1,4 +1,4 @@
-"""Beyond the book: deeper nets with batch norm, augmentation, a falling learning rate.
+"""Beyond the book: its own net on images bent anew in every epoch, and deeper nets with batch norm.
 
 `deep`, with residual links, is for a GPU, after T. Doucet's mnist (github.com/ttdoucet/mnist), who chose it
 without looking at the test images; `four_convolutions` is for a CPU. What was chosen here was chosen on the
@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from symconv.graph.origin import origin
 from symconv.nn.augment import Augmentation
 from symconv.nn.layer import Layer
 from symconv.nn.model import Model, Sequential
 from symconv.nn.modules import Activate, BatchNorm, Conv, Dense, GlobalPool, Pool, Residual
-from symconv.nn.nets import Net, Shape
-from symconv.nn.optimizers import Adam, Optimizer
+from symconv.nn.nets import NETS, Net, Shape
+from symconv.nn.optimizers import SGD, Adam, Optimizer
 from symconv.nn.schedules import Cosine, OneCycle, Schedule, Then
 from symconv.nn.views import Views
 
@@ -103,5 +104,11 @@ def four_convolutions(n_classes: int = 10) -> list[Layer]:
     return [*layers, GlobalPool("max"), Dense(n_classes)]
 
 
+def falling_sgd(epochs: int, eta: float) -> Optimizer:
+    """The book's gradient descent, its rate along a cosine from `eta` to 0."""
+    return SGD(Cosine(eta, epochs))
+
+
+ELASTIC_RECIPE = Recipe(partial(falling_sgd, eta=NETS["dropout"].eta), BENDS)
 RECIPE = Recipe(adam, BENDS)
 SMALL_RECIPE = Recipe(one_cycle, WIDER_BENDS, holds_out=False, views=VIEWS)
