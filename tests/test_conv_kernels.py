@@ -17,7 +17,6 @@ import symconv as sc
 from kernels import oracle
 from symconv.graph import Kernel, Op, constant
 from symconv.graph.kernel import Slower
-from symconv.ops import conv_cpu_rates
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
 from symconv.ops.conv_pool import ACTIVATIONS, ConvPool, ConvPoolGrad
 from symconv.ops.pool import AvgPool2d, AvgPool2dGrad, LpPool2d, MaxPool2d, MaxPool2dGrad, MaxPool2dPick
@@ -274,11 +273,6 @@ def test_kernels_repeat_their_bits(threads_: int) -> None:
         core.set_num_threads(before)
 
 
-@pytest.fixture
-def instruction_set(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    return lambda name: monkeypatch.setattr(conv_cpu_rates, "_instruction_set", lambda: name)
-
-
 def chosen_of(kind: str, x: tuple[int, ...], w: tuple[int, ...], **attributes: int) -> str:
     """The kernel of a convolution or of one of its gradients."""
     xs, ws = sc.tensor("float32", x), sc.tensor("float32", w)
@@ -289,10 +283,10 @@ def chosen_of(kind: str, x: tuple[int, ...], w: tuple[int, ...], **attributes: i
     return next(k.name for k in cpu_kernels(y.owner.op) if k.supports(y.owner) is None)
 
 
-def test_avx512_prefers_the_direct_kernels(instruction_set: Callable[[str], None]) -> None:
+def test_avx512_prefers_the_direct_kernels(rules_of: Callable[[str], None]) -> None:
     strided = ((8, 128, 56, 56), (128, 128, 3, 3))
     for name, fprop, wgrad in (("avx2", "gemm_gather", "gemm_gather"), ("avx512", *2 * ["direct_channels"])):
-        instruction_set(name)
+        rules_of(name)
         assert chosen_of("fprop", *strided, stride=2, padding=1) == f"{fprop}_fprop"
         assert chosen_of("wgrad", *strided, stride=2, padding=1) == f"{wgrad}_wgrad"
     # A weight gradient of many channels and few outputs goes through memory for every band.
@@ -306,8 +300,8 @@ def test_avx512_prefers_the_direct_kernels(instruction_set: Callable[[str], None
     assert chosen_of("wgrad", (8, 3, 28, 28), (1, 3, 5, 5)) == "direct_rows_wgrad"
 
 
-def test_selection_by_filled_lanes(instruction_set: Callable[[str], None]) -> None:
-    instruction_set("avx2")
+def test_selection_by_filled_lanes(rules_of: Callable[[str], None]) -> None:
+    rules_of("avx2")
 
     chosen = partial(chosen_of, "fprop")
     with sc.config(winograd=False):

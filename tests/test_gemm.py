@@ -86,7 +86,8 @@ def operands(rng, m, n, k, ta, tb, dtype="float32", zeros=0.3):
 SIZES = [
     (1, 1, 1), (1, 1, 7), (2, 3, 5), (7, 5, 3), (1, 17, 31), (17, 1, 31), (5, 2, 64), (6, 16, 65),
     (10, 10, 100), (10, 100, 67), (13, 104, 129), (3, 211, 70), (33, 29, 37),
-    (37, 65, 257), (50, 113, 300), (39, 97, 70), (67, 100, 130), (4, 9, 1030), (0, 5, 3), (5, 0, 3), (5, 3, 0), (1, 0, 0), (11, 23, 1),
+    (37, 65, 257), (50, 113, 300), (39, 97, 70), (67, 100, 130), (4, 9, 1030), (0, 5, 3),
+    (5, 0, 3), (5, 3, 0), (1, 0, 0), (11, 23, 1),
 ]  # fmt: skip
 
 
@@ -286,11 +287,13 @@ def test_integers_wrap_as_numpy(isa, threads, dtype, flags):
 
 
 @pytest.mark.parametrize(
-    "m, n, k, flags, name",
+    "m, n, k, flags, name",  # the last: with AVX-512 where that differs
     [
         (10, 100, 784, (False, False), "gemm_rows"),
         (784, 100, 10, (True, False), "gemm_rows"),
-        (10, 640, 100, (False, True), "gemm_dots"),
+        (10, 640, 100, (False, True), "gemm_dots gemm_packed"),
+        (10, 1000, 1000, (False, True), "gemm_dots"),
+        (784, 100, 60, (True, False), "gemm_packed gemm_rows"),
         (512, 512, 512, (False, False), "gemm_packed"),
         (128, 784, 100, (False, True), "gemm_packed"),
         (1, 100, 784, (False, False), "gemm_rows"),
@@ -299,13 +302,27 @@ def test_integers_wrap_as_numpy(isa, threads, dtype, flags):
         (10, 100, 10, (False, True), "gemm_packed"),
     ],
 )
-def test_the_kernel_fits_the_size(m, n, k, flags, name):
+@pytest.mark.parametrize("isa", ["avx2", "avx512"])
+def test_the_kernel_fits_the_size(rules_of, isa, m, n, k, flags, name):
+    rules_of(isa)
     a, b = operands(np.random.default_rng(0), m, n, k, *flags)
     node = node_of(Dot(*flags), a, b)
+    name = name.split()[-1 if isa == "avx512" else 0]
     assert chosen(node).name == name
     reasons = [kernel.supports(node) for kernel in node.op.kernels]
     assert all(r is None or len(r) > 10 for r in reasons)
     assert fits(node, name)
+
+
+@pytest.mark.parametrize("isa", ["avx2", "avx512"])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_dots_leave_out_what_is_dead(rules_of, isa, activation):
+    """With AVX-512 the dots of short sums pay there alone."""
+    rules_of(isa)
+    dy, w, y = np.ones((10, 100), "f"), np.ones((640, 100), "f"), np.ones((10, 640), "f")
+    dots = activation == "relu" or isa != "avx512"
+    node = node_of(DotMulActGrad(False, True, activation), dy, w, y)
+    assert chosen(node).name == ("gemm_dots" if dots else "gemm_packed")
 
 
 def test_what_supports_accepts_the_kernel_can_run(isa):

@@ -9,7 +9,7 @@ import cases
 import pytest
 
 from symconv import testing
-from symconv.ops import conv_cpu_rates
+from symconv.ops import instruction_set
 from symconv.testing import OpCase
 
 TABLE: dict[str, OpCase] = {
@@ -25,7 +25,7 @@ WITH_TORCH = [name for name, case in TABLE.items() if case.torch is not None]
 @pytest.fixture(autouse=True)
 def choices_of_avx2(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tables name the kernels that are chosen there; what AVX-512 chooses, test_conv_kernels has."""
-    monkeypatch.setattr(conv_cpu_rates, "_instruction_set", lambda: "avx2")
+    monkeypatch.setattr(instruction_set, "_in_use", lambda: "avx2")
 
 
 @pytest.mark.parametrize("name", ALL)

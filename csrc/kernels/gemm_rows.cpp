@@ -88,7 +88,7 @@ void walk(const Pass<T>& pass, ll r, int rows, const uint64_t* found, bool may_s
   }
 }
 
-// `tiles` tiles of RR rows from r on, every j.
+// `tiles` tiles of RR rows from r on, every j. Sums stay in registers if the loops over them are unrolled.
 template <class T, int RR, int NV, bool kNarrow>
 void tile(const Pass<T>& pass, ll r, ll tiles) {
   typedef typename Vec<T>::type V;
@@ -99,15 +99,22 @@ void tile(const Pass<T>& pass, ll r, ll tiles) {
     const T* c = p.c + r * p.ld;
     V acc[RR][NV];
     if (from_c && !scaled) {
+#pragma GCC unroll 6
       for (int i = 0; i < RR; i++)
+#pragma GCC unroll 6
         for (int v = 0; v < NV; v++) acc[i][v] = panel.get(c + i * p.ld, v);
       if (p.start == kScale)
+#pragma GCC unroll 6
         for (int i = 0; i < RR; i++)
+#pragma GCC unroll 6
           for (int v = 0; v < NV; v++) acc[i][v] *= p.beta;
     } else {
       if (from_c)
+#pragma GCC unroll 6
         for (int i = 0; i < RR; i++) __builtin_prefetch(c + i * p.ld, 1);
+#pragma GCC unroll 6
       for (int i = 0; i < RR; i++)
+#pragma GCC unroll 6
         for (int v = 0; v < NV; v++) acc[i][v] = V{};
     }
     const T* a = p.a + r * p.row;
@@ -115,29 +122,40 @@ void tile(const Pass<T>& pass, ll r, ll tiles) {
     for (int j = 0; j < p.count; j++, a += p.col, b += p.ldb) {
       if constexpr (RR <= NV) {
         V x[RR];
+#pragma GCC unroll 6
         for (int i = 0; i < RR; i++) x[i] = set1(a[i * p.row]);
+#pragma GCC unroll 6
         for (int v = 0; v < NV; v++) {
           V y = panel.get(b, v);
+#pragma GCC unroll 6
           for (int i = 0; i < RR; i++) acc[i][v] = fma(x[i], y, acc[i][v]);
         }
       } else {
         V y[NV];
+#pragma GCC unroll 6
         for (int v = 0; v < NV; v++) y[v] = panel.get(b, v);
+#pragma GCC unroll 6
         for (int i = 0; i < RR; i++) {
           V x = set1(a[i * p.row]);
+#pragma GCC unroll 6
           for (int v = 0; v < NV; v++) acc[i][v] = fma(x, y[v], acc[i][v]);
         }
       }
     }
     if (scaled) {
       const T beta = p.start == kScale ? p.beta : T(1);
+#pragma GCC unroll 6
       for (int i = 0; i < RR; i++) {
+#pragma GCC unroll 6
         for (int v = 0; v < NV; v++) acc[i][v] *= p.alpha;
         if (from_c)
+#pragma GCC unroll 6
           for (int v = 0; v < NV; v++) acc[i][v] = fma(set1(beta), panel.get(c + i * p.ld, v), acc[i][v]);
       }
     }
+#pragma GCC unroll 6
     for (int i = 0; i < RR; i++)
+#pragma GCC unroll 6
       for (int v = 0; v < NV; v++) panel.put(p.out + (r + i) * p.ld, v, acc[i][v]);
   }
 }
@@ -157,16 +175,24 @@ Walk<T> pick_walk(int vectors, bool narrow) {
 template <class T>
 using TileOf = void (*)(const Pass<T>&, ll, ll);
 
-// Rows of a tile of that many vectors: 12 accumulators.
-constexpr int tile_rows(int vectors) { return vectors >= 5 ? 2 : vectors == 4 ? 3 : vectors == 3 ? 4 : 6; }
+#if VF_WIDTH == 16
+// Rows of a tile of that many vectors: up to 24 accumulators of 32 registers.
+constexpr int tile_rows(int vectors) { return vectors >= 5 ? 4 : vectors == 4 ? 5 : 6; }
 // Vectors of a tile when there are that many rows in all.
+constexpr int tile_vectors(ll rows) { return rows >= 5 ? 4 : 6; }
+#else
+// 12 accumulators of 16 registers.
+constexpr int tile_rows(int vectors) { return vectors >= 5 ? 2 : vectors == 4 ? 3 : vectors == 3 ? 4 : 6; }
 constexpr int tile_vectors(ll rows) { return rows >= 4 ? 3 : rows == 3 ? 4 : 6; }
+#endif
 
 template <class T, int NV, bool kNarrow>
 TileOf<T> pick_tile_rows(int rows) {
   constexpr int most = tile_rows(NV);
   if constexpr (most >= 6) {
     if (rows >= 6) return tile<T, 6, NV, kNarrow>;
+  }
+  if constexpr (most >= 5) {
     if (rows == 5) return tile<T, 5, NV, kNarrow>;
   }
   if constexpr (most >= 4) {
@@ -250,10 +276,11 @@ bool copies_b(ll rows, ll terms, ll vectors) {
   return rows >= 4 * kChunk && terms * vectors <= kBlock * kMaxVectors;
 }
 
-// Whether a walk is the cheaper visit. In units of half an FMA: it pays for loads that cross cache lines, and
-// where out is narrow for the latency of its few accumulators.
+// Whether a walk is the cheaper visit. In units of half an FMA: it pays for loads that cross cache lines, as those of wide
+// vectors do most often, and where out is narrow for the latency of its few accumulators.
 bool walks(ll rows, ll terms, ll vectors, double density) {
-  const double across = copies_b(rows, terms, vectors) ? 1.05 : 1.4;
+  const bool copied = copies_b(rows, terms, vectors);
+  const double across = VF_WIDTH == 16 ? copied ? 1.85 : 2.45 : copied ? 1.05 : 1.4;
   const double each = across * static_cast<double>(vectors);
   return rows == 1 || density * (each > 8 ? each : 8) < static_cast<double>(vectors);
 }

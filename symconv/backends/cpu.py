@@ -18,7 +18,7 @@ from symconv.errors import CompileError, ExecutionError, MemoryLimitError, Symco
 from symconv.graph import Apply, SharedVariable
 from symconv.graph.function_graph import FunctionGraph
 from symconv.loops.op import ENTRY as LOOP_ENTRY
-from symconv.ops.conv_cpu_rates import set_instruction_set
+from symconv.ops.instruction_set import set_instruction_set
 from symconv.plan.build import build_plan
 from symconv.plan.explain import explain_largest, explain_plan, operands_of
 from symconv.plan.limits import memory_limit

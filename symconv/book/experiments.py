@@ -112,8 +112,10 @@ def rows() -> list[Experiment]:
 
 
 def beyond_rows() -> list[Experiment]:
-    """The row dropout with bent images; a deeper net, for a GPU; a smaller one, for a CPU; a committee of each."""
-    elastic = replace(renamed("dropout", "elastic", "the net of the row dropout, images bent anew"), epochs=200)
+    """The row dropout with bent images, a deep net, for a GPU, a smaller one, for a CPU; committees."""
+    elastic = replace(
+        renamed("dropout", "elastic", "the net of the row dropout, images bent anew"), epochs=200
+    )
     about = "residual net of 128 to 512 maps, batch norm, augmentation"
     large = Net("record", about, partial(deep, (128, 256, 512)), 11, RATE, mini_batch_size=100)
     small = Net(

@@ -7,7 +7,7 @@ need not be exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from symconv.ops.instruction_set import instruction_set
 
 
 class Rates:
@@ -140,15 +140,8 @@ def depth_of(kind: str, g: dict[str, int]) -> float:
 
 _MODELS = {"avx512": WideRates()}
 _DEFAULT = Rates()
-_instruction_set: Callable[[], str] = lambda: ""  # noqa: E731
-
-
-def set_instruction_set(name: Callable[[], str]) -> None:
-    """How the CPU backend tells which instruction set its kernels are of."""
-    global _instruction_set
-    _instruction_set = name
 
 
 def rates() -> Rates:
     """The model of the instruction set in use."""
-    return _MODELS.get(_instruction_set(), _DEFAULT)
+    return _MODELS.get(instruction_set(), _DEFAULT)

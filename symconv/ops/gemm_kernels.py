@@ -14,14 +14,39 @@ from dataclasses import dataclass
 from symconv.graph import DTYPES, Apply, Kernel, Launch
 from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
+from symconv.ops.instruction_set import instruction_set
 
 FORMS = {"dot": 0, "gemm": 1, "dense_act": 2, "dot_mul_act_grad": 3}
 ACTIVATION_CODES = {"linear": 0, "relu": 1, "sigmoid": 2, "tanh": 3, "mul": 4}
 
-# Measured on AVX2: where packing b pays (rows of the result), and where a long inner dimension pays it.
-FEW_ROWS = 32
-FEW_TERMS = 32
-DOT_TERMS = 32
+
+@dataclass(frozen=True)
+class Limits:
+    """Where packing b pays: rows and terms of gemm_rows, fewest terms of gemm_dots. Measured on AVX2."""
+
+    rows: int = 32
+    terms: int = 32
+    least_terms: int = 32
+
+    def dot_rows(self, terms: int, skips: bool) -> int:
+        """Rows of gemm_dots; `skips`: dead elements are left out there."""
+        return self.rows
+
+
+class WideLimits(Limits):
+    """AVX-512: packing costs less beside tiles of 24 sums, the folding of 16 lanes more."""
+
+    def dot_rows(self, terms: int, skips: bool) -> int:
+        return 16 if skips else min(12, terms // 20)
+
+
+_LIMITS = {"avx512": WideLimits(terms=64)}
+_DEFAULT = Limits()
+
+
+def limits() -> Limits:
+    """Those of the instruction set in use."""
+    return _LIMITS.get(instruction_set(), _DEFAULT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +137,9 @@ def _supports_rows(node: Apply) -> str | None:
     p = problem(node).as_bound()
     if p.trans_b:
         return "the second operand lies transposed"
-    if p.m > FEW_ROWS and p.k > FEW_TERMS:
-        return Slower(f"more than {FEW_ROWS} rows and {FEW_TERMS} terms: packing pays")
+    few = limits()
+    if p.m > few.rows and p.k > few.terms:
+        return Slower(f"more than {few.rows} rows and {few.terms} terms: packing pays")
     return None
 
 
@@ -123,10 +149,16 @@ def _supports_dots(node: Apply) -> str | None:
     p = problem(node).as_bound()
     if p.trans_a or (not p.trans_b and p.n > 1):
         return "the operands do not lie as [M, K] and [N, K]"
-    if p.m > FEW_ROWS:
-        return Slower(f"more than {FEW_ROWS} rows: packing pays")
-    if p.k < DOT_TERMS and p.m > 1:
-        return Slower(f"fewer than {DOT_TERMS} terms: folding the lanes would cost more than the products")
+    if p.m == 1:
+        return None
+    few = limits()
+    skips = form_of(node) == "dot_mul_act_grad" and node.op.activation in ("relu", "mul")  # type: ignore[attr-defined]
+    if p.m > (rows := few.dot_rows(p.k, skips)):
+        return Slower(f"more than {rows} rows of {p.k} terms: packing pays")
+    if p.k < few.least_terms:
+        return Slower(
+            f"fewer than {few.least_terms} terms: folding the lanes would cost more than the products"
+        )
     return None
 
 
