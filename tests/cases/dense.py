@@ -145,7 +145,7 @@ def fused() -> list[OpCase]:
     rows = []
     scalar = Spec((), kind="uniform", low=-2, high=2)
     for ta in (False, True):
-        for m, n, k in ((10, 29, 67), (131, 23, 10), (43, 37, 41), (3, 5, 0)):
+        for m, n, k in ((10, 29, 67), (131, 23, 10), (43, 37, 41), (43, 37, 71), (3, 5, 0)):
             a = Spec((k, m) if ta else (m, k))
             inputs = (Spec((m, n)), a, Spec((k, n)), scalar, scalar)
             name = f"gemm_{ta}_{m}x{n}x{k}"
