@@ -4,7 +4,7 @@
 // kKC x nc of b is packed into panels of kNR columns, kMC x kKC of a into panels of kMR rows (transposition
 // happens here), and a kMR x kNR tile of out is kept in registers while kc steps of both panels stream by: a panel of b
 // stays in L1, the block of a in L2, the block of b in L3. Threads own rectangles of out, so sums never depend
-// on their number, except where out is too small to share and k is long: then k is split.
+// on their number, except where slices of k cost less than a grid of them, or out is too small to share.
 // An a of which less than kSparse is non-zero goes to gemm_rows if b is stored as [K, N].
 #include "gemm_pack.h"
 #include "gemm_slim.h"
