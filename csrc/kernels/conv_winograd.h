@@ -144,42 +144,63 @@ inline void output_tile(const float* in, long long step, vf (*y)[F::outputs]) {
   for (int i = 0; i < M; i++) F::output(half[i], y[i]);
 }
 
-// out[m][v] = sum over c of x[m][c] w[c][v], for M rows x_step apart and V vectors.
+// Rows of a tile of so many vectors: 24 sums, or 12, and the vectors of a step.
+constexpr int product_rows(int vectors) {
+  if (VF_WIDTH == 16) return vectors < 3 ? 12 : vectors == 3 ? 8 : vectors == 4 ? 6 : 5;
+  return vectors == 1 ? 8 : vectors == 2 ? 6 : vectors == 3 ? 4 : vectors == 4 ? 3 : 2;
+}
+
+// out[m][v] = sum over c of x[m][c] w[c][v], for M rows x_step apart and V vectors. The sums stay in registers if the
+// loops over them are unrolled.
 template <int M, int V>
-inline void multiply_tile(const float* x, long long x_step, const float* w, int channels, float* out,
-                          long long out_step) {
+void multiply_tile(const float* x, long long x_step, const float* w, int channels, float* out,
+                   long long out_step) {
   constexpr int W = VF_WIDTH;
   vf acc[M][V] = {};
   for (int c = 0; c < channels; c++, w += V * W) {
     vf wv[V];
+#pragma GCC unroll 5
     for (int v = 0; v < V; v++) {
       wv[v] = load(w + v * W);
       pin(wv[v]);
     }
+#pragma GCC unroll 12
     for (int m = 0; m < M; m++) {
       const vf a = set1(x[m * x_step + c]);
+#pragma GCC unroll 5
       for (int v = 0; v < V; v++) acc[m][v] = fma(a, wv[v], acc[m][v]);
     }
   }
+#pragma GCC unroll 12
   for (int m = 0; m < M; m++)
+#pragma GCC unroll 5
     for (int v = 0; v < V; v++) store(out + m * out_step + v * W, acc[m][v]);
 }
 
-// The same for n rows.
+using ProductTile = void (*)(const float*, long long, const float*, int, float*, long long);
+
+template <int V, int M = product_rows(V)>
+ProductTile pick_product(int rows) {
+  if constexpr (M > 1) {
+    if (rows < M) return pick_product<V, M - 1>(rows);
+  }
+  return multiply_tile<M, V>;
+}
+
+// The same for n rows, in tiles as even as possible.
 template <int V>
 void multiply(const float* x, long long x_step, int n, const float* w, int channels, float* out,
               long long out_step) {
-  constexpr int M = V == 1 ? 8 : V == 2 ? 6 : V == 3 ? 4 : V == 4 ? 3 : 2;
-  int i = 0;
-  for (; i + M <= n; i += M)
-    multiply_tile<M, V>(x + i * x_step, x_step, w, channels, out + i * out_step, out_step);
-  if constexpr (M > 4)
-    for (; i + 4 <= n; i += 4)
-      multiply_tile<4, V>(x + i * x_step, x_step, w, channels, out + i * out_step, out_step);
-  if constexpr (M > 2)
-    for (; i + 2 <= n; i += 2)
-      multiply_tile<2, V>(x + i * x_step, x_step, w, channels, out + i * out_step, out_step);
-  for (; i < n; i++) multiply_tile<1, V>(x + i * x_step, x_step, w, channels, out + i * out_step, out_step);
+  const int tiles = (n + product_rows(V) - 1) / product_rows(V);
+  if (!tiles) return;
+  const int larger = (n + tiles - 1) / tiles, large = n - tiles * (larger - 1);
+  ProductTile compute = pick_product<V>(larger);
+  int rows = larger;
+  for (int t = 0; t < tiles; t++) {
+    if (t == large) compute = pick_product<V>(--rows);
+    compute(x, x_step, w, channels, out, out_step);
+    x += rows * x_step, out += rows * out_step;
+  }
 }
 
 inline void multiply_vectors(int vectors, const float* x, long long x_step, int n, const float* w,
