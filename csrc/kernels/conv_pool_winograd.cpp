@@ -1,7 +1,8 @@
 // conv_pool by Winograd's transforms: y = activation(maxpool(x * w) + b), and the place of each maximum.
 //
 // winograd_conv_pool: windows of 3 x 3 and 5 x 5 (conv_winograd.h). Weights are transformed once per call to
-// [point][block][C][lanes]. Tile rows are taken a few at a time, so that their points stay in the L2 cache: the
+// [point][block][C][lanes], by each thread for itself where they fit into its L2 cache: to read what another core has
+// just written would take longer. Tile rows are taken a few at a time, so that their points stay in the L2 cache: the
 // input is laid out channels-last and transformed to [point][tile][C]; a product for each point gives
 // [point][tile][K]; tiles are transformed back, and their maxima taken, with a vector of channels in registers. Lanes
 // are channels throughout.
@@ -17,6 +18,7 @@ constexpr int kOutputs = 4;  // of a tile, along each side
 static_assert(Window3::outputs == kOutputs && Window5::outputs == kOutputs);
 constexpr long long kPointBytes = 320 << 10;  // of transformed inputs and outputs in work at once
 constexpr int kLeastTiles = 8;                // below this the weights would be read for too little work
+constexpr long long kOwnBytes = 512 << 10;    // of transformed weights that each thread makes for itself
 
 struct Plan : PooledShape {
   ConvPoolParams p;
@@ -26,6 +28,8 @@ struct Plan : PooledShape {
   int blocks;                   // of output channels
   int chunks;                   // of the tile rows of all images
   int chunk_rows;               // tile rows of the largest
+  int parts;                    // threads that share the chunks
+  bool own;                     // each has weights of its own
   long long in_step, out_step;  // from point to point
 };
 
@@ -49,8 +53,11 @@ Plan make_plan(const ConvPoolParams& p, int threads) {
   if (rows < 1) rows = 1;
   const int all = p.n * plan.tile_rows;
   plan.chunks = static_cast<int>((all + rows - 1) / rows);
-  if (conv_pool_flops(p, plan) > kShareFlops) plan.chunks = static_cast<int>(round_up(plan.chunks, threads));
+  const bool share = conv_pool_flops(p, plan) > kShareFlops;
+  if (share) plan.chunks = static_cast<int>(round_up(plan.chunks, threads));
   if (plan.chunks > all) plan.chunks = all;
+  plan.parts = !share || plan.chunks < 2 ? 1 : plan.chunks < threads ? plan.chunks : threads;
+  plan.own = kAll * plan.k_lanes * p.c * static_cast<int>(sizeof(float)) <= kOwnBytes;
   plan.chunk_rows = plan.chunks ? (all + plan.chunks - 1) / plan.chunks : 0;
   // 16 more, so that the points do not fall into one cache set
   plan.in_step = plan.chunk_rows * plan.tile_cols * plan.c_lanes + 16;
@@ -69,15 +76,17 @@ struct Scratch {
 };
 
 template <class F>
-size_t carve(const Plan& plan, char* base, int threads, int part, Scratch& out) {
+size_t carve(const Plan& plan, char* base, int part, Scratch& out) {
   constexpr int kAll = F::points * F::points;
   Carver c{base};
   Scratch s{};
   const ConvPoolParams& p = plan.p;
-  s.taps = c.take<float>(static_cast<long long>(p.c) * p.r * p.r * plan.k_lanes);
-  s.weights = c.take<float>(kAll * plan.k_lanes * p.c);
   const long long positions = static_cast<long long>(plan.chunk_rows) * (kOutputs / p.pool_h) * plan.cols;
-  for (int t = 0; t < threads; t++) {
+  for (int t = 0; t < plan.parts; t++) {
+    if (t == 0 || plan.own) {
+      s.taps = c.take<float>(static_cast<long long>(p.c) * p.r * p.r * plan.k_lanes);
+      s.weights = c.take<float>(kAll * plan.k_lanes * p.c);
+    }
     s.band = c.take<float>(F::points * plan.band_cols * plan.c_lanes);
     s.in = c.take<float>(kAll * plan.in_step);
     s.out = c.take<float>(kAll * plan.out_step);
@@ -224,31 +233,29 @@ template <class F>
 void run_winograd(const Launch& l) {
   const Plan plan = make_plan<F>(params_as<ConvPoolParams>(l), l.pool->size());
   const ConvPoolParams& p = plan.p;
-  const int threads = l.pool->size();
   char* base = static_cast<char*>(l.workspace);
-  Scratch shared{};
-  carve<F>(plan, base, threads, 0, shared);
-  pack_taps(plan, static_cast<const float*>(l.in[1]), shared.taps);
-  const bool share = conv_pool_flops(p, plan) > kShareFlops;
-  parallel_for(
-      l.pool, p.c, [&](int c, int) { transform_channel<F>(plan, shared, c); },
-      share && static_cast<long long>(p.c) * p.k > 512);
-  for (int t = 0; t < threads; t++) {
-    Scratch s{};
-    carve<F>(plan, base, threads, t, s);
-    memset(s.band, 0, static_cast<size_t>(F::points * plan.band_cols * plan.c_lanes) * sizeof(float));
+  const float* w = static_cast<const float*>(l.in[1]);
+  if (!plan.own) {
+    Scratch shared{};
+    carve<F>(plan, base, 0, shared);
+    pack_taps(plan, w, shared.taps);
+    parallel_for(
+        l.pool, p.c, [&](int c, int) { transform_channel<F>(plan, shared, c); }, plan.parts > 1);
   }
-  parallel_for(
-      l.pool, plan.chunks,
-      [&](int chunk, int part) {
-        Scratch s{};
-        carve<F>(plan, base, threads, part, s);
-        const int all = p.n * plan.tile_rows;
-        run_chunk<F>(plan, s, share_of(all, chunk, plan.chunks), share_of(all, chunk + 1, plan.chunks),
-                     static_cast<const float*>(l.in[0]), static_cast<const float*>(l.in[2]),
-                     static_cast<float*>(l.out[0]), static_cast<uint8_t*>(l.out[1]));
-      },
-      share);
+  const int all = p.n * plan.tile_rows;
+  parallel_for(l.pool, plan.parts, [&](int part, int) {
+    Scratch s{};
+    carve<F>(plan, base, part, s);
+    if (plan.own) {
+      pack_taps(plan, w, s.taps);
+      for (int c = 0; c < p.c; c++) transform_channel<F>(plan, s, c);
+    }
+    memset(s.band, 0, static_cast<size_t>(F::points * plan.band_cols * plan.c_lanes) * sizeof(float));
+    for (int i = share_of(plan.chunks, part, plan.parts); i < share_of(plan.chunks, part + 1, plan.parts); i++)
+      run_chunk<F>(plan, s, share_of(all, i, plan.chunks), share_of(all, i + 1, plan.chunks),
+                   static_cast<const float*>(l.in[0]), static_cast<const float*>(l.in[2]),
+                   static_cast<float*>(l.out[0]), static_cast<uint8_t*>(l.out[1]));
+  });
 }
 
 void run_any(const Launch& l) {
@@ -258,7 +265,7 @@ void run_any(const Launch& l) {
 template <class F>
 size_t workspace_of(const ConvPoolParams& p, int threads) {
   Scratch scratch{};
-  return carve<F>(make_plan<F>(p, threads), nullptr, threads, 0, scratch);
+  return carve<F>(make_plan<F>(p, threads), nullptr, 0, scratch);
 }
 size_t workspace(const Sizes& s) {
   const ConvPoolParams& p = params_as<ConvPoolParams>(s, "winograd_conv_pool");
