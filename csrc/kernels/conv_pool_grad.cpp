@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kGroupBytes = 40 << 10;  // of images whose patches are walked together: they stay in L1
 constexpr double kWalkFlops = 1e6;     // below this one thread does it all
+constexpr long long kOwnBytes = 256 << 10;  // of packed weights that each thread makes for itself
 
 struct Plan : PooledShape {
   ConvPoolParams p;
@@ -28,6 +29,7 @@ struct Plan : PooledShape {
   long long image;   // their values
   int group;         // images walked together
   int parts;
+  bool own;  // each part packs the weights for itself, which is sooner done than read from another core
   int n_tiles;
 };
 
@@ -48,13 +50,14 @@ Plan make_plan(const ConvPoolParams& p, int threads) {
       2.0 * static_cast<double>(plan.positions * plan.length) * p.r * p.n * p.k * (p.need_dx ? 2 : 1);
   plan.parts = flops > kWalkFlops ? threads : 1;
   if (plan.parts > p.n) plan.parts = p.n < 1 ? 1 : p.n;
+  plan.own = p.k * p.r * plan.stride * static_cast<long long>(sizeof(T)) <= kOwnBytes;
   plan.n_tiles = cut_tiles(p.r, static_cast<int>(plan.stride / W), nullptr);
   return plan;
 }
 
 template <class T>
 struct Scratch {
-  T* weights;   // [K][R][stride], shared
+  T* weights;   // [K][R][stride]
   Tile* tiles;  // shared
   T* dw;        // [K][R][stride]
   T* db;        // [K][W]: lane by lane
@@ -82,9 +85,9 @@ size_t carve(const Plan& plan, char* base, int part, Scratch<T>& out) {
   const long long kernel = p.k * p.r * plan.stride, slots = p.need_dx ? p.k : 1;
   constexpr int W = Lanes<T>::W;
   Scratch<T> s{};
-  s.weights = c.take<T>(p.need_dx ? kernel : 0);
   s.tiles = c.take<Tile>(plan.n_tiles);
   for (int t = 0; t < plan.parts; t++) {
+    if (t == 0 || plan.own) s.weights = c.take<T>(p.need_dx ? kernel : 0);
     s.dw = c.take<T>(kernel);
     s.db = c.take<T>(static_cast<long long>(p.k) * W);
     s.x = c.take<T>(plan.group * plan.image);
@@ -288,14 +291,17 @@ void run(const Launch& l) {
   auto range = [&](int part, int n, int parts) {
     return static_cast<int>(static_cast<long long>(n) * part / parts);
   };
-  if (p.need_dx)
+  auto pack = [&](const Scratch<T>& s, int begin, int end) {
+    for (int k = begin; k < end; k++)
+      pack_weights(plan, a.w + k * kernel, s.patch, s.weights + k * p.r * plan.stride);
+  };
+  if (p.need_dx && !plan.own)
     parallel_for(
         l.pool, plan.parts,
         [&](int task, int) {
           Scratch<T> s{};
           carve(plan, workspace, task, s);
-          for (int k = range(task, p.k, plan.parts); k < range(task + 1, p.k, plan.parts); k++)
-            pack_weights(plan, a.w + k * kernel, s.patch, s.weights + k * p.r * plan.stride);
+          pack(s, range(task, p.k, plan.parts), range(task + 1, p.k, plan.parts));
         },
         share);
   parallel_for(
@@ -303,6 +309,7 @@ void run(const Launch& l) {
       [&](int task, int) {
         Scratch<T> s{};
         carve(plan, workspace, task, s);
+        if (p.need_dx && plan.own) pack(s, 0, p.k);
         run_part(plan, a, s, range(task, p.n, plan.parts), range(task + 1, p.n, plan.parts));
       },
       share);
