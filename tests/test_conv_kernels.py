@@ -146,6 +146,15 @@ def test_conv_pool_kernels_exact(name: str, dtype: str, isa: str, threads: int) 
                 check(back, x, w, y, argmax, dy, exact=exact)
 
 
+def test_conv_pool_grad_shares_many_weights(isa: str, threads: int) -> None:
+    """More than each thread packs for itself."""
+    rng = np.random.default_rng(4)
+    x, w, b = (whole(rng, s, "float32") for s in ((4, 70, 8, 8), (104, 70, 3, 3), (104,)))
+    y, argmax = ConvPool((2, 2)).reference(x, w, b)
+    dy = whole(rng, y.shape, "float32") * (rng.random(y.shape) < 0.3).astype("float32")
+    check(ConvPoolGrad((2, 2)), x, w, y, argmax, dy, exact=True)
+
+
 @pytest.mark.parametrize("kept", [0.1, 1.0])
 @pytest.mark.parametrize("x_shape, padding", [((1, 1, 28, 28), (0, 0, 0, 0)), ((1, 3, 17, 23), (2, 1, 3, 2))])
 def test_conv_pool_cuts_few_images_into_bands(
