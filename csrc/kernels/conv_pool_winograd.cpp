@@ -239,8 +239,7 @@ void run_winograd(const Launch& l) {
     Scratch shared{};
     carve<F>(plan, base, 0, shared);
     pack_taps(plan, w, shared.taps);
-    parallel_for(
-        l.pool, p.c, [&](int c, int) { transform_channel<F>(plan, shared, c); }, plan.parts > 1);
+    parallel_for(l.pool, p.c, [&](int c, int) { transform_channel<F>(plan, shared, c); }, plan.parts > 1);
   }
   const int all = p.n * plan.tile_rows;
   parallel_for(l.pool, plan.parts, [&](int part, int) {
@@ -251,7 +250,8 @@ void run_winograd(const Launch& l) {
       for (int c = 0; c < p.c; c++) transform_channel<F>(plan, s, c);
     }
     memset(s.band, 0, static_cast<size_t>(F::points * plan.band_cols * plan.c_lanes) * sizeof(float));
-    for (int i = share_of(plan.chunks, part, plan.parts); i < share_of(plan.chunks, part + 1, plan.parts); i++)
+    for (int i = share_of(plan.chunks, part, plan.parts); i < share_of(plan.chunks, part + 1, plan.parts);
+         i++)
       run_chunk<F>(plan, s, share_of(all, i, plan.chunks), share_of(all, i + 1, plan.chunks),
                    static_cast<const float*>(l.in[0]), static_cast<const float*>(l.in[2]),
                    static_cast<float*>(l.out[0]), static_cast<uint8_t*>(l.out[1]));
