@@ -117,6 +117,7 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch& out) 
   if (!plan.by_groups) s.u = weights(plan.out_lanes, plan.panels);
   if (plan.by_groups) s.v = c.take<float>(kAll * plan.v_step);
   for (int t = 0; t < threads; t++) {
+    c.begin_part(t);
     if (plan.by_groups) s.u = weights(group_lanes, plan.group);
     if (!plan.by_groups) s.v = c.take<float>(kAll * plan.v_step);
     s.taps = c.take<float>(kTapChannels * F::window * F::window * 3LL * W);

@@ -116,6 +116,7 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch& out) 
   s.dy = c.take<float>(kAll * plan.dy_step);
   const long long lanes = plan.x_lanes > plan.dy_lanes ? plan.x_lanes : plan.dy_lanes;
   for (int t = 0; t < threads; t++) {
+    c.begin_part(t);
     s.band = c.take<float>(F::points * ((plan.strip_tiles - 1LL) * F::outputs + F::points) * lanes);
     s.stage = c.take<float>(F::window * F::window * plan.x_lanes);
     if (t == part) out = s;

@@ -68,6 +68,7 @@ size_t carve(const Plan<T>& plan, char* base, int threads, int part, Scratch<T>&
   s.copied = c.take<long long>(threads);
   const long long lanes = static_cast<long long>(kMaxVectors) * Lanes<T>::W;
   for (int t = 0; t < threads; t++) {
+    c.begin_part(t);
     s.in = c.take<T>(g.copied ? g.plane * g.in_channels : 0);
     s.band = c.take<T>(kBand * lanes);
     s.turned = c.take<T>(plan.dgrad ? kBand * lanes : 0);

@@ -113,7 +113,14 @@ static inline Order in_order(long long elements, long long step, bool backwards)
 // Successive 64-byte aligned pieces of a workspace; with base = nullptr it only counts.
 struct Carver {
   char* base;
-  size_t used = 0;
+  size_t used = 0, shared = 0;
+  // Called before the pieces of each part of the pool, in order; what was taken before is shared.
+  void begin_part(int part) {
+    if (part == 0)
+      shared = used;
+    else
+      used = shared + next_slab(used - shared);
+  }
   template <class T>
   T* take(long long count) {
     T* p = base ? reinterpret_cast<T*>(base + used) : nullptr;

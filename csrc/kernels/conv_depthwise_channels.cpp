@@ -113,6 +113,7 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& ou
   Scratch<T> s{};
   if (plan.wgrad) s.sums = c.take<T>(taps * plan.blocks * plan.parts * W);
   for (int t = 0; t < threads; t++) {
+    c.begin_part(t);
     s.in = c.take<T>(static_cast<long long>(plan.height) * plan.width.size * W);
     s.out = c.take<T>(static_cast<long long>(plan.band) * plan.cols.outputs * W);
     s.weights = c.take<T>(taps * W);

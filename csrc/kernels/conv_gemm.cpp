@@ -79,6 +79,7 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& ou
   s.weights = c.take<T>(plan.packed * g.groups);
   const ll terms = static_cast<ll>(g.in_channels) * plan.p->r * plan.p->s;
   for (int t = 0; t < threads; t++) {
+    c.begin_part(t);
     s.patches = c.take<T>(plan.step * (terms < kKC ? terms : kKC));
     s.sums = c.take<T>((plan.paired ? 2 : 1) * plan.aside * plan.rows * tile_columns<T>());
     s.stage = take_stage<T>(c, *plan.p, g, plan.dgrad, plan.step);

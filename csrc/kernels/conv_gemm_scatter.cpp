@@ -70,6 +70,7 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& ou
   Scratch<T> s{};
   s.weights = c.take<T>(plan.p->groups * static_cast<ll>(plan.blocks) * plan.pairs * plan.maps);
   for (int t = 0; t < threads; t++) {
+    c.begin_part(t);
     s.dy = c.take<T>(columns_of<T>(plan) * plan.maps);
     s.sums = c.take<T>(columns_of<T>(plan) * plan.pairs);
     if (t == part) out = s;

@@ -63,6 +63,7 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& ou
   s.taps = c.take<Tap>(plan.g.n_taps);
   const ll depth = plan.terms < kKC ? plan.terms : kKC, pairs = plan.pairs < kKC ? plan.pairs : kKC;
   for (int t = 0; t < threads; t++) {
+    c.begin_part(t);
     s.partial = c.take<T>(t && plan.slices > 1 ? plan.pairs * plan.p->k : 0);
     s.dy = c.take<T>(plan.rows * depth);
     s.patches = c.take<T>(round_up(pairs, NR) * depth);

@@ -97,6 +97,7 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& s)
   const long long x = plan.padded ? static_cast<long long>(plan.p.c) * plan.hp * plan.wp : 0;
   const long long pooled = plan.positions * kMaxVectors * W;
   for (int t = 0; t < threads; t++) {
+    c.begin_part(t);
     T *xs = c.take<T>(x), *ys = c.take<T>(pooled), *is = c.take<T>(pooled);
     uint64_t* bits = c.take<uint64_t>(row_words(plan));
     uint8_t* living = c.take<uint8_t>(plan.hp * living_stride(plan));

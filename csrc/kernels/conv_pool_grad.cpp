@@ -87,6 +87,7 @@ size_t carve(const Plan& plan, char* base, int part, Scratch<T>& out) {
   Scratch<T> s{};
   s.tiles = c.take<Tile>(plan.n_tiles);
   for (int t = 0; t < plan.parts; t++) {
+    c.begin_part(t);
     if (t == 0 || plan.own) s.weights = c.take<T>(p.need_dx ? kernel : 0);
     s.dw = c.take<T>(kernel);
     s.db = c.take<T>(static_cast<long long>(p.k) * W);

@@ -83,6 +83,7 @@ size_t carve(const Plan& plan, char* base, int part, Scratch& out) {
   const ConvPoolParams& p = plan.p;
   const long long positions = static_cast<long long>(plan.chunk_rows) * (kOutputs / p.pool_h) * plan.cols;
   for (int t = 0; t < plan.parts; t++) {
+    c.begin_part(t);
     if (t == 0 || plan.own) {
       s.taps = c.take<float>(static_cast<long long>(p.c) * p.r * p.r * plan.k_lanes);
       s.weights = c.take<float>(kAll * plan.k_lanes * p.c);

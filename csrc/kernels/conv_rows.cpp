@@ -61,6 +61,7 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch<T>& ou
   s.copied = c.take<long long>(threads);
   s.weights = c.take<T>(weights_of_group(plan) * g.groups);
   for (int t = 0; t < threads; t++) {
+    c.begin_part(t);
     s.in = c.take<T>(g.plane * g.in_channels + kMaxVectors * Lanes<T>::W);  // vectors may reach over the end
     if (t == part) out = s;
   }

@@ -74,6 +74,7 @@ size_t carve(const Plan<T>& plan, char* base, int part, Scratch<T>& out) {
   if (!plan.by_image) s.dw = c.take<T>(kernel);
   const int channels = plan.by_image ? g.in_channels : ceil_div(g.in_channels, plan.parts);
   for (int t = 0; t < plan.parts; t++) {
+    c.begin_part(t);
     if (plan.by_image) s.dw = c.take<T>(kernel);
     s.x = c.take<T>(g.copied ? g.plane * channels : 0);
     s.dy = c.take<T>(static_cast<long long>(plan.band_rows) * p.q * plan.lanes);
@@ -273,6 +274,7 @@ size_t carve_rows(const RowsPlan& plan, char* base, int threads, int part, RowsS
   s.phase = c.take<Phase>(1);
   s.taps = c.take<Tap>(g.n_taps);
   for (int t = 0; t < threads; t++) {
+    c.begin_part(t);
     s.x = c.take<T>(g.plane * channels);
     s.sums = c.take<T>(static_cast<long long>(g.out_channels) * channels * g.n_taps * Lanes<T>::W);
     if (t == part) out = s;

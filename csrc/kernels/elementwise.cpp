@@ -168,7 +168,7 @@ struct Machine {
 // Output elements [begin, end).
 void Machine::run(const Launch& launch, long long begin, long long end, int part) const {
   const ElementwiseParams& p = *program.params;
-  char* scratch = static_cast<char*>(launch.workspace) + part * layout.per_thread;
+  char* scratch = static_cast<char*>(launch.workspace) + part_begin(part, layout.per_thread);
   void* value[kMaxInputs + kMaxOps];
   char* buffer[kMaxInputs];
   for (int i = 0; i < p.n_ops; i++)
@@ -342,7 +342,8 @@ void check(const Sizes& s) {
 }
 
 size_t workspace(const Sizes& s) {
-  return layout_of(program_at(params_as<ElementwiseParams>(s, "elementwise"))).per_thread * s.threads;
+  return parts_end(s.threads,
+                   layout_of(program_at(params_as<ElementwiseParams>(s, "elementwise"))).per_thread);
 }
 
 }  // namespace

@@ -106,7 +106,7 @@ static inline void for_batch(const Launch& l, size_t scratch_of_one, const Core&
   }
   int parts = l.pool->size();
   parallel_for(l.pool, parts, [&](int task, int part) {
-    void* scratch = static_cast<char*>(l.workspace) + part * align64(scratch_of_one);
+    void* scratch = static_cast<char*>(l.workspace) + part_begin(part, scratch_of_one);
     for (ll i = count * task / parts; i < count * (task + 1) / parts; i++) member(i, scratch, nullptr);
   });
 }

@@ -196,9 +196,9 @@ void packed_core(const Product<T>& g, void* scratch, ThreadPool* pool) {
   const Shares s = share_out(g.m, g.n, g.k, pool ? pool->size() : 1);
   const size_t bytes = rectangle_bytes(g.m, g.n, g.k, sizeof(T));
   char* base = static_cast<char*>(scratch);
-  auto piece = [&](int part) { return reinterpret_cast<T*>(base + part * bytes); };
+  auto piece = [&](int part) { return reinterpret_cast<T*>(base + part_begin(part, bytes)); };
   if (s.slices > 1) {
-    T* partials = reinterpret_cast<T*>(base + s.slices * bytes);
+    T* partials = reinterpret_cast<T*>(base + parts_end(s.slices, bytes));
     const ll size = static_cast<ll>(align64(g.m * g.n * sizeof(T)) / sizeof(T));
     Product<T> plain = g;
     plain.form = kDot;
@@ -240,7 +240,7 @@ size_t workspace(const Sizes& s) {
   const GemmParams& p = params_as<GemmParams>(s, "gemm_packed");
   size_t itemsize = p.dtype == 6 ? 4 : 8;
   size_t whole = gemm_packed_scratch(p.m, p.n, p.k, itemsize, s.threads);
-  size_t each = s.threads * align64(gemm_packed_scratch(p.m, p.n, p.k, itemsize, 1));
+  size_t each = parts_end(s.threads, gemm_packed_scratch(p.m, p.n, p.k, itemsize, 1));
   return p.batch_ndim && each > whole ? each : whole;
 }
 
@@ -256,7 +256,7 @@ void gemm_packed_core(const Product<double>& g, void* scratch, ThreadPool* pool)
 size_t gemm_packed_scratch(ll m, ll n, ll k, size_t itemsize, int threads) {
   if (n == 1) n = m, m = 1;  // as bind() turns it
   size_t rows = gemm_rows_scratch(m, n, k, itemsize, threads);
-  size_t tiles = threads * rectangle_bytes(m, n, k, itemsize);
+  size_t tiles = parts_end(threads, rectangle_bytes(m, n, k, itemsize));
   if (share_out(m, n, k, threads).slices > 1) tiles += (threads - 1) * align64(m * n * itemsize);
   return tiles > rows ? tiles : rows;
 }

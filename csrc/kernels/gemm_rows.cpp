@@ -364,14 +364,14 @@ void rows_core(const Product<T>& g, void* scratch, ThreadPool* pool) {
     return rows_range(g, 0, g.m, 0, g.k, walking, static_cast<T*>(nullptr), reinterpret_cast<T*>(base));
   if (splits_k(g.m, g.k, threads)) {
     // Each thread keeps to its rows of b, which are the rows of the weights that it updates.
-    T* partials = reinterpret_cast<T*>(base + threads * kBlockBytes);
+    T* partials = reinterpret_cast<T*>(base + align64(parts_end(threads, kBlockBytes)));
     const ll size = static_cast<ll>(align64(g.m * g.n * sizeof(T)) / sizeof(T));
     Product<T> plain = g;
     plain.form = kDot;
     parallel_for(pool, threads, [&](int task, int part) {
       rows_range(plain, 0, g.m, g.k * task / threads, g.k * (task + 1) / threads, walking,
                  task ? partials + (task - 1) * size : nullptr,
-                 reinterpret_cast<T*>(base + part * kBlockBytes));
+                 reinterpret_cast<T*>(base + part_begin(part, kBlockBytes)));
     });
     for (int t = 1; t < threads; t++) {
       const T* other = partials + (t - 1) * size;
@@ -382,7 +382,7 @@ void rows_core(const Product<T>& g, void* scratch, ThreadPool* pool) {
   const ll tasks = threads < g.m ? threads : g.m;
   parallel_for(pool, static_cast<int>(tasks), [&](int task, int part) {
     rows_range(g, g.m * task / tasks, g.m * (task + 1) / tasks, 0, g.k, walking, static_cast<T*>(nullptr),
-               reinterpret_cast<T*>(base + part * kBlockBytes));
+               reinterpret_cast<T*>(base + part_begin(part, kBlockBytes)));
   });
 }
 
@@ -407,7 +407,7 @@ size_t workspace(const Sizes& s) {
   const GemmParams& p = params_as<GemmParams>(s, "gemm_rows");
   size_t itemsize = p.dtype == 6 ? 4 : 8;
   size_t whole = gemm_rows_scratch(p.m, p.n, p.k, itemsize, s.threads);
-  size_t each = s.threads * align64(gemm_rows_scratch(p.m, p.n, p.k, itemsize, 1));
+  size_t each = parts_end(s.threads, gemm_rows_scratch(p.m, p.n, p.k, itemsize, 1));
   return p.batch_ndim && each > whole ? each : whole;
 }
 
@@ -421,7 +421,7 @@ void gemm_rows_core(const Product<double>& g, void* scratch, ThreadPool* pool) {
 size_t gemm_rows_scratch(ll m, ll n, ll k, size_t itemsize, int threads) {
   size_t partial = align64(m * n * itemsize) * (threads - 1);
   if (n == 1) m = 1;
-  return threads * kBlockBytes + (splits_k(m, k, threads) ? partial : 0);
+  return align64(parts_end(threads, kBlockBytes)) + (splits_k(m, k, threads) ? partial : 0);
 }
 
 void register_gemm_rows(Registrar& r) { r.add({"gemm_rows", run, check, workspace}); }

@@ -19,6 +19,19 @@ static inline void parallel_for(ThreadPool* pool, int n, const F& f, bool share 
       const_cast<void*>(static_cast<const void*>(&f)));
 }
 
+// Where the scratch of a part begins that lies `at` bytes or further into the workspace. A part finds its own at much
+// the same addresses in every kernel: to write memory that another core has just written takes longer than to compute
+// what is written there.
+constexpr size_t kSlab = size_t{1} << 20;
+static inline size_t next_slab(size_t at) { return (at + kSlab - 1) / kSlab * kSlab; }
+// The same for parts that need `bytes` each, and what all of them need together.
+static inline size_t part_begin(int part, size_t bytes) {
+  return static_cast<size_t>(part) * next_slab(bytes);
+}
+static inline size_t parts_end(int parts, size_t bytes) {
+  return parts ? part_begin(parts - 1, bytes) + bytes : 0;
+}
+
 // f(begin, end, part): [0, n) in at most pool-size contiguous ranges of at least `grain` elements, with begin
 // a multiple of `multiple` (64 floats: no cache line is written by two threads when the base is aligned).
 template <class F>

@@ -93,6 +93,7 @@ size_t carve(const PoolParams& p, char* base, int threads, int part, Scratch<T>&
   Carver c{base};
   const RowLayout r = row_layout<T>(p.q, p.window_w, p.stride_w);
   for (int t = 0; t < threads; t++) {
+    c.begin_part(t);
     Scratch<T> s{};
     s.column = c.take<T>((p.w > p.q ? p.w : p.q) + Lanes<T>::W);
     s.row = c.take<T>(r.size > p.w ? r.size : p.w);

@@ -31,6 +31,7 @@ size_t carve(const PoolParams& p, char* base, int threads, int part, Scratch<T>&
   Carver c{base};
   const RowLayout r = row_layout<T>(p.q, p.window_w, p.stride_w);
   for (int t = 0; t < threads; t++) {
+    c.begin_part(t);
     Scratch<T> s{};
     s.plane = c.take<T>(r.size * p.h);
     s.spread = c.take<T>(small_window(p) ? r.size * p.h : 0);

@@ -288,7 +288,7 @@ void run_warp(const Launch& l) {
   parallel_range(
       l.pool, p.n, grain,
       [&](long long begin, long long end, int part) {
-        char* scratch = static_cast<char*>(l.workspace) + part * s.bytes;
+        char* scratch = static_cast<char*>(l.workspace) + part_begin(part, s.bytes);
         if (p.elastic) {
           const float* columns = static_cast<const float*>(l.in[4]);
           float* padded = reinterpret_cast<float*>(scratch + s.columns);
@@ -317,7 +317,7 @@ void run_warp(const Launch& l) {
 
 template <class T>
 size_t warp_workspace(const Sizes& sizes) {
-  return Scratch(*static_cast<const WarpParams*>(sizes.params), sizeof(T)).bytes * sizes.threads;
+  return parts_end(sizes.threads, Scratch(*static_cast<const WarpParams*>(sizes.params), sizeof(T)).bytes);
 }
 
 void check_warp(const Sizes& s, const char* kernel, size_t itemsize) {

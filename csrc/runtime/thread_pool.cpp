@@ -108,8 +108,8 @@ struct PoolState {
   PoolState* retired = nullptr;  // predecessor, kept: a thread may be about to look at its locks
   bool started = false;
   std::vector<std::thread> threads;
-  Job job;
   alignas(64) std::atomic<uint64_t> published{0};
+  Job job;  // in the line that workers poll: one transfer between cores brings both
   alignas(64) std::atomic<int> sleepers{0};
   std::atomic<uint32_t> wake{0};
   std::atomic<bool> stop{false};
