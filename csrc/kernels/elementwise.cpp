@@ -18,7 +18,7 @@ namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-constexpr double kShareCost = 150000;  // additions (some 10 us) that each thread must have at least
+constexpr double kShareCost = 25000;  // additions (some 2 us) that each thread must have at least
 constexpr int kWorth = 8;              // additions for each element: less is done before the next block comes
 
 constexpr int kOperands[kOpcodes] = {
