@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.handover import near
 from benchmarks.workers import WorkerError, WorkerProcess
 from benchmarks.workloads import load_arrays
 
@@ -34,6 +35,7 @@ class Subject:
     note: str = ""
     seconds: list[float] = field(default_factory=list)
     sizes: list[float] = field(default_factory=list)  # MiB
+    handovers: list[float] = field(default_factory=list)  # ns, of each round (benchmarks/handover.py)
 
     def call(self, command: str, **arguments: Any) -> dict[str, Any]:
         return self.worker.call(command, subject=self.number, **arguments)
@@ -69,10 +71,12 @@ def wanted_forms(peer: str, forms: Sequence[str], asked: Sequence[str]) -> list[
 
 @dataclass(frozen=True)
 class Protocol:
-    """rounds of about `target` seconds each, per configuration."""
+    """rounds of about `target` seconds each, per configuration; each waits until two cores answer one another
+    in less than `near` ns, for two minutes at most."""
 
     rounds: int = 7
     target: float = 0.1
+    near: float | None = None
 
     def calibrate(self, subject: Subject) -> None:
         """Choose subject.steps so that one timing takes about `target` seconds; also warms it up."""
@@ -93,6 +97,10 @@ class Protocol:
         for turn in range(self.rounds):
             progress(f"round {turn + 1} of {self.rounds}")
             alive = [s for s in subjects if not s.note]
+            together = [s for s in alive if s.threads > 1]
+            if together and (apart := near(self.near)) is not None:
+                for subject in together:
+                    subject.handovers.append(apart)
             # every round starts elsewhere, so that no configuration always runs after the same neighbour
             shift = turn * max(1, len(alive) // self.rounds) % max(1, len(alive))
             for subject in alive[shift:] + alive[:shift]:
@@ -127,6 +135,7 @@ def row(
         "min": min(values, default=None),
         "max": max(values, default=None),
         "n": len(values),
+        "handover_ns": statistics.median(subject.handovers) if subject.handovers else None,
         "note": subject.note,
     }
 
@@ -138,5 +147,5 @@ def absent_row(
     keys = ("median", "min", "max")
     return {
         "peer": peer, "config": None, "threads": threads, "workload": workload, "batch": batch,
-        "metric": metric, "unit": unit, **dict.fromkeys(keys), "n": 0, "note": why,
+        "metric": metric, "unit": unit, **dict.fromkeys(keys), "n": 0, "handover_ns": None, "note": why,
     }  # fmt: skip

@@ -55,6 +55,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--threads", type=numbers, default=None, help="default: 1 and the number of usable cores")
     add("--rounds", type=int, default=7)
     add("--target", type=float, default=0.1, help="seconds of one timing")
+    add("--near", type=float, metavar="NS", help="wait until two cores answer in less")
     add("--device", choices=["cpu", "cuda"], default="cpu")
     add("--inputs", choices=["mnist", "gaussian"], default="mnist")
     add("--images", type=int, default=N_IMAGES, help="resident training images")
@@ -126,7 +127,7 @@ class NetBenchmark:
         self.data = training_data(args.inputs, args.images)
         save_arrays(folder, "data", [self.data.images, self.data.labels])
         self.rows: list[dict[str, Any]] = []  # of the group in work
-        self.protocol = Protocol(args.rounds, args.target)
+        self.protocol = Protocol(args.rounds, args.target, args.near)
 
     def settled_weights(self, net: Workload) -> list[np.ndarray]:
         """The initial weights after --settle steps, by the first peer that can; every check comes later."""

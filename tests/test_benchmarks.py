@@ -15,7 +15,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import beyond, breakdown, loaded, ops, performance, reference, report, run, scaling, table  # noqa: E402
+from benchmarks import (  # noqa: E402
+    beyond,
+    breakdown,
+    handover,
+    loaded,
+    ops,
+    performance,
+    reference,
+    report,
+    run,
+    scaling,
+    table,
+)
 from benchmarks.op_oracle import disagreement, oracle  # noqa: E402
 from benchmarks.opcases import CASES, OpCase  # noqa: E402
 from benchmarks.workloads import (  # noqa: E402
@@ -27,6 +39,7 @@ from benchmarks.workloads import (  # noqa: E402
     initial_weights,
     workload,
 )
+from symconv import _core as core  # noqa: E402
 from symconv.backends.gpu import nvrtc  # noqa: E402
 from symconv.errors import DeviceError  # noqa: E402
 
@@ -239,7 +252,7 @@ def test_runner_checks_and_times_a_peer(peer, tmp_path):
         ("inference", 2, "images/s"),
     ]
     for r in rows:
-        assert set(r) == ROW_KEYS
+        assert set(r) == ROW_KEYS | {"handover_ns"}
         assert (r["peer"], r["config"], r["threads"], r["workload"], r["note"]) == (peer, form, 1, net, "")
         assert 0 < r["min"] <= r["median"] <= r["max"] and r["n"] == 3
     assert code == 0
@@ -460,3 +473,20 @@ def test_programs_about_symconv_alone_write_their_rows(program, arguments, tmp_p
 def test_the_pages_have_the_tables_of_what_lies_beyond_the_book():
     for path, text in beyond.pages().items():
         assert path.read_text(encoding="utf-8") == text, "python benchmarks/beyond.py --page"
+
+
+def test_rounds_wait_until_the_cores_are_near(monkeypatch):
+    apart = iter([430.0, 425.0, 99.0, 101.0])
+    monkeypatch.setattr(handover, "handover", lambda: next(apart))
+    monkeypatch.setattr(handover.time, "sleep", lambda seconds: None)
+    assert handover.near(220) == 99.0
+    assert handover.near(220) == 101.0
+    monkeypatch.setattr(handover, "handover", lambda: 430.0)
+    assert handover.near(220, patience=0) == 430.0
+    monkeypatch.setattr(handover, "handover", lambda: None)
+    assert handover.near(220) is None
+
+
+def test_handover_is_measured_between_two_cores():
+    ns = handover.handover()
+    assert ns is None if core.num_threads() == 1 else ns is None or 1 < ns < 1e7

@@ -96,6 +96,8 @@ def test_peak_kernels_do_what_they_are_timed_for():
     single = out[0]
     core.call_kernel("peak_fma", pack("PeakParams", count=0, rounds=10, itemsize=8), [], [out])
     assert single == 2 * out[0] and single % (2 * 12 * 10 * core.num_threads()) == 0 and np.isfinite(out[1])
+    core.call_kernel("peak_handover", pack("PeakParams", count=0, rounds=50, itemsize=4), [], [out])
+    assert out[0] in range(51) if core.num_threads() > 1 else out[0] == 0
     rng = np.random.default_rng(0)
     for count in (0, 1, 7, 64, 1003):
         a, b = rng.standard_normal((2, count), np.float32)
@@ -109,6 +111,7 @@ def test_peak_kernels_do_what_they_are_timed_for():
     [
         ("peak_fma", {"itemsize": 2}, "itemsize is 2"),
         ("peak_fma", {"rounds": -1}, "rounds is -1"),
+        ("peak_handover", {"rounds": -1}, "rounds is -1"),
         ("peak_stream", {"count": -1}, "count is -1"),
         ("peak_stream", {"count": 5}, "has 16 bytes, the params need 20"),
     ],

@@ -1,5 +1,7 @@
 // What the machine can do at most, for the roofline of profiles (symconv/see/roofline.py). No op uses these.
 //   peak_fma     every thread: `rounds` times 12 independent a = a * b + c on vectors. out[0] = operations done.
+//   peak_handover  two threads answer one another `rounds` times through one cache line. out[0] = answers; fewer
+//                where the second thread does not come, as with a pool of one.
 //   peak_stream  c[i] = a[i] + 0.5 * b[i] for i < count, floats, `rounds` times over; every thread keeps to its part.
 #include "parallel.h"
 #include "params.h"
@@ -54,6 +56,42 @@ void check_peak_fma(const Sizes& s) {
 
 size_t workspace_peak_fma(const Sizes& s) { return static_cast<size_t>(s.threads) * sizeof(double); }
 
+constexpr int kPatience = 1 << 20;  // looks at the line before a thread gives up
+
+// Waits for `wanted` in a line of which the other thread is the writer.
+bool awaited(const long long& line, long long wanted) {
+  for (int i = 0; i < kPatience; i++)
+    if (__atomic_load_n(&line, __ATOMIC_ACQUIRE) == wanted) return true;
+  return false;
+}
+
+void run_peak_handover(const Launch& l) {
+  const long long rounds = params_as<PeakParams>(l).rounds;
+  alignas(64) long long line = 0;  // odd: written by the first thread
+  alignas(64) bool alone = false;  // for whoever comes later
+  long long answers = 0;
+  parallel_for(l.pool, 2, [&](int task, int) {
+    for (long long r = 0; r < rounds && !__atomic_load_n(&alone, __ATOMIC_RELAXED); r++) {
+      if (task == 0) __atomic_store_n(&line, 2 * r + 1, __ATOMIC_RELEASE);
+      if (!awaited(line, 2 * r + 2 - task)) {
+        __atomic_store_n(&alone, true, __ATOMIC_RELAXED);
+        break;
+      }
+      if (task == 0)
+        answers++;
+      else
+        __atomic_store_n(&line, 2 * r + 2, __ATOMIC_RELEASE);
+    }
+  });
+  *static_cast<double*>(l.out[0]) = static_cast<double>(answers);
+}
+
+void check_peak_handover(const Sizes& s) {
+  require_counts(s, "peak_handover", 0, 1);
+  check_peak(s, "peak_handover");
+  require_bytes("peak_handover", "output", s.out_bytes[0], sizeof(double));
+}
+
 // Not in the lambda below: what that captures could be aliased by the stores, and would be read again every time.
 void stream(const float* a, const float* b, float* c, long long count, long long rounds) {
   constexpr int kStep = 4 * VF_WIDTH;
@@ -87,6 +125,7 @@ void check_peak_stream(const Sizes& s) {
 
 void register_peak(Registrar& r) {
   r.add({"peak_fma", run_peak_fma, check_peak_fma, workspace_peak_fma});
+  r.add({"peak_handover", run_peak_handover, check_peak_handover, nullptr});
   r.add({"peak_stream", run_peak_stream, check_peak_stream, nullptr});
 }
 
