@@ -22,7 +22,7 @@ constexpr int kMaxVectors = 13;  // accumulators of one row; 13 vectors of 8 hol
 constexpr int kBlock = 64;       // rows of b visited per pass: one bit each
 constexpr int kChunk = 32;       // rows whose bits are found at a time
 constexpr int kOuter = 128;      // rows of out visited before the next, while b streams by
-constexpr double kShareFlops = 4e5;
+constexpr double kShareFlops = 1e5;
 
 // How the accumulators of a pass start.
 enum Start { kZero, kAdd, kScale };
