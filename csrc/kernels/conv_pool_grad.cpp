@@ -17,7 +17,7 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int kGroupBytes = 40 << 10;       // of images whose patches are walked together: they stay in L1
-constexpr double kWalkFlops = 1e6;          // below this one thread does it all
+constexpr double kWalkFlops = 2.5e5;         // below this one thread does it all
 constexpr long long kOwnBytes = 256 << 10;  // of packed weights that each thread makes for itself
 
 struct Plan : PooledShape {

@@ -15,7 +15,7 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr double kSparse = VF_WIDTH == 16 ? 0.42 : 0.5;  // as gemm_rows has it
-constexpr double kFlopsPerThread = 5e5;
+constexpr double kFlopsPerThread = 1e5;
 constexpr double kAdding = 12;  // what adding a partial sum costs, in multiply-adds of a tile
 constexpr ll kSlice = 128;      // fewest terms of a slice of k
 constexpr ll kFewColumns = 256;

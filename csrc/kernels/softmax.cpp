@@ -15,7 +15,7 @@ namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-constexpr long long kShare = 1 << 14;  // elements of a pass over which sharing pays: about 30 us
+constexpr long long kShare = 1 << 11;  // elements of a pass over which sharing pays: about 4 us
 
 inline float log_of(float x) { return ::logf(x); }
 inline double log_of(double x) { return ::log(x); }
