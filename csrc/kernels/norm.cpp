@@ -14,7 +14,7 @@ namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-constexpr long long kShare = 1 << 15;  // elements over which sharing pays
+constexpr long long kShare = 1 << 12;  // elements over which sharing pays
 constexpr long long kChunk = 64;       // rows added in one go, before their sum joins the total
 
 template <class T>

@@ -22,7 +22,7 @@ namespace {
 typedef unsigned char u8;
 
 constexpr long long kTaskTerms = 32 << 10;    // input elements of one task
-constexpr long long kShareTerms = 128 << 10;  // below this one thread does all
+constexpr long long kShareTerms = 32 << 10;  // below this one thread does all
 constexpr int kGroups = 64;
 constexpr int kLeastTile = 16;  // outputs of a task: whose terms, if short, share pages and cache lines
 constexpr int kTile = 64;       // columns of one accumulator tile

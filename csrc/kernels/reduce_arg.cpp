@@ -11,7 +11,7 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int kTile = 64;
-constexpr long long kShareTerms = 64 << 10;
+constexpr long long kShareTerms = 16 << 10;
 
 // x takes the place of best: it is better, or a NaN where best is none yet.
 template <class T, bool kMax>
