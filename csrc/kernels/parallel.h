@@ -7,7 +7,7 @@ namespace symconv {
 namespace SYMCONV_ISA {
 
 // f(task, part) for task in [0, n). part in [0, pool size) indexes per-thread scratch; a part is a contiguous
-// range of tasks. With share = false (work below some 10 us) all runs here, as part 0.
+// range of tasks. With share = false (work below some 4 us) all runs here, as part 0.
 template <class F>
 static inline void parallel_for(ThreadPool* pool, int n, const F& f, bool share = true) {
   if (!share || n <= 1 || !pool || pool->size() == 1) {
