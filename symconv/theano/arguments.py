@@ -9,8 +9,9 @@ from typing import Any
 from symconv.errors import DTypeError, GraphError, ShapeError
 from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import Variable as Native
-from symconv.graph.traversal import leaves, rebuild
+from symconv.graph.traversal import leaves
 from symconv.theano import traces
+from symconv.theano.cloning import remade
 from symconv.theano.inputs import (
     GivenInputError,
     In,
@@ -80,7 +81,7 @@ def replacements(pairs: list[tuple[Any, Any]], ins: Sequence[In], strict: bool) 
                 f"{fresh.type} from "
                 f"{fresh.origin}\n  hint: T.cast(value, {old.dtype!r})"
             )
-        if not old.native.type.accepts(fresh.type):
+        if strict and not old.native.type.accepts(fresh.type):
             raise ShapeError(
                 f"function: givens replace {old!r}, {old.type} from {old.native.origin}, by "
                 f"{fresh.type} from "
@@ -149,7 +150,7 @@ def default_updates(
     bring in."""
     known: set[Native] = {s for s, _ in changed} | kept
     added: list[tuple[NativeShared, Native]] = []
-    frontier = leaves(rebuild(roots, replace), stop=given)
+    frontier = leaves(remade(roots, replace), stop=given)
     while frontier:
         fresh = []
         for v in frontier:
@@ -157,7 +158,7 @@ def default_updates(
                 known.add(v)
                 added.append((v, v.default_update))
                 fresh.append(v.default_update)
-        frontier = leaves(rebuild(fresh, replace), stop=given) if fresh else []
+        frontier = leaves(remade(fresh, replace), stop=given) if fresh else []
     return added
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from symconv.theano.arguments import (
     pairs_of,
     replacements,
 )
+from symconv.theano.cloning import remade
 from symconv.theano.configuration import config
 from symconv.theano.inputs import (
     In,
@@ -40,7 +42,7 @@ from symconv.theano.overwriting import overwrites, write_over
 from symconv.theano.random_state import RandomStateType, is_state
 from symconv.theano.tensor.monotone import as_written
 from symconv.theano.twin import joined
-from symconv.theano.variable import Variable, native_of
+from symconv.theano.variable import TensorType, Variable, native_of
 
 
 def function(
@@ -62,7 +64,8 @@ def function(
 
     outputs: a variable (the call returns an array), a list (a list), a dict (a dict), None ([]). updates:
     pairs or a dictionary {shared: new value}; the types must be equal. givens: replacements made first;
-    keys that the graph does not use are ignored. profile: True, or a ProfileStats, for f.profile.summary().
+    keys that the graph does not use are ignored; without rebuild_strict a replacement is cast to the dtype of
+    what it replaces, and may have another rank. profile: True, or a ProfileStats, for f.profile.summary().
     accept_inplace: operations of T.inplace write over the arguments that are their first operands, as with
     In(x, mutable=True). Raises GraphError, DTypeError, ShapeError.
     """
@@ -99,7 +102,7 @@ def function(
     if not drop_all:
         given = [i.variable.native for i in ins]
         changed += default_updates(roots, changed, kept, replace, given)
-    roots = rebuild([*natives, *(new for _, new in changed)], replace)
+    roots = (rebuild if rebuild_strict else remade)([*natives, *(new for _, new in changed)], replace)
     check_gradients(roots)
     news = roots[len(natives) :]
     natives, changed = joined(roots[: len(natives)], [(s, new) for (s, _), new in zip(changed, news)])
@@ -157,8 +160,8 @@ class Function:
         self._keys = keys
         self._downcast = downcast
         self._types = [i.variable.type for i in ins]
-        # (dtype, rank) of arrays that need no conversion; a broadcastable dimension needs its check
-        checked = [True in t.broadcastable or isinstance(t, RandomStateType) for t in self._types]
+        # (dtype, rank) of arrays that need no conversion; what is no tensor, or has a fixed 1, is checked
+        checked = [True in t.broadcastable or type(t) is not TensorType for t in self._types]
         self._plain = [(t.numpy_dtype, -1 if c else t.ndim) for t, c in zip(self._types, checked)]
         self._states = [k for k, v in enumerate(outputs[: len(outputs) - len(over)]) if is_state(v)]
         self.trust_input = False
@@ -218,7 +221,7 @@ class Function:
         for i in self._ins[len(args) :]:
             if i.name is not None and i.name in kwargs:
                 values.append(kwargs.pop(i.name))
-            elif i.state is not None:
+            elif i.state is not None and not i.required:
                 values.append(None)  # it stays as it is
             elif i.value is not None:
                 values.append(i.held())
@@ -316,6 +319,16 @@ class Function:
         )
         return Function, (*arguments, self._over), {"trust_input": self.trust_input}
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Function:
+        """As of pickling; copies of variables that `memo` holds already are used."""
+        for v in [*(i.variable for i in self._ins), *self.get_shared()]:
+            if id(v) in memo:
+                memo[id(v.native)] = memo[id(v)].native
+        make, arguments, state = self.__reduce__()
+        made: Function = make(*copy.deepcopy(arguments, memo))
+        vars(made).update(state)
+        return made
+
     def explain(self, **kwargs: Any) -> str:
         """The plans made so far: kernels, memory, rewrites (see symconv.Function.explain)."""
         return self.native.explain(**kwargs)
@@ -337,6 +350,13 @@ class Function:
         found = [v for v in leaves(roots) if isinstance(v, NativeShared)]
         found += [s for s, _ in self.native.updates if s not in found]
         return [wrap(v) for v in found]
+
+    @property
+    def fn(self) -> Any:
+        """f.fn(n_calls=k): k calls of a function that needs no arguments."""
+        from symconv.theano.maker import Runner
+
+        return Runner(self)
 
     @property
     def maker(self) -> Any:

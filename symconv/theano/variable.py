@@ -386,6 +386,15 @@ class TensorConstant(TensorOperators):
 
     value = data
 
+    def signature(self) -> tuple[TensorType, tuple[int, ...], bytes]:
+        """Equal, and hashed alike, for constants of one type and value, NaN being equal to NaN."""
+        return self.type, self.data.shape, (self.data + np.zeros((), self.dtype)).tobytes()  # -0.0 is 0.0
+
+    def equals(self, other: Any) -> bool:
+        """Whether `other` is, or becomes, a constant of this type and value."""
+        v = as_tensor_variable(other)
+        return isinstance(v, TensorConstant) and v.signature() == self.signature()
+
 
 Constant = TensorConstant
 
