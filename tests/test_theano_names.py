@@ -23,6 +23,8 @@ compile.function: function
 compile.builders: OpFromGraph
 compile.pfunc: pfunc rebuild_collect_shared
 compile.debugmode: BadOptimization BadThunkOutput DebugMode InvalidValueError
+d3viz: d3viz
+tests.breakpoint: PdbBreakpoint
 gof: Apply FunctionGraph Op Type
 gof.fg: FunctionGraph
 gof.op: Op get_test_value

@@ -74,3 +74,6 @@ def clone(
             if name != "test_value":
                 vars(new.tag).setdefault(name, value)
     return made[0] if isinstance(output, Variable) else made
+
+
+__all__ = ["clone"]

@@ -57,6 +57,8 @@ MODULES = (
     "compile.ops",
     "gradient",
     "printing",
+    "d3viz",
+    "tests.breakpoint",
     "sharedvar",
     "functions",
     "modes",

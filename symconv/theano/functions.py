@@ -16,6 +16,7 @@ from symconv.graph.traversal import leaves, rebuild
 from symconv.ops.mt19937 import unpack_state
 from symconv.theano.arguments import (
     check_leaves,
+    check_names,
     check_unused,
     checked_updates,
     default_updates,
@@ -43,6 +44,8 @@ from symconv.theano.random_state import RandomStateType, is_state
 from symconv.theano.tensor.monotone import as_written
 from symconv.theano.twin import joined
 from symconv.theano.variable import TensorType, Variable, native_of
+
+_INT64 = np.dtype("int64")
 
 
 def function(
@@ -212,12 +215,12 @@ class Function:
         return outputs if output_subset is None else [outputs[i] for i in chosen]
 
     def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[np.ndarray]:
+        if not kwargs and len(args) == len(self._given) == len(self._ins):
+            return [self._filtered(k, v) for k, v in enumerate(args)]
         if len(args) > len(self._ins):
             raise InputError(f"{self!r} takes {len(self._ins)} arguments, got {len(args)}")
+        check_names(repr(self), self._ins, kwargs, len(args))
         values: list[Any] = list(args)
-        for name in kwargs:
-            if sum(i.name == name for i in self._ins) > 1:
-                raise InputError(f"{self!r}: several arguments are called {name}\n  hint: give them in order")
         for i in self._ins[len(args) :]:
             if i.name is not None and i.name in kwargs:
                 values.append(kwargs.pop(i.name))
@@ -227,14 +230,6 @@ class Function:
                 values.append(i.held())
             else:
                 raise InputError(f"{self!r}: no value for the argument {i.name or i.variable!r}")
-        if kwargs:
-            known = ", ".join(i.name for i in self._ins if i.name) or "none have names"
-            twice = [n for n in kwargs if any(i.name == n for i in self._ins)]
-            if twice:
-                raise InputError(f"{self!r}: {', '.join(twice)} is given twice, by its place and by its name")
-            raise InputError(
-                f"{self!r}: unknown argument {', '.join(kwargs)}\n  hint: the arguments are {known}"
-            )
         arrays = [
             None if v is None and i.state else self._filtered(k, v)
             for k, (i, v) in enumerate(zip(self._ins, values))
@@ -287,6 +282,9 @@ class Function:
         dtype, ndim = self._plain[k]
         if type(value) is np.ndarray and value.dtype == dtype and value.ndim == ndim:
             return value
+        if type(value) is int and ndim == 0 and dtype == _INT64 and -(2**63) <= value < 2**63:
+            if not self._ins[k].strict:
+                return np.asarray(value, dtype)  # the number of a mini-batch, in most programs
         kind, given = self._types[k], self._ins[k]
         if value is None and k in self._unused and not isinstance(kind, RandomStateType):
             return kind.value_zeros((1,) * kind.ndim)  # nobody looks at it
