@@ -50,6 +50,7 @@ MODULES = (
     "tensor.shared_randomstreams",
     "tensor.raw_random",
     "sandbox.rng_mrg",
+    "sandbox.linalg",
     "scan_module",
     "ifelse",
     "gof",
