@@ -27,6 +27,7 @@ from benchmarks import (  # noqa: E402
     run,
     scaling,
     table,
+    theano_front,
 )
 from benchmarks.op_oracle import disagreement, oracle  # noqa: E402
 from benchmarks.opcases import CASES, OpCase  # noqa: E402
@@ -455,8 +456,9 @@ def test_outliers_take_more_time_per_flop_than_smaller_ones():
         (loaded, ["--workloads", "W1", "--batches", "4", "--threads", "2", "--busy", "1"]),
         (scaling, ["--batches", "1", "--depths", "1"]),
         (beyond, ["--batches", "4", "--parts", "augmentation,replicas"]),
+        (theano_front, ["--nets", "W4", "--batches", "4", "--threads", "1"]),
     ],
-    ids=["breakdown", "loaded", "scaling", "beyond"],
+    ids=["breakdown", "loaded", "scaling", "beyond", "theano_front"],
 )
 def test_programs_about_symconv_alone_write_their_rows(program, arguments, tmp_path):
     pytest.importorskip("symconv._core", reason="the C++ core is not built")
@@ -473,6 +475,22 @@ def test_programs_about_symconv_alone_write_their_rows(program, arguments, tmp_p
 def test_the_pages_have_the_tables_of_what_lies_beyond_the_book():
     for path, text in beyond.pages().items():
         assert path.read_text(encoding="utf-8") == text, "python benchmarks/beyond.py --page"
+
+
+def test_the_page_has_the_table_of_the_front():
+    path, text = theano_front.page()
+    assert path.read_text(encoding="utf-8") == text, "python benchmarks/theano_front.py --page"
+
+
+@pytest.mark.parametrize("name", ["W1", "W2", "W3"])
+def test_the_front_trains_to_the_weights_of_native_symconv(name):
+    images = np.random.default_rng(0).random((20, 784), np.float32)
+    data = Data(images, np.arange(20, dtype=np.int32) % 10)
+    assert theano_front.difference(name, 5, data) < 1e-5
+    step, ps = theano_front.built("front", name, 5, data)
+    start = ps[-1].get_value()
+    step(0)
+    assert np.abs(ps[-1].get_value() - start).max() > 1e-5  # the weights below have no gradient yet
 
 
 def test_rounds_wait_until_the_cores_are_near(monkeypatch):

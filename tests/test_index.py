@@ -186,7 +186,7 @@ BAD = [
     (lambda: X[1.5], DTypeError, "must be an integer"),
     (lambda: X["a"], DTypeError, "must be an integer"),
     (lambda: X[[1.5]], DTypeError, "must hold integers"),
-    (lambda: X[sc.scalar()], DTypeError, "hint: sc.cast"),
+    (lambda: X[sc.scalar()], DTypeError, "hint: cast"),
     (lambda: X[[0, 1], [0, 1, 2]], ShapeError, "index arrays"),
     (lambda: X[sc.tensor("bool", (3,))], ShapeError, "a mask of shape [3]"),
     (lambda: X[np.array([True, False])], ShapeError, "a mask of shape [2]"),

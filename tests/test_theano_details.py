@@ -49,6 +49,38 @@ def test_consider_constant_stays_connected():
     assert np.allclose(g.eval({v: [1.0, 2.0]}), 2 * np.array([1, 2]) * np.exp([1, 2]))
 
 
+def test_the_gradient_by_a_constant_that_met_another_dtype():
+    one, three, v = T.constant(1.0), T.constant(np.float32([3.0, 5.0])), T.dvector("v")
+    cost = (one * v * three).sum()
+    assert one.dtype == "float32" or theano.config.floatX == "float32"
+    f = theano.function([v], T.grad(cost, [one, three, v]))
+    by_one, by_three, by_v = f([2.0, 4.0])
+    assert (by_one, by_three.tolist(), by_v.tolist()) == (26.0, [2.0, 4.0], [3.0, 5.0])
+    assert by_three.dtype == "float32"
+    with pytest.raises(theano.gradient.DisconnectedInputError):
+        T.grad(cost, T.constant(7.0))
+
+
+def test_slices_are_inputs():
+    x, s = T.dmatrix("x"), T.slicetype("s")
+    a = np.arange(20.0).reshape(4, 5)
+    f = theano.function([x, s], [x[s], x[1, s], x[:, s].sum(), T.set_subtensor(x[s], 0)])
+    for given in (
+        slice(1, 3),
+        slice(None),
+        slice(None, None, -1),
+        slice(-2, None),
+        slice(4, 0, -2),
+        slice(9, 1),
+    ):
+        zeroed = a.copy()
+        zeroed[given] = 0
+        for mine, numpys in zip(f(a, given), (a[given], a[1, given], a[:, given].sum(), zeroed)):
+            assert np.array_equal(mine, numpys)
+    with pytest.raises(TypeError, match="a slice is asked for, got int"):
+        f(a, 3)
+
+
 def test_subgraph_grad_chains_to_the_whole_gradient():
     t, u = T.dvector("t"), T.dvector("u")
     w1 = theano.shared(np.arange(6.0).reshape(2, 3) / 7, "w1")

@@ -45,8 +45,6 @@ def test_a_shared_variable_as_state_and_defaults_by_name():
     assert g["y"] == 3.0 and g([2.0]).tolist() == [6.0]
     g["y"] = 4.0
     assert g([2.0]).tolist() == [8.0] and g([2.0], y=1.0).tolist() == [2.0]
-    with pytest.raises(errors.GraphError, match="no value to start from"):
-        theano.function([theano.In(state, update=state)])
     with pytest.raises(errors.DTypeError, match="same type"):
         theano.function([x, theano.In(y, value=0.0, update=x)])
 

@@ -47,6 +47,12 @@ def test_decompositions_put_together_again():
     np.testing.assert_allclose(u * s @ vt, B)
     q, r = evaluated(nlinalg.qr, B)
     np.testing.assert_allclose(q @ r, B, atol=1e-12)
+    for a in (B, B.T):
+        for mine, numpys in zip(evaluated(lambda x: nlinalg.qr(x, "raw"), a), np.linalg.qr(a, "raw")):
+            assert np.array_equal(mine, numpys)
+        x = T.dmatrix()
+        shapes = [v.shape.eval({x: a}) for v in nlinalg.qr(x, "raw")]
+        assert [tuple(s) for s in shapes] == [a.shape[::-1], (min(a.shape),)]
     w, v = evaluated(nlinalg.eigh, S)
     np.testing.assert_allclose(v * w @ v.T, S)
     w, v = evaluated(lambda a: nlinalg.eig(a), S)

@@ -23,6 +23,14 @@ compile.function: function
 compile.builders: OpFromGraph
 compile.pfunc: pfunc rebuild_collect_shared
 compile.debugmode: BadOptimization BadThunkOutput DebugMode InvalidValueError
+d3viz: d3viz
+tests.breakpoint: PdbBreakpoint
+sandbox.linalg: cholesky det eigvalsh kron matrix_inverse psd solve trace
+sandbox.linalg.ops: Cholesky MatrixInverse alloc_diag psd
+sandbox.cuda.fftconv: conv2d_fft
+tensor.nnet.blocksparse: sparse_block_dot
+scan_module: scan_checkpoints
+tensor.basic: _tensor_py_operators
 gof: Apply FunctionGraph Op Type
 gof.fg: FunctionGraph
 gof.op: Op get_test_value

@@ -29,6 +29,20 @@ def test_careduce_joins_elements_by_a_scalar_operation(name, axis):
     assert np.array_equal(y.eval({x: a}), expected.astype(a.dtype))
 
 
+@pytest.mark.parametrize("name", ["or_", "and_", "xor"])
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int64", "bool"])
+@pytest.mark.parametrize("axis", [None, (), (0,), -1, (0, 2)])
+def test_careduce_joins_bits(name, dtype, axis):
+    a = np.random.default_rng(3).integers(0, 2 if dtype == "bool" else 100, (2, 3, 4)).astype(dtype)
+    x = T.TensorType(dtype, (False,) * 3)("x")
+    y = T.CAReduce(getattr(theano.scalar, name), axis)(x)
+    expected = getattr(np, f"bitwise_{name.strip('_')}").reduce(a, axis=axis)
+    f = theano.function([x], [y, y.shape])
+    value, shape = f(a)
+    assert y.dtype == value.dtype == dtype and np.array_equal(value, expected)
+    assert tuple(shape) == expected.shape
+
+
 def test_elemwise_takes_scalar_operations_to_tensors():
     x, y = T.dmatrix("x"), T.dvector("y")
     a, b = np.array([[1.0, -2.0]]), np.array([3.0, 0.5])
@@ -64,6 +78,6 @@ def test_classes_over_other_operations_are_refused():
     with pytest.raises(errors.UnsupportedError, match="inplace_pattern"):
         T.Elemwise(theano.scalar.add, {0: 1})
     with pytest.raises(errors.UnsupportedError, match="bools"):
-        T.CAReduce(theano.scalar.and_)(T.imatrix())
+        T.CAReduce(theano.scalar.and_)(T.fmatrix())
     with pytest.raises(errors.ShapeError):
         theano.scalar.add(T.dvector(), 1)

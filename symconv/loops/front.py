@@ -255,7 +255,8 @@ class _Loop:
             past = sum(len(info.inner) for info in self.infos)
             raise ArgumentError(
                 f"scan: the step {signature} is given {count} arguments: {len(self.rows)} rows of sequences, "
-                f"{past} past values, {len(self.fixed)} non_sequences\n  {error}"
+                f"{past} past values, {len(self.fixed)} non_sequences\n  {error}\n"
+                "  hint: outputs_info gives the values that past ones start from, None for an output without"
             ) from None
 
     def _widen(self, outputs: Sequence[Variable]) -> bool:
@@ -326,7 +327,7 @@ class _Loop:
             if info.initial is not None and new.dtype != info.initial.dtype:
                 raise DTypeError(
                     f"scan: output {k} starts as {info.initial.dtype} from {info.initial.origin} and the "
-                    f"step makes it {new.dtype}, at {new.origin}\n  hint: sc.cast the initial value to "
+                    f"step makes it {new.dtype}, at {new.origin}\n  hint: cast the initial value to "
                     f"{new.dtype!r}, or the output to {info.initial.dtype!r}"
                 )
         rows, replace = list(self.rows), {}

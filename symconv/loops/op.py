@@ -217,7 +217,7 @@ class Scan(Op):
             raise op_error(
                 self, inputs,
                 f"{what} starts as {old.type} from {old.origin} and becomes {new.type} from {new.origin}",
-                f"sc.cast the initial value to {new.dtype!r}, or the new value to {old.dtype!r}", DTypeError,
+                f"cast the initial value to {new.dtype!r}, or the new value to {old.dtype!r}", DTypeError,
             )  # fmt: skip
         if not old.type.accepts(new.type):
             raise op_error(

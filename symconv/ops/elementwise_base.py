@@ -73,7 +73,8 @@ class Elementwise(Op):
                 message = f"operands differ in dtype: {', '.join(sorted({v.dtype for v in inputs}))}"
                 raise op_error(self, inputs, message, "cast them to one dtype", kind=DTypeError)
         if dtype not in allowed:
-            hint = f"cast() to one of {', '.join(allowed)}"
+            real = "real(x), imag(x) or abs(x), cast" if dtype in COMPLEX else "cast()"
+            hint = f"{real} to one of {', '.join(allowed)}"
             raise op_error(self, inputs, f"does not take {dtype}", hint, kind=DTypeError)
 
     def result_dtype(self, *dtypes: str) -> str:

@@ -221,8 +221,7 @@ def _as_scalar(item: Any) -> Variable:
     if isinstance(item, Variable):
         if item.dtype in INEXACT:
             raise DTypeError(
-                f"an index must be an integer, got {item.type} from {item.origin}\n"
-                "  hint: sc.cast(i, 'int64')"
+                f"an index must be an integer, got {item.type} from {item.origin}\n  hint: cast(i, 'int64')"
             )
         return cast(item, "int64")
     try:

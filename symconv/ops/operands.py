@@ -9,6 +9,7 @@ import numpy as np
 
 from symconv.errors import DTypeError, ShapeError
 from symconv.graph import Constant, Variable, constant, promote
+from symconv.graph.origin import user_line
 from symconv.graph.types import COMPLEX, INEXACT, promote_scalar, scalar_dtype
 
 Scalar = bool | int | float | complex  # np.float64 is a float, and as weakly typed as one
@@ -117,7 +118,9 @@ def normalize_axis(axis: int, ndim: int, what: str = "axis") -> int:
     if isinstance(axis, (bool, float)) or not isinstance(axis, (int, np.integer)):
         raise ShapeError(f"{what} must be an integer, got {axis!r}")
     if not -ndim <= axis < ndim:
-        raise ShapeError(f"{what} {axis} is out of range for a tensor with {ndim} dimensions")
+        raise ShapeError(
+            f"{what} {axis} is out of range for a tensor with {ndim} dimensions, at {user_line()}"
+        )
     return int(axis) % ndim
 
 

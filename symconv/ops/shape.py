@@ -252,7 +252,8 @@ class BroadcastTo(_ShapedByDims):
     def infer(self, x: Variable, *dims: Variable) -> TensorType:
         shape = tuple(static_dim(d) for d in dims)
         if not _stretches(x.type.shape, shape):
-            raise op_error(self, (x,), f"{x.type} does not broadcast to {list(shape)}")
+            advice = "shapes align from the right; a 1, or a missing dimension, stretches"
+            raise op_error(self, (x,), f"{x.type} does not broadcast to {list(shape)}", advice)
         return TensorType(x.dtype, shape)
 
     def grad(self, node: Apply, *dys: Variable | None) -> Sequence[Variable | None]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import sys
 from typing import Any
 
 from symconv.errors import UnsupportedError
@@ -42,8 +44,8 @@ def missing(module: str, name: str) -> Any:
         except ModuleNotFoundError as error:
             if not full.startswith(str(error.name)):
                 raise
-    raise AttributeError(
-        f"theano.{module}.{name} is not supported by symconv.theano\n"
-        "  hint: docs/theano.md lists what is covered; a custom Op (theano.gof.Op) runs NumPy or SciPy in a "
-        "graph"
-    )
+    names = vars(sys.modules[f"symconv.theano.{module}"])
+    near = difflib.get_close_matches(name, [n for n in names if not n.startswith("_")], 3)
+    own = "docs/theano.md lists what is covered; a custom Op (theano.gof.Op) runs NumPy or SciPy in a graph"
+    advice = f"did you mean {', '.join(near)}?" if near else own
+    raise AttributeError(f"theano.{module}.{name} is not supported by symconv.theano\n  hint: {advice}")

@@ -9,8 +9,9 @@ from typing import Any
 from symconv.errors import DTypeError, GraphError, ShapeError
 from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import Variable as Native
-from symconv.graph.traversal import leaves, rebuild
+from symconv.graph.traversal import leaves
 from symconv.theano import traces
+from symconv.theano.cloning import remade
 from symconv.theano.inputs import (
     GivenInputError,
     In,
@@ -63,7 +64,9 @@ def replacements(pairs: list[tuple[Any, Any]], ins: Sequence[In], strict: bool) 
     replace: dict[Native, Native] = {}
     for old, new in pairs:
         if not isinstance(old, Variable):
-            raise InputError(f"function: givens replace variables, {old!r} is none")
+            raise InputError(
+                f"function: givens replace variables, and {old!r} is none, but a {type(old).__name__}"
+            )
         if any(i.variable is old for i in ins):
             raise GivenInputError(
                 f"function: givens replace {old!r}, which is also an explicit input\n"
@@ -80,7 +83,7 @@ def replacements(pairs: list[tuple[Any, Any]], ins: Sequence[In], strict: bool) 
                 f"{fresh.type} from "
                 f"{fresh.origin}\n  hint: T.cast(value, {old.dtype!r})"
             )
-        if not old.native.type.accepts(fresh.type):
+        if strict and not old.native.type.accepts(fresh.type):
             raise ShapeError(
                 f"function: givens replace {old!r}, {old.type} from {old.native.origin}, by "
                 f"{fresh.type} from "
@@ -95,9 +98,15 @@ def checked_updates(pairs: list[tuple[Any, Any]]) -> list[tuple[NativeShared, Na
     changed: list[tuple[NativeShared, Native]] = []
     for target, new in pairs:
         if not isinstance(target, TensorSharedVariable):
-            raise InputError(f"function: updates change shared variables, {target!r} is none")
+            raise InputError(
+                f"function: updates change shared variables, and {target!r} is none of these, but a "
+                f"{type(target).__name__}\n  hint: theano.shared(value) makes one"
+            )
         if any(target.native is s for s, _ in changed):
-            raise GraphError(f"function: the shared variable {target!r} is updated twice")
+            raise GraphError(
+                f"function: the shared variable {target!r} is updated twice\n"
+                "  hint: one expression for the new value, with both changes in it"
+            )
         changed.append((target.native, fitted_update(target, new)))
     return changed
 
@@ -149,7 +158,7 @@ def default_updates(
     bring in."""
     known: set[Native] = {s for s, _ in changed} | kept
     added: list[tuple[NativeShared, Native]] = []
-    frontier = leaves(rebuild(roots, replace), stop=given)
+    frontier = leaves(remade(roots, replace), stop=given)
     while frontier:
         fresh = []
         for v in frontier:
@@ -157,7 +166,7 @@ def default_updates(
                 known.add(v)
                 added.append((v, v.default_update))
                 fresh.append(v.default_update)
-        frontier = leaves(rebuild(fresh, replace), stop=given) if fresh else []
+        frontier = leaves(remade(fresh, replace), stop=given) if fresh else []
     return added
 
 
@@ -186,3 +195,17 @@ def check_leaves(roots: list[Native], inputs: list[Native], name: str | None) ->
                 f"function: the graph needs the input {v!r} from {v.origin}, which was not given a value\n"
                 "  hint: add it to inputs, or replace it by givens"
             )
+
+
+def check_names(function: str, ins: Sequence[In], names: Iterable[str], n_given: int) -> None:
+    """Raise InputError for names that no argument has, that several have, or that stand for one of the first
+    n_given, which have their values."""
+    for name in names:
+        places = [k for k, i in enumerate(ins) if i.name == name]
+        if not places:
+            known = ", ".join(i.name for i in ins if i.name) or "without names"
+            raise InputError(f"{function}: unknown argument {name}\n  hint: the arguments are {known}")
+        if len(places) > 1:
+            raise InputError(f"{function}: several arguments are called {name}\n  hint: give them in order")
+        if places[0] < n_given:
+            raise InputError(f"{function}: {name} is given twice, by its place and by its name")

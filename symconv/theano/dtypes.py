@@ -6,6 +6,7 @@ int that holds it, a Python float is floatX. Nothing else in symconv.theano deci
 
 from __future__ import annotations
 
+import difflib
 from functools import cache
 from typing import Any
 
@@ -58,7 +59,8 @@ def checked(dtype: Any, what: str) -> str:
     try:
         name = str(np.dtype(dtype))
     except TypeError:
-        raise DTypeError(f"{what}: {dtype!r} is no dtype") from None
+        near = difflib.get_close_matches(str(dtype), DTYPES, 1) or DTYPES
+        raise DTypeError(f"{what}: {dtype!r} is no dtype\n  hint: {', '.join(near)}, or 'floatX'") from None
     if name not in DTYPES:
         raise DTypeError(
             f"{what}: dtype {name} is not supported; symconv has {', '.join(DTYPES)}\n"

@@ -20,6 +20,7 @@ NAMES: dict[str, dict[str, tuple[str, str | None]]] = {
         "compile": ("compile", None),
         "gof": ("gof", None),
         "hashtype": ("gof.utils", "hashtype"),
+        "slicetype": ("tensor.type_other", "slicetype"),
     },
     "compile": {
         "FromFunctionOp": ("compile.ops", "FromFunctionOp"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from symconv.graph.traversal import leaves, rebuild
 from symconv.ops.mt19937 import unpack_state
 from symconv.theano.arguments import (
     check_leaves,
+    check_names,
     check_unused,
     checked_updates,
     default_updates,
@@ -22,6 +24,7 @@ from symconv.theano.arguments import (
     pairs_of,
     replacements,
 )
+from symconv.theano.cloning import remade
 from symconv.theano.configuration import config
 from symconv.theano.inputs import (
     In,
@@ -40,7 +43,9 @@ from symconv.theano.overwriting import overwrites, write_over
 from symconv.theano.random_state import RandomStateType, is_state
 from symconv.theano.tensor.monotone import as_written
 from symconv.theano.twin import joined
-from symconv.theano.variable import Variable, native_of
+from symconv.theano.variable import TensorType, Variable, native_of
+
+_INT64 = np.dtype("int64")
 
 
 def function(
@@ -62,7 +67,8 @@ def function(
 
     outputs: a variable (the call returns an array), a list (a list), a dict (a dict), None ([]). updates:
     pairs or a dictionary {shared: new value}; the types must be equal. givens: replacements made first;
-    keys that the graph does not use are ignored. profile: True, or a ProfileStats, for f.profile.summary().
+    keys that the graph does not use are ignored; without rebuild_strict a replacement is cast to the dtype of
+    what it replaces, and may have another rank. profile: True, or a ProfileStats, for f.profile.summary().
     accept_inplace: operations of T.inplace write over the arguments that are their first operands, as with
     In(x, mutable=True). Raises GraphError, DTypeError, ShapeError.
     """
@@ -99,7 +105,7 @@ def function(
     if not drop_all:
         given = [i.variable.native for i in ins]
         changed += default_updates(roots, changed, kept, replace, given)
-    roots = rebuild([*natives, *(new for _, new in changed)], replace)
+    roots = (rebuild if rebuild_strict else remade)([*natives, *(new for _, new in changed)], replace)
     check_gradients(roots)
     news = roots[len(natives) :]
     natives, changed = joined(roots[: len(natives)], [(s, new) for (s, _), new in zip(changed, news)])
@@ -157,8 +163,8 @@ class Function:
         self._keys = keys
         self._downcast = downcast
         self._types = [i.variable.type for i in ins]
-        # (dtype, rank) of arrays that need no conversion; a broadcastable dimension needs its check
-        checked = [True in t.broadcastable or isinstance(t, RandomStateType) for t in self._types]
+        # (dtype, rank) of arrays that need no conversion; what is no tensor, or has a fixed 1, is checked
+        checked = [True in t.broadcastable or type(t) is not TensorType for t in self._types]
         self._plain = [(t.numpy_dtype, -1 if c else t.ndim) for t, c in zip(self._types, checked)]
         self._states = [k for k, v in enumerate(outputs[: len(outputs) - len(over)]) if is_state(v)]
         self.trust_input = False
@@ -209,29 +215,21 @@ class Function:
         return outputs if output_subset is None else [outputs[i] for i in chosen]
 
     def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[np.ndarray]:
+        if not kwargs and len(args) == len(self._given) == len(self._ins):
+            return [self._filtered(k, v) for k, v in enumerate(args)]
         if len(args) > len(self._ins):
             raise InputError(f"{self!r} takes {len(self._ins)} arguments, got {len(args)}")
+        check_names(repr(self), self._ins, kwargs, len(args))
         values: list[Any] = list(args)
-        for name in kwargs:
-            if sum(i.name == name for i in self._ins) > 1:
-                raise InputError(f"{self!r}: several arguments are called {name}\n  hint: give them in order")
         for i in self._ins[len(args) :]:
             if i.name is not None and i.name in kwargs:
                 values.append(kwargs.pop(i.name))
-            elif i.state is not None:
+            elif i.state is not None and not i.required:
                 values.append(None)  # it stays as it is
             elif i.value is not None:
                 values.append(i.held())
             else:
                 raise InputError(f"{self!r}: no value for the argument {i.name or i.variable!r}")
-        if kwargs:
-            known = ", ".join(i.name for i in self._ins if i.name) or "none have names"
-            twice = [n for n in kwargs if any(i.name == n for i in self._ins)]
-            if twice:
-                raise InputError(f"{self!r}: {', '.join(twice)} is given twice, by its place and by its name")
-            raise InputError(
-                f"{self!r}: unknown argument {', '.join(kwargs)}\n  hint: the arguments are {known}"
-            )
         arrays = [
             None if v is None and i.state else self._filtered(k, v)
             for k, (i, v) in enumerate(zip(self._ins, values))
@@ -284,6 +282,9 @@ class Function:
         dtype, ndim = self._plain[k]
         if type(value) is np.ndarray and value.dtype == dtype and value.ndim == ndim:
             return value
+        if type(value) is int and ndim == 0 and dtype == _INT64 and -(2**63) <= value < 2**63:
+            if not self._ins[k].strict:
+                return np.asarray(value, dtype)  # the number of a mini-batch, in most programs
         kind, given = self._types[k], self._ins[k]
         if value is None and k in self._unused and not isinstance(kind, RandomStateType):
             return kind.value_zeros((1,) * kind.ndim)  # nobody looks at it
@@ -316,6 +317,16 @@ class Function:
         )
         return Function, (*arguments, self._over), {"trust_input": self.trust_input}
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Function:
+        """As of pickling; copies of variables that `memo` holds already are used."""
+        for v in [*(i.variable for i in self._ins), *self.get_shared()]:
+            if id(v) in memo:
+                memo[id(v.native)] = memo[id(v)].native
+        make, arguments, state = self.__reduce__()
+        made: Function = make(*copy.deepcopy(arguments, memo))
+        vars(made).update(state)
+        return made
+
     def explain(self, **kwargs: Any) -> str:
         """The plans made so far: kernels, memory, rewrites (see symconv.Function.explain)."""
         return self.native.explain(**kwargs)
@@ -337,6 +348,13 @@ class Function:
         found = [v for v in leaves(roots) if isinstance(v, NativeShared)]
         found += [s for s, _ in self.native.updates if s not in found]
         return [wrap(v) for v in found]
+
+    @property
+    def fn(self) -> Any:
+        """f.fn(n_calls=k): k calls of a function that needs no arguments."""
+        from symconv.theano.maker import Runner
+
+        return Runner(self)
 
     @property
     def maker(self) -> Any:

@@ -13,8 +13,8 @@ from symconv.jacobian import hessian as native_hessian
 from symconv.jacobian import jacobian as native_jacobian
 from symconv.ops.arithmetic import Cast
 from symconv.ops.shape import broadcast_like
+from symconv.theano import constant_targets, traces, verify
 from symconv.theano import null_gradient as null_gradients_of_ops
-from symconv.theano import traces, verify
 from symconv.theano.configuration import config
 from symconv.theano.connection import connection
 from symconv.theano.errors import CostError
@@ -89,6 +89,8 @@ def grad(
     written = as_written([*seeds, *([] if root is None else [root])], asked)
     seeds, root = dict(zip(written, seeds.values())), None if root is None else written[-1]
     floats = [w for w in targets if w.native.type.is_inexact]
+    if root is not None:
+        root = constant_targets.read_from([w.native for w in floats], root)
     if root is not None and root.ndim:
         raise CostError(
             f"grad: the cost must be a scalar, got {root.type} from {root.origin}\n"

@@ -17,6 +17,7 @@ ALIAS, PACKAGE = "theano", "symconv.theano"
 # name in the package -> (module, attribute or None for the module itself)
 LAZY: dict[str, tuple[str, str | None]] = {
     "scan": ("scan_module", "scan"),
+    "scan_checkpoints": ("scan_module", "scan_checkpoints"),
     "map": ("scan_module", "map"),
     "reduce": ("scan_module", "reduce"),
     "foldl": ("scan_module", "foldl"),
@@ -70,7 +71,6 @@ _GPU = (
 ABSENT = {
     "sandbox.cuda": _GPU,
     "gpuarray": _GPU,
-    "sandbox.linalg": "use theano.tensor.nlinalg's dot, trace, diag; symconv has no decompositions",
     "sparse": "symconv has no sparse matrices; use dense ones, and T.dot",
 }
 

@@ -41,7 +41,8 @@ class In:
 
     With `update` the input keeps a state: it starts as `value` (a number, an array, or a shared variable,
     which is then the state itself), and every call replaces it by the value of `update`. An argument that is
-    given for it replaces the state before the call. f[name] reads the state, f[name] = v sets it.
+    given for it replaces the state before the call. f[name] reads the state, f[name] = v sets it. Without a
+    value every call must give the argument, and the state can be read after the first.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class In:
         self.allow_downcast = allow_downcast
         self.mutable, self.borrow = mutable, borrow
         self.state: TensorSharedVariable | None = None
+        self.required = False  # no call without this argument, though it has a state
 
     @property
     def value(self) -> Any:
@@ -95,18 +97,15 @@ class In:
         return f"In({self.variable!r})"
 
     def with_state(self) -> In:
-        """This input, with a state of its own if it has an update. Raises GraphError without a value."""
+        """This input, with a state of its own if it has an update."""
         if self.update is None:
             return self
-        if self.value is None:
-            raise GraphError(
-                f"function: {self!r} has an update and no value to start from\n"
-                "  hint: In(x, value=0, update=...)"
-            )
         own = In(self.variable, self.name, self.value, self.update, strict=self.strict)
         own.allow_downcast = self.allow_downcast
         kept = isinstance(self.value, TensorSharedVariable)
-        own.state = self.value if kept else self._fresh(self.value)
+        own.required = self.value is None
+        start = self.variable.type.value_zeros((1,) * self.variable.ndim) if own.required else self.value
+        own.state = self.value if kept else self._fresh(start)
         return own
 
     def copied(self) -> In:

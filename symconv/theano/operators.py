@@ -62,6 +62,13 @@ def _no_length(self: Any) -> int:
     raise TypeError(f"{self!r} is symbolic and has no len()\n  hint: use x.shape[0], or T.prod(x.shape)")
 
 
+def _no_number(self: Any) -> Any:
+    raise TypeError(
+        f"{self!r} from {self.native.origin} is symbolic: its value is not known while the graph is built\n"
+        "  hint: theano.scan loops as often as a variable says; x.eval() computes what has no inputs"
+    )
+
+
 def _no_assignment(self: Any, index: Any, value: Any) -> None:
     raise TypeError(
         f"{self!r} is symbolic and does not take item assignment\n  hint: x = "
@@ -132,6 +139,8 @@ METHODS: dict[str, Any] = {
     "__setitem__": _no_assignment,
     "__iter__": _iterate,
     "__len__": _no_length,
+    "__index__": _no_number,
+    "__float__": _no_number,
     "__contains__": _contains,
     "__array__": ufuncs.as_array,
     "__array_ufunc__": ufuncs.array_ufunc,

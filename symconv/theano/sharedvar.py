@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from symconv.errors import DTypeError
+from symconv.errors import DTypeError, ShapeError
 from symconv.graph import SharedVariable as NativeShared
 from symconv.graph import TensorType as NativeType
 from symconv.graph import Variable as Native
@@ -83,7 +83,12 @@ class TensorSharedVariable(TensorOperators, SharedVariable):
         With borrow=True the array itself becomes the value, else a copy. An array that was lent stays as it
         is: the new value does not overwrite it.
         """
-        array = self.type.filter(new_value, strict=self.strict, allow_downcast=self.allow_downcast)
+        try:
+            array = self.type.filter(new_value, strict=self.strict, allow_downcast=self.allow_downcast)
+        except (DTypeError, ShapeError) as error:
+            raise type(error)(
+                f"set_value of the shared variable {self!r} from {self.native.origin}: {error}"
+            ) from None
         holder = self._holder
         fresh = np.array(array, order="C") if holder._lent and not borrow else array
         self.native.set_value(fresh, borrow=borrow or holder._lent)

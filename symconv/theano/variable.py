@@ -73,7 +73,9 @@ class TensorType:
         if array.ndim != self.ndim:
             raise DTypeError(
                 f"wrong number of dimensions: expected {self.ndim} for {self}, got {array.ndim} "
-                f"with shape {list(array.shape)}"
+                f"with shape {list(array.shape)}\n"
+                "  hint: reshape the value, or declare another type: "
+                f"T.tensor({self.dtype!r}, {(False,) * array.ndim})"
             )
         for axis, (b, n) in enumerate(zip(self.broadcastable, array.shape)):
             if b and n != 1:
@@ -160,7 +162,13 @@ def _filter_dtype(kind: TensorType, data: Any, strict: bool, allow: bool | None)
     given = np.asarray(data)
     if strict or given.dtype.kind in "USO":
         wrong = NoNumberError if given.dtype.kind in "USO" else DTypeError
-        raise wrong(f"expected an array of {kind}, got {type(data).__name__} of dtype {given.dtype}")
+        advice = (
+            "\n  hint: None stands for no number: pass one, or make the argument optional by In(x, value=...)"
+        )
+        raise wrong(
+            f"expected an array of {kind}, got {type(data).__name__} of dtype {given.dtype}"
+            f"{advice if data is None else ''}"
+        )
     if given.dtype.kind == "c" and target.kind != "c":
         raise DTypeError(
             f"expected an array of {kind}, got complex numbers; .real or abs() says what is meant"
@@ -385,6 +393,15 @@ class TensorConstant(TensorOperators):
         return data
 
     value = data
+
+    def signature(self) -> tuple[TensorType, tuple[int, ...], bytes]:
+        """Equal, and hashed alike, for constants of one type and value, NaN being equal to NaN."""
+        return self.type, self.data.shape, (self.data + np.zeros((), self.dtype)).tobytes()  # -0.0 is 0.0
+
+    def equals(self, other: Any) -> bool:
+        """Whether `other` is, or becomes, a constant of this type and value."""
+        v = as_tensor_variable(other)
+        return isinstance(v, TensorConstant) and v.signature() == self.signature()
 
 
 Constant = TensorConstant

@@ -46,6 +46,7 @@ from symconv.theano.variable import (  # noqa: F401
     as_tensor_variable,
     constant,
 )
+from symconv.theano.variable import TensorOperators as _tensor_py_operators  # noqa: F401
 
 as_tensor = as_tensor_variable
 Tensor = TensorType

@@ -15,9 +15,11 @@ from symconv.ops.elementwise_base import Elementwise
 from symconv.ops.reduce import Prod as _Prod
 from symconv.ops.reduce import Reduce as _Reduce
 from symconv.ops.reduce import Sum as _Sum
+from symconv.theano import dtypes
 from symconv.theano.scalar.operations import ScalarOperation
 from symconv.theano.scalar.own import ScalarOp
 from symconv.theano.tensor import elementwise, reductions
+from symconv.theano.tensor.bits import reduce_bits
 from symconv.theano.tensor.op_classes import _OpClass
 from symconv.theano.tensor.shape_ops import dimshuffle
 from symconv.theano.variable import as_tensor_variable
@@ -85,7 +87,9 @@ _REDUCTIONS: dict[str, Any] = {
     "minimum": reductions.min,
     "and_": reductions.all,
     "or_": reductions.any,
+    "xor": None,
 }
+_BITS = ("and_", "or_", "xor")
 
 
 @dataclass(frozen=True)
@@ -101,13 +105,15 @@ class CAReduce(metaclass=_OpClass):
 
     def __call__(self, x: Any) -> Any:
         x, name = as_tensor_variable(x), self.scalar_op.name
-        if name in ("and_", "or_") and x.dtype != "bool":
+        if name in _BITS and x.dtype not in dtypes.DISCRETE:
             raise UnsupportedError(
                 f"CAReduce of scalar.{name} over {x.dtype} is not supported, at {user_line()}\n"
-                "  hint: T.all and T.any take bools"
+                "  hint: bits are those of bools and integers; T.neq(x, 0) makes bools"
             )
         if self.axis is not None and not isinstance(self.axis, int) and not len(self.axis):
             return x  # no axis
+        if name == "xor" or (name in _BITS and x.dtype != "bool"):
+            return reduce_bits(x, name, self.axis)
         dtype = {"dtype": x.dtype} if name in ("add", "mul") else {}
         return _REDUCTIONS[name](x, self.axis, **dtype)
 

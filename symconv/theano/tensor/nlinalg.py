@@ -180,16 +180,16 @@ class SVD(MatrixOp):
 
 
 class QR(MatrixOp):
-    """q, r with a = q r; mode 'reduced', 'complete' or 'r' (r alone)."""
+    """q, r with a = q r; mode 'reduced', 'complete', 'r' (r alone) or 'raw' (LAPACK's h.T and tau)."""
 
     __props__ = ("mode",)
     square = False
 
     def __init__(self, mode: str = "reduced") -> None:
-        if mode not in ("reduced", "complete", "r"):
-            raise DTypeError(f"qr: mode must be 'reduced', 'complete' or 'r', got {mode!r}")
+        if mode not in ("reduced", "complete", "r", "raw"):
+            raise DTypeError(f"qr: mode must be 'reduced', 'complete', 'r' or 'raw', got {mode!r}")
         self.mode = mode
-        self.ranks = (2,) if mode == "r" else (2, 2)
+        self.ranks = {"r": (2,), "raw": (2, 1)}.get(mode, (2, 2))
 
     def compute(self, a: np.ndarray) -> Sequence[Any]:
         found = np.linalg.qr(a, self.mode)  # type: ignore[call-overload]
@@ -197,6 +197,8 @@ class QR(MatrixOp):
 
     def sizes(self, rows: Any, columns: Any) -> Sequence[tuple[Any, ...]]:
         least = rows if self.mode == "complete" else elementwise.minimum(rows, columns)
+        if self.mode == "raw":
+            return [(columns, rows), (least,)]
         return [(least, columns)] if self.mode == "r" else [(rows, least), (least, columns)]
 
 
@@ -214,7 +216,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
 
 
 def qr(a: Any, mode: str = "reduced") -> Any:
-    """[q, r], or r alone."""
+    """[q, r], or r alone; with mode 'raw' [h, tau], the Householder reflections as NumPy gives them."""
     return QR(mode)(a)
 
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from symconv.errors import ArgumentError, GradientError
+from symconv.errors import ArgumentError
+from symconv.graph.origin import user_line
 from symconv.theano import dtypes
+from symconv.theano.errors import NoGradientError
 from symconv.theano.gof.op import Apply, Op
 from symconv.theano.null_gradient import null_gradient
 from symconv.theano.tensor import elementwise
@@ -120,7 +122,7 @@ class Special(Op):
     def grad(self, inputs: Sequence[Any], output_gradients: Sequence[Any]) -> list[Any]:
         slopes = _SLOPES.get(self.name)
         if slopes is None:
-            raise GradientError(f"{self.name} has no gradient")
+            raise NoGradientError(f"{self.name} has no gradient, as in Theano, at {user_line()}")
         return [
             _none_by(self, k, x) if s is None else output_gradients[0] * elementwise.cast(s, x.dtype)
             for k, (x, s) in enumerate(zip(inputs, slopes(*inputs)))

@@ -20,6 +20,7 @@ from symconv.theano import dtypes, shapes
 from symconv.theano.errors import RankError
 from symconv.theano.tensor import elementwise, joining, shape_ops
 from symconv.theano.tensor.canonical_slices import get_canonical_form_slice as get_canonical_form_slice
+from symconv.theano.tensor.type_other import SliceVariable
 from symconv.theano.variable import Variable, as_tensor_variable, native_of, wrap
 
 # Which x[index] a variable was made by; in Theano x[:] is a node of its own, here it may be x itself.
@@ -32,6 +33,8 @@ def _plain(index: Any) -> Any:
         return tuple(_plain(i) for i in index)
     if isinstance(index, slice):
         return slice(*(_plain(b) for b in (index.start, index.stop, index.step)))
+    if isinstance(index, SliceVariable):
+        return index.bounds()
     if isinstance(index, Variable):
         return _whole(index.native)
     if isinstance(index, list) and any(isinstance(i, Variable) for i in index):
