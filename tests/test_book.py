@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from symconv import datasets, nn
+from symconv import config, datasets, nn
 from symconv.book import EXPERIMENTS, Plan, experiment, read_results, report, run, runner, table
 from symconv.book.ensemble import judge
 from symconv.cli import main
@@ -168,7 +168,12 @@ def start(out: Path, epochs: int) -> subprocess.Popen:
     command = ["book", "shallow", "--runs", "1", "--limit", "200", "--epochs", str(epochs), "--out", str(out)]
     return subprocess.Popen(
         [sys.executable, "-m", "symconv", *command],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "SYMCONV_NUM_THREADS": "1",
+        },
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -191,7 +196,8 @@ def test_a_killed_run_goes_on_with_the_same_bits(how, tmp_path):
     assert done >= 2 and not {p.name for p in directory.glob("*.json")} - {"run-0.json"}
     epochs = done + 2
     for out in ("cut", "whole"):
-        assert run("shallow", Plan(tmp_path / out, epochs=epochs, runs=1, limit=200), progress=False)
+        with config(num_threads=1):  # as in the process: the same bits ask for as many threads
+            assert run("shallow", Plan(tmp_path / out, epochs=epochs, runs=1, limit=200), progress=False)
     cut, whole = (without_clocks(tmp_path / d / "shallow" / "run-0.json") for d in ("cut", "whole"))
     assert cut == whole and cut["epochs"] == epochs
     cut, whole = (

@@ -77,7 +77,7 @@ Plan make_plan(const ConvParams& params, bool dgrad, int threads) {
   long long per_chunk = tiles / plan.strip_tiles;
   if (per_chunk < 1) per_chunk = 1;
   plan.chunks = static_cast<int>((all + per_chunk - 1) / per_chunk);
-  if (!plan.by_groups && conv_flops(p) > kConvShareFlops)
+  if (!plan.by_groups && pays(conv_flops(p), kConvPartFlops, threads))
     plan.chunks = static_cast<int>(round_up(plan.chunks, threads));
   if (plan.chunks > all) plan.chunks = all;
   plan.chunk_strips = plan.chunks ? ceil_div(all, plan.chunks) : 0;
@@ -271,7 +271,7 @@ void run(const Launch& l, bool dgrad) {
   char* base = static_cast<char*>(l.workspace);
   const float *x = static_cast<const float*>(l.in[0]), *w = static_cast<const float*>(l.in[1]);
   float* y = static_cast<float*>(l.out[0]);
-  const bool share = conv_flops(p) > kConvShareFlops;
+  const bool share = pays(conv_flops(p), kConvPartFlops, l.pool);
   const int all = plan.n * plan.tile_rows * plan.strips;
   auto scratch = [&](int part) {
     Scratch s{};

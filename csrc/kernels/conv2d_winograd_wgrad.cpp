@@ -297,7 +297,7 @@ void run_window(const Launch& l) {
     carve<F>(plan, static_cast<char*>(l.workspace), threads, part, s);
     return s;
   };
-  const bool share = conv_flops(p) > kConvShareFlops;
+  const bool share = pays(conv_flops(p), kConvPartFlops, l.pool);
   for (int first = 0; first < plan.all; first += plan.chunk) {
     const int last = plan.all - first < plan.chunk ? plan.all : first + plan.chunk;
     const long long before = tiles_before(plan, first), tiles = tiles_before(plan, last) - before;

@@ -241,7 +241,7 @@ void run(const Launch& l, bool dgrad) {
   make_gather(p, dgrad, false, shared.phases, shared.taps);
   for (int t = 0; t < threads; t++) shared.copied[t] = -1;
   const Gather& g = plan.g;
-  const bool share = conv_flops(p) > kConvShareFlops;
+  const bool share = pays(conv_flops(p), kConvPartFlops, l.pool);
   parallel_for(
       l.pool, p.groups * plan.blocks,
       [&](int i, int) {

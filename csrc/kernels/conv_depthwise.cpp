@@ -297,7 +297,7 @@ void run(const Launch& l) {
             is_flipped(p) ? turned : w, zeros,
             static_cast<T*>(l.out[0]) + static_cast<long long>(which) * plan.out_h * plan.out_w);
       },
-      conv_flops(p) > kConvShareFlops);
+      pays(conv_flops(p), kConvPartFlops, l.pool));
 }
 
 template <bool DGRAD>

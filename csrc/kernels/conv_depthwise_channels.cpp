@@ -230,7 +230,7 @@ void run(const Launch& l) {
                     static_cast<long long>(end - begin) * plan.cols.outputs, channels);
         }
       },
-      conv_flops(p) > kConvShareFlops);
+      pays(conv_flops(p), kConvPartFlops, l.pool));
 }
 
 // sums[tap] += sum over n positions of dy[m] * in[m * step + offset[tap]], for TAPS taps.
@@ -299,7 +299,7 @@ void run_wgrad(const Launch& l) {
           }
         }
       },
-      conv_flops(p) > kConvShareFlops);
+      pays(conv_flops(p), kConvPartFlops, l.pool));
   for (int block = 0; block < plan.blocks; block++) {
     T* total = shared.sums + static_cast<long long>(block) * taps * W;
     for (int part = 1; part < plan.parts; part++) {

@@ -135,7 +135,7 @@ void run(const Launch& l) {
           dw += R * order.step;
         }
       },
-      conv_flops(p) > kConvShareFlops);
+      pays(conv_flops(p), kConvPartFlops, l.pool));
 }
 
 void check(const Sizes& s) {

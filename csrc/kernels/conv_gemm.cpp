@@ -43,7 +43,7 @@ Plan make_plan(const ConvParams& p, bool dgrad, int threads, Phase* phases, Tap*
       NR;
   ll blocks = (panels * NR + kBlockColumns - 1) / kBlockColumns;
   plan.row_parts = 1;
-  if (threads > 1 && conv_flops(p) > kConvShareFlops && g.groups < 8 * threads) {
+  if (pays(conv_flops(p), kConvPartFlops, threads) && g.groups < 8 * threads) {
     if (panels < 4 * threads && plan.rows >= 2LL * kMR * threads)
       plan.row_parts = threads;
     else
@@ -268,7 +268,7 @@ void run(const Launch& l, bool dgrad) {
   carve(plan, base, threads, 0, shared);
   make_gather(p, dgrad, false, shared.phases, shared.taps);
   const Gather& g = plan.g;
-  const bool share = conv_flops(p) > kConvShareFlops;
+  const bool share = pays(conv_flops(p), kConvPartFlops, l.pool);
   const int row_panels = static_cast<int>(plan.rows / kMR);
   parallel_for(
       l.pool, g.groups * row_panels,

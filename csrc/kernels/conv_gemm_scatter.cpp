@@ -36,7 +36,7 @@ Plan make_plan(const ConvParams& p, int threads) {
   plan.channels = p.c / p.groups, plan.maps = p.k / p.groups, plan.window = p.r * p.s;
   plan.most = kMC / plan.window < 1 ? 1 : static_cast<int>(kMC / plan.window);
   const bool few =
-      threads > 1 && conv_flops(p) > kConvShareFlops && static_cast<ll>(p.n) * p.groups < 2 * threads;
+      pays(conv_flops(p), kConvPartFlops, threads) && static_cast<ll>(p.n) * p.groups < 2 * threads;
   if (few && plan.most > ceil_div(plan.channels, threads)) plan.most = ceil_div(plan.channels, threads);
   if (plan.most > plan.channels) plan.most = plan.channels;
   plan.blocks = ceil_div(plan.channels, plan.most);
@@ -187,7 +187,7 @@ void run(const Launch& l) {
   carve(plan, base, threads, 0, shared);
   const ll per_group = plan.blocks * plan.pairs * plan.maps,
            weights = static_cast<ll>(plan.maps) * plan.channels * plan.window;
-  const bool share = conv_flops(p) > kConvShareFlops;
+  const bool share = pays(conv_flops(p), kConvPartFlops, l.pool);
   parallel_for(
       l.pool, p.groups * plan.blocks,
       [&](int i, int) {

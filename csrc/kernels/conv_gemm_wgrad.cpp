@@ -34,7 +34,7 @@ Plan make_plan(const ConvParams& p, int threads, Phase* phases, Tap* taps) {
   plan.terms = static_cast<ll>(p.n) * p.p * p.q;
   plan.pairs = static_cast<ll>(g.in_channels) * g.n_taps;
   plan.rows = round_up(g.out_channels, kMR);
-  if (threads == 1 || conv_flops(p) <= kConvShareFlops) return plan;
+  if (!pays(conv_flops(p), kConvPartFlops, threads)) return plan;
   const ll size = plan.pairs * p.k * static_cast<ll>(sizeof(T));
   if (plan.terms >= kLeastTerms * threads && size * (threads - 1) <= kMostPartials)
     plan.slices = threads;
@@ -178,7 +178,7 @@ void run(const Launch& l) {
   const ll x_group = static_cast<ll>(g.in_channels) * p.h * p.w,
            dy_group = static_cast<ll>(g.out_channels) * p.p * p.q;
   const int blocks = Blocks(g.in_channels, g.n_taps).count;
-  const bool share = conv_flops(p) > kConvShareFlops;
+  const bool share = pays(conv_flops(p), kConvPartFlops, l.pool);
   parallel_for(
       l.pool, plan.slices * g.groups * plan.parts,
       [&](int task, int part) {

@@ -223,7 +223,7 @@ static inline double conv_flops(const ConvParams& p) {
   return 2.0 * p.n * p.k * p.p * p.q * (p.c / p.groups) * p.r * p.s;
 }
 
-constexpr double kConvShareFlops = 2.5e5;  // below this one thread does it all
+constexpr double kConvPartFlops = 1.25e5;  // that each thread must have at least
 
 }  // namespace SYMCONV_ISA
 }  // namespace symconv

@@ -321,7 +321,7 @@ void run(const Launch& l) {
   const ConvPoolParams& p = plan.p;
   const T *x = static_cast<const T*>(l.in[0]), *w = static_cast<const T*>(l.in[1]),
           *bias = static_cast<const T*>(l.in[2]);
-  const bool share = conv_pool_flops(p, plan) > kShareFlops;
+  const bool share = pays(conv_pool_flops(p, plan), kPartFlops, l.pool);
   Scratch<T> shared{};
   const int threads = l.pool->size();
   const long long plane = static_cast<long long>(plan.hp) * plan.wp;

@@ -9,7 +9,7 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int kMaxWindow = 255;
-constexpr double kShareFlops = 1e5;  // below this one thread does it all
+constexpr double kPartFlops = 5e4;  // that each thread must have at least
 
 struct PooledShape {
   int hp, wp;      // padded input

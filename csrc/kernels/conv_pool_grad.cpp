@@ -17,7 +17,7 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int kGroupBytes = 40 << 10;       // of images whose patches are walked together: they stay in L1
-constexpr double kWalkFlops = 2.5e5;         // below this one thread does it all
+constexpr double kWalkFlops = 1.25e5;       // that each thread must have at least
 constexpr long long kOwnBytes = 256 << 10;  // of packed weights that each thread makes for itself
 
 struct Plan : PooledShape {
@@ -48,7 +48,7 @@ Plan make_plan(const ConvPoolParams& p, int threads) {
   plan.group = static_cast<int>(group < 1 ? 1 : group > 8 ? 8 : group);
   const double flops =
       2.0 * static_cast<double>(plan.positions * plan.length) * p.r * p.n * p.k * (p.need_dx ? 2 : 1);
-  plan.parts = flops > kWalkFlops ? threads : 1;
+  plan.parts = pays(flops, kWalkFlops, threads) ? threads : 1;
   if (plan.parts > p.n) plan.parts = p.n < 1 ? 1 : p.n;
   plan.own = p.k * p.r * plan.stride * static_cast<long long>(sizeof(T)) <= kOwnBytes;
   plan.n_tiles = cut_tiles(p.r, static_cast<int>(plan.stride / W), nullptr);

@@ -79,7 +79,7 @@ void run(const Launch& l) {
       [&](int k, int) {
         with_activation(p.activation, [&](auto act) { db[k] = put_back<act.value>(plan, l, s, k); });
       },
-      conv_flops(plan.conv) > kConvShareFlops);
+      pays(conv_flops(plan.conv), kConvPartFlops, l.pool));
   auto convolve = [&](void (*kernel)(const Launch&), void* first, void* second, void* out) {
     void* in[] = {first, second};
     kernel({&plan.conv, sizeof plan.conv, in, &out, s.transforms, l.pool});

@@ -53,7 +53,7 @@ Plan make_plan(const ConvPoolParams& p, int threads) {
   if (rows < 1) rows = 1;
   const int all = p.n * plan.tile_rows;
   plan.chunks = static_cast<int>((all + rows - 1) / rows);
-  const bool share = conv_pool_flops(p, plan) > kShareFlops;
+  const bool share = pays(conv_pool_flops(p, plan), kPartFlops, threads);
   if (share) plan.chunks = static_cast<int>(round_up(plan.chunks, threads));
   if (plan.chunks > all) plan.chunks = all;
   plan.parts = !share || plan.chunks < 2 ? 1 : plan.chunks < threads ? plan.chunks : threads;

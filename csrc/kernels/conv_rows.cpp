@@ -258,7 +258,7 @@ void run(const Launch& l, bool dgrad) {
                   out_image = static_cast<long long>(g.out_channels) * g.out_h * g.out_w,
                   weights = static_cast<long long>(p.k / p.groups) * (p.c / p.groups) * p.r * p.s,
                   packed = weights_of_group(plan);
-  const bool share = conv_flops(p) > kConvShareFlops;
+  const bool share = pays(conv_flops(p), kConvPartFlops, l.pool);
   parallel_for(
       l.pool, g.groups,
       [&](int group, int) {

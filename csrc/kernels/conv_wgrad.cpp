@@ -40,7 +40,7 @@ Plan<T> make_plan(const ConvParams& p, int threads, Phase* phases, Tap* taps) {
   plan.blocks = count_blocks(plan.units);
   plan.lanes = static_cast<long long>(plan.units) * Lanes<T>::W;
   plan.pairs = static_cast<long long>(plan.g.in_channels) * p.r * p.s;
-  plan.parts = conv_flops(p) > kConvShareFlops ? threads : 1;
+  plan.parts = pays(conv_flops(p), kConvPartFlops, threads) ? threads : 1;
   // The largest share of the work decides: three channels are badly shared by two threads.
   auto largest = [&](int n) { return static_cast<double>(ceil_div(n, plan.parts)) / (n < 1 ? 1 : n); };
   const bool uneven =
@@ -347,7 +347,7 @@ void run_rows(const Launch& l) {
             dw[(static_cast<long long>(group) * g.out_channels + k) * all * g.n_taps +
                static_cast<long long>(first) * g.n_taps + i] = hsum(load(s.sums + (k * pairs + i) * W));
       },
-      conv_flops(p) > kConvShareFlops);
+      pays(conv_flops(p), kConvPartFlops, l.pool));
 }
 
 void run_channels_any(const Launch& l) {

@@ -19,7 +19,7 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr double kShareCost = 25000;  // additions (some 2 us) that each thread must have at least
-constexpr int kWorth = 8;              // additions for each element: less is done before the next block comes
+constexpr int kWorth = 8;             // additions for each element: less is done before the next block comes
 
 constexpr int kOperands[kOpcodes] = {
 #define ELEMENTWISE_OP(name, operands, cost) operands,

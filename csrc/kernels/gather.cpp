@@ -12,7 +12,7 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr long long kShare = 64 << 10;  // bytes below which one thread is enough
-constexpr long long kMost = 1LL << 46;   // elements of anything
+constexpr long long kMost = 1LL << 46;  // elements of anything
 
 long long product(const long long* n, int count) {
   long long total = 1;

@@ -99,7 +99,7 @@ static inline void for_batch(const Launch& l, size_t scratch_of_one, const Core&
     }
     core(bind<T>(p, l, a_at, b_at, i * p.m * p.n), scratch, pool);
   };
-  bool share = l.pool && count >= l.pool->size() && 2.0 * p.m * p.n * p.k * count >= 1e6;
+  bool share = l.pool && count >= l.pool->size() && pays(2.0 * p.m * p.n * p.k * count, 5e4, l.pool);
   if (!share) {
     for (ll i = 0; i < count; i++) member(i, l.workspace, l.pool);
     return;

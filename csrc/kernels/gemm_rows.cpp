@@ -18,11 +18,11 @@ namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-constexpr int kMaxVectors = 13;  // accumulators of one row; 13 vectors of 8 hold 100 columns
-constexpr int kBlock = 64;       // rows of b visited per pass: one bit each
-constexpr int kChunk = 32;       // rows whose bits are found at a time
-constexpr int kOuter = 128;      // rows of out visited before the next, while b streams by
-constexpr double kShareFlops = 1e5;
+constexpr int kMaxVectors = 13;     // accumulators of one row; 13 vectors of 8 hold 100 columns
+constexpr int kBlock = 64;          // rows of b visited per pass: one bit each
+constexpr int kChunk = 32;          // rows whose bits are found at a time
+constexpr int kOuter = 128;         // rows of out visited before the next, while b streams by
+constexpr double kPartFlops = 5e4;  // that each thread must have at least
 
 // How the accumulators of a pass start.
 enum Start { kZero, kAdd, kScale };
@@ -360,7 +360,7 @@ void rows_core(const Product<T>& g, void* scratch, ThreadPool* pool) {
   const double density = sampled_density(g.a, g.m * g.k);
   const bool walking = walks(g.m, g.k, (g.n + Vec<T>::width - 1) / Vec<T>::width, density);
   const double flops = 2.0 * g.m * g.n * g.k * (walking ? density : 1.0);
-  if (threads == 1 || flops < kShareFlops)
+  if (!pays(flops, kPartFlops, threads))
     return rows_range(g, 0, g.m, 0, g.k, walking, static_cast<T*>(nullptr), reinterpret_cast<T*>(base));
   if (splits_k(g.m, g.k, threads)) {
     // Each thread keeps to its rows of b, which are the rows of the weights that it updates.

@@ -19,6 +19,15 @@ static inline void parallel_for(ThreadPool* pool, int n, const F& f, bool share 
       const_cast<void*>(static_cast<const void*>(&f)));
 }
 
+// Whether `work` pays its sharing among threads that have at least `each`, some 2 us. More than eight need not have
+// as much: they meet later, but large work is not left to one.
+static inline bool pays(double work, double each, int threads) {
+  return threads > 1 && work >= each * (threads < 8 ? threads : 8);
+}
+static inline bool pays(double work, double each, const ThreadPool* pool) {
+  return pool && pays(work, each, pool->size());
+}
+
 // Where the scratch of a part begins that lies `at` bytes or further into the workspace. A part finds its own at much
 // the same addresses in every kernel: to write memory that another core has just written takes longer than to compute
 // what is written there.

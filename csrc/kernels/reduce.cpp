@@ -21,8 +21,8 @@ namespace {
 
 typedef unsigned char u8;
 
-constexpr long long kTaskTerms = 32 << 10;    // input elements of one task
-constexpr long long kShareTerms = 32 << 10;  // below this one thread does all
+constexpr long long kTaskTerms = 32 << 10;  // input elements of one task
+constexpr double kPartTerms = 16 << 10;     // that each thread must have at least
 constexpr int kGroups = 64;
 constexpr int kLeastTile = 16;  // outputs of a task: whose terms, if short, share pages and cache lines
 constexpr int kTile = 64;       // columns of one accumulator tile
@@ -212,7 +212,7 @@ void run(const Launch& launch) {
         else
           walker.rows(task / c.tiles, task % c.tiles);
       },
-      outputs * r.terms() >= kShareTerms);
+      pays(static_cast<double>(outputs * r.terms()), kPartTerms, launch.pool));
   if (c.groups == 1) return;
   for (long long o = 0; o < outputs; o++) {
     char* acc = partial + o * f.acc_size;

@@ -11,7 +11,7 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int kTile = 64;
-constexpr long long kShareTerms = 16 << 10;
+constexpr long long kPartTerms = 8 << 10;  // that each thread must have at least
 
 // x takes the place of best: it is better, or a NaN where best is none yet.
 template <class T, bool kMax>
@@ -66,10 +66,10 @@ void arg_reduce(const Launch& launch) {
   long long* y = static_cast<long long*>(launch.out[0]);
   long long outputs = r.outputs(), terms = r.terms();
   if (outputs == 0) return;
-  bool share = outputs * terms >= kShareTerms;
+  bool share = pays(static_cast<double>(outputs * terms), kPartTerms, launch.pool);
   if (r.inner_reduced) {
     parallel_range(
-        launch.pool, outputs, share ? kShareTerms / 2 / terms + 1 : outputs,
+        launch.pool, outputs, share ? kPartTerms / terms + 1 : outputs,
         [&](long long begin, long long end, int) { along_inner<T, kMax>(r, x, y, begin, end); }, 1);
   } else {
     int tiles = static_cast<int>(r.kept.count * ((r.inner + kTile - 1) / kTile));

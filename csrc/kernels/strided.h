@@ -17,7 +17,7 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr long long kShareBytes = 64 << 10;  // below this one thread copies it sooner than two can meet
-constexpr long long kLimit = 1LL << 46;       // of any extent, stride or offset: sums cannot overflow
+constexpr long long kLimit = 1LL << 46;      // of any extent, stride or offset: sums cannot overflow
 constexpr long long kTile = 32;
 
 struct Dim {
