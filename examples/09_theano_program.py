@@ -97,8 +97,8 @@ class Network:
         for before, layer in zip(layers[:-1], layers[1:]):
             layer.set_input(before.output, before.output_dropout, mini_batch_size)
 
-    def compile(self, training, validation, eta, lmbda=0.0):
-        """(a training step, the accuracy on a mini-batch of the validation data), by the batch's number."""
+    def compile(self, training, validation, test, eta, lmbda=0.0):
+        """A training step, and the accuracies on the validation and test data, by the mini-batch's number."""
         l2_norm_squared = sum([(layer.w**2).sum() for layer in self.layers])
         n_batches = training[0].get_value(borrow=True).shape[0] / self.mini_batch_size
         cost = self.layers[-1].cost(self) + 0.5 * lmbda * l2_norm_squared / n_batches
@@ -109,12 +109,15 @@ class Network:
         step = theano.function(
             [i], cost, updates=updates, givens={self.x: training[0][batch], self.y: training[1][batch]}
         )
-        accuracy = theano.function(
-            [i],
-            self.layers[-1].accuracy(self.y),
-            givens={self.x: validation[0][batch], self.y: validation[1][batch]},
-        )
-        return step, accuracy
+        accuracies = [
+            theano.function(
+                [i],
+                self.layers[-1].accuracy(self.y),
+                givens={self.x: data[0][batch], self.y: data[1][batch]},
+            )
+            for data in (validation, test)
+        ]
+        return step, *accuracies
 
 
 def load_shared(data):
@@ -144,12 +147,17 @@ if __name__ == "__main__":
 
     np.random.seed(0)
     mnist = sc.datasets.mnist(limit=500 if options.quick else None)
-    training, validation = load_shared(mnist.train), load_shared(mnist.validation)
+    training, validation, test = (load_shared(d) for d in (mnist.train, mnist.validation, mnist.test))
     net = build(10, 0.5 if options.dropout else 0.0)
-    step, accuracy = net.compile(training, validation, eta=0.03, lmbda=0.1)
-    n_training = training[0].get_value(borrow=True).shape[0] // 10
-    n_validation = validation[0].get_value(borrow=True).shape[0] // 10
+    step, *accuracies = net.compile(training, validation, test, eta=0.03, lmbda=0.1)
+    n_training, n_validation, n_test = (
+        data[0].get_value(borrow=True).shape[0] // 10 for data in (training, validation, test)
+    )
+    best = 0.0
     for epoch in range(1 if options.quick else options.epochs):
         costs = [step(i) for i in range(n_training)]
-        score = np.mean([accuracy(i) for i in range(n_validation)])
+        score = np.mean([accuracies[0](i) for i in range(n_validation)])
         print(f"epoch {epoch}: cost {np.mean(costs):.4f}, validation accuracy {score:.2%}")
+        if score >= best:
+            best, corresponding = score, np.mean([accuracies[1](i) for i in range(n_test)])
+    print(f"test accuracy {corresponding:.2%} where the validation accuracy is best, {best:.2%}")
