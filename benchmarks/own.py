@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import report
+from benchmarks.handover import handover
 from benchmarks.peers.symconv_peer import SymconvTrainer
 from benchmarks.workers import ROOT
 from benchmarks.workloads import Data, Workload, initial_weights
@@ -53,11 +54,11 @@ def write(
     """The rows with date, commit, machine and versions, to `path` or to results/symconv/<name>.json."""
     import symconv as sc
 
-    record = report.environment("cpu")
+    record = {**report.environment("cpu"), "handover_ns": handover()}
     record["versions"] = {"symconv": {"symconv": sc.__version__, "numpy": np.__version__}}
     report.write_json(path or FIGURES / f"{name}.json", [dict(r) for r in rows], settings, record)
 
 
-def read(name: str) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads((FIGURES / f"{name}.json").read_text())
+def read(name: str, folder: Path = FIGURES) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())
     return result

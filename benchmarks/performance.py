@@ -18,7 +18,7 @@ if __package__ in (None, ""):
 
 from benchmarks import report, table
 from benchmarks.loaded import LIMIT
-from benchmarks.own import read
+from benchmarks.own import FIGURES, read
 from benchmarks.scaling import TOLERANCE, costs, outliers
 from benchmarks.workers import ROOT
 
@@ -28,6 +28,8 @@ PAGE, PLOT = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance_scal
 def source(results: Mapping[str, Any], name: str) -> str:
     versions = ", ".join(f"{k} {v}" for own in results["versions"].values() for k, v in own.items())
     versions = f"{versions}; " if versions else ""
+    apart = results.get("handover_ns")
+    versions += f"cores {apart:.0f} ns apart; " if apart else ""
     others = results["settings"].get("other runs")
     return (
         f"{results['cpu']}, {results['cores']} cores; {versions}commit {results['commit']}, "
@@ -39,9 +41,9 @@ def lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [table.row_of(head), table.row_of(["---"] * len(head)), *map(table.row_of, rows)]
 
 
-def breakdown() -> str:
+def breakdown(folder: Path = FIGURES) -> str:
     """A table per workload: its kernels, with their shares at every batch size and number of threads."""
-    results = read("breakdown")
+    results = read("breakdown", folder)
     text = [source(results, "breakdown.json")]
     peaks = results["settings"]["peaks"]
     for threads, peak in peaks.items():
@@ -124,8 +126,9 @@ def plot() -> None:
     figure.savefig(PLOT, metadata={"Date": None})
 
 
-def loaded() -> str:
-    results = read("loaded")
+def loaded(folder: Path = FIGURES) -> str:
+    """Steps beside processes that keep cores busy, with one thread and with all."""
+    results = read("loaded", folder)
     rows = []
     for r in results["rows"]:
         one, many = r["us"]["1"]["median"], r["us"][str(r["threads"])]["median"]
@@ -218,8 +221,10 @@ def compared(name: str) -> str:
 
 def avx512() -> str:
     """All of it on a processor with AVX-512; the other tables are of one with AVX2."""
-    nets = (compared(f"avx512/{name}.json") for name in ("cpu_training", "cpu_inference", "cpu_dense"))
-    return "\n".join([*nets, operators("avx512/operators")])
+    files = ("cpu_training", "cpu_inference", "cpu_dense", "cpu_memory")
+    nets = (compared(f"avx512/{name}.json") for name in files)
+    folder = table.RESULTS / "avx512"
+    return "\n".join([*nets, operators("avx512/operators"), loaded(folder), breakdown(folder)])
 
 
 PARTS = {
