@@ -17,24 +17,18 @@ from symconv.graph import TensorType as NativeType
 from symconv.graph import Variable as Native
 from symconv.ops.mt19937 import STATE_SIZE, MersenneDraw, pack_state, unpack_state
 from symconv.theano.sharedvar import TensorSharedVariable
+from symconv.theano.stand_in import StandInType
 from symconv.theano.twin import Twin
 from symconv.theano.variable import TensorType, TensorVariable
 
-_NATIVE = NativeType("int32", (STATE_SIZE,))
 
-
-class RandomStateType(TensorType):
+class RandomStateType(StandInType):
     """The type of random states. Calling it makes an input."""
 
-    def __init__(self) -> None:
-        super().__init__("int32", (False,))
+    vector = NativeType("int32", (STATE_SIZE,))
 
-    @property
-    def native(self) -> NativeType:
-        return _NATIVE
-
-    def __call__(self, name: str | None = None, dtype: str | None = None) -> Any:
-        return state_variable(Native(_NATIVE, name=name))
+    def wrap(self, native: Native) -> Any:
+        return state_variable(native)
 
     def filter(self, data: Any, strict: bool = False, allow_downcast: bool | None = None) -> np.ndarray:
         """The vector that stands for a RandomState in a graph. Raises DTypeError."""
@@ -55,12 +49,6 @@ class RandomStateType(TensorType):
     def shared(self, value: Any, name: str | None) -> RandomStateSharedVariable:
         """A shared variable that holds a RandomState: a state of this type that lasts."""
         return random_state_shared(value, name)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, RandomStateType)
-
-    def __hash__(self) -> int:
-        return hash(RandomStateType)
 
     def __repr__(self) -> str:
         return "RandomStateType"
@@ -176,7 +164,7 @@ class RandomStateSharedVariable(TensorSharedVariable):
 
 def random_state_shared(value: np.random.RandomState, name: str | None = None) -> RandomStateSharedVariable:
     """A shared variable that holds a RandomState."""
-    native = NativeShared(random_state_type.filter(value), _NATIVE, name)
+    native = NativeShared(random_state_type.filter(value), RandomStateType.vector, name)
     made = RandomStateSharedVariable(native)
     native.front = made
     return made

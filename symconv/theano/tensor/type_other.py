@@ -10,30 +10,25 @@ from symconv.errors import DTypeError
 from symconv.graph import TensorType as NativeType
 from symconv.graph import Variable as Native
 from symconv.theano.absent import absent
+from symconv.theano.stand_in import StandInType
 from symconv.theano.variable import TensorType, TensorVariable
 
 NoneTypeT = absent("theano.tensor.type_other.NoneTypeT", "None itself")
 NoneConst = None
 
-_NATIVE = NativeType("int64", (3,))
 _FAR = 2**62  # beyond every dimension: where a bound is None
 
 
-class SliceType(TensorType):
+class SliceType(StandInType):
     """The type of slices. Calling it makes an input s, for x[s] and x[i, s]; calls give a slice for it.
 
     In a graph a slice is the vector (start, stop, step) of int64.
     """
 
-    def __init__(self) -> None:
-        super().__init__("int64", (False,))
+    vector = NativeType("int64", (3,))
 
-    @property
-    def native(self) -> NativeType:
-        return _NATIVE
-
-    def __call__(self, name: str | None = None, dtype: str | None = None) -> Any:
-        return _variable(Native(_NATIVE, name=name))
+    def wrap(self, native: Native) -> Any:
+        return _variable(native)
 
     def filter(self, data: Any, strict: bool = False, allow_downcast: bool | None = None) -> np.ndarray:
         """The vector that stands for a slice of integers. Raises DTypeError."""
@@ -43,12 +38,6 @@ class SliceType(TensorType):
         ends = (0, _FAR) if step > 0 else (_FAR, -_FAR)
         bounds = [end if b is None else b for b, end in zip((data.start, data.stop), ends)]
         return np.asarray([*bounds, step], "int64")
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SliceType)
-
-    def __hash__(self) -> int:
-        return hash(SliceType)
 
     def __repr__(self) -> str:
         return "slice"
