@@ -45,6 +45,8 @@ void gemm_rows_core(const Product<float>& g, void* scratch, ThreadPool* pool);
 void gemm_rows_core(const Product<double>& g, void* scratch, ThreadPool* pool);
 size_t gemm_rows_scratch(ll m, ll n, ll k, size_t itemsize, int threads);
 
+constexpr double kPartFlops = 5e4;  // that each thread must have at least
+
 static inline size_t align64(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
 
 // The product of the batch member whose matrices start a_at and b_at elements in.
@@ -99,7 +101,7 @@ static inline void for_batch(const Launch& l, size_t scratch_of_one, const Core&
     }
     core(bind<T>(p, l, a_at, b_at, i * p.m * p.n), scratch, pool);
   };
-  bool share = l.pool && count >= l.pool->size() && pays(2.0 * p.m * p.n * p.k * count, 5e4, l.pool);
+  bool share = l.pool && count >= l.pool->size() && pays(2.0 * p.m * p.n * p.k * count, kPartFlops, l.pool);
   if (!share) {
     for (ll i = 0; i < count; i++) member(i, l.workspace, l.pool);
     return;

@@ -13,7 +13,6 @@ constexpr ll kNearBytes = 20 << 10;  // of a, per pass; the rest of L1 is for ro
 constexpr ll kMinDepth = 128;        // a shorter pass would fold too often
 constexpr ll kFinish = 64;           // columns that are finished together
 constexpr double kAlive = 0.6;       // share of living elements below which the dead are left out
-constexpr double kPartFlops = 5e4;   // that each thread must have at least
 
 // Terms of a pass; columns, rows of b, that stay in L1 while the rows of a go by; columns whose passes follow one another.
 // Tiles with many rows read b but twice, so that it is a that is best kept: then few columns at a time.

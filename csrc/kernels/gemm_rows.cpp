@@ -18,11 +18,10 @@ namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-constexpr int kMaxVectors = 13;     // accumulators of one row; 13 vectors of 8 hold 100 columns
-constexpr int kBlock = 64;          // rows of b visited per pass: one bit each
-constexpr int kChunk = 32;          // rows whose bits are found at a time
-constexpr int kOuter = 128;         // rows of out visited before the next, while b streams by
-constexpr double kPartFlops = 5e4;  // that each thread must have at least
+constexpr int kMaxVectors = 13;  // accumulators of one row; 13 vectors of 8 hold 100 columns
+constexpr int kBlock = 64;       // rows of b visited per pass: one bit each
+constexpr int kChunk = 32;       // rows whose bits are found at a time
+constexpr int kOuter = 128;      // rows of out visited before the next, while b streams by
 
 // How the accumulators of a pass start.
 enum Start { kZero, kAdd, kScale };
