@@ -11,14 +11,19 @@ import time
 
 import numpy as np
 
-from symconv import _core
+from symconv.device import core_error
 from symconv.graph.params import pack
 
 ROUNDS = 2000
 
 
 def handover() -> float | None:
-    """Nanoseconds of a round trip between two cores, the least of three; None where only one may be used."""
+    """Nanoseconds of a round trip between two cores, the least of three; None where only one may be used, or
+    the C++ core is not built (other peers are timed without it)."""
+    if core_error() is not None:
+        return None
+    from symconv import _core
+
     if _core.num_threads() < 2:
         return None
     params, out, best = pack("PeakParams", count=0, rounds=ROUNDS, itemsize=4), np.zeros(1), None

@@ -44,7 +44,7 @@ def lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def breakdown(folder: Path = FIGURES) -> str:
     """A table per workload: its kernels, with their shares at every batch size and number of threads."""
     results = read("breakdown", folder)
-    text = [source(results, "breakdown.json")]
+    text = [source(results, f"{folder.name}/breakdown.json")]
     peaks = results["settings"]["peaks"]
     for threads, peak in peaks.items():
         rate = f"{peak['flops'] / 1e9:.0f} GFLOP/s, {peak['bytes'] / 1e9:.0f} GB/s"
@@ -93,7 +93,7 @@ def scaling() -> str:
     bad = [f"{r['series']} {r['n']} ({r['times']:.2f} times)" for r in outliers(rows)]
     found = f"Outliers: {', '.join(bad)}." if bad else "There is no outlier."
     text = [
-        f"{source(results, 'scaling.json')} {results['settings']['threads']} thread(s).",
+        f"{source(results, 'symconv/scaling.json')} {results['settings']['threads']} thread(s).",
         "",
         *lines(["series", "n", "step", "MFLOP", "GFLOP/s", "cost, ps / FLOP", "compiled in"], table_rows),
         "",
@@ -143,7 +143,7 @@ def loaded(folder: Path = FIGURES) -> str:
             + [f"{r['ratio']:.2f}", f"{r['ratios']['min']:.2f} to {r['ratios']['max']:.2f}"]
         )
     head = ["net", "batch", "busy neighbours", "1 thread", "all threads", "ratio", "of single rounds"]
-    text = [f"{source(results, 'loaded.json')} Limit: {LIMIT}.", "", *lines(head, rows)]
+    text = [f"{source(results, f'{folder.name}/loaded.json')} Limit: {LIMIT}.", "", *lines(head, rows)]
     return "\n".join(text) + "\n"
 
 

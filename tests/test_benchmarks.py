@@ -18,7 +18,6 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import (  # noqa: E402
     beyond,
     breakdown,
-    handover,
     loaded,
     ops,
     performance,
@@ -40,7 +39,6 @@ from benchmarks.workloads import (  # noqa: E402
     initial_weights,
     workload,
 )
-from symconv import _core as core  # noqa: E402
 from symconv.backends.gpu import nvrtc  # noqa: E402
 from symconv.errors import DeviceError  # noqa: E402
 
@@ -491,20 +489,3 @@ def test_the_front_trains_to_the_weights_of_native_symconv(name):
     start = ps[-1].get_value()
     step(0)
     assert np.abs(ps[-1].get_value() - start).max() > 1e-5  # the weights below have no gradient yet
-
-
-def test_rounds_wait_until_the_cores_are_near(monkeypatch):
-    apart = iter([430.0, 425.0, 99.0, 101.0])
-    monkeypatch.setattr(handover, "handover", lambda: next(apart))
-    monkeypatch.setattr(handover.time, "sleep", lambda seconds: None)
-    assert handover.near(220) == 99.0
-    assert handover.near(220) == 101.0
-    monkeypatch.setattr(handover, "handover", lambda: 430.0)
-    assert handover.near(220, patience=0) == 430.0
-    monkeypatch.setattr(handover, "handover", lambda: None)
-    assert handover.near(220) is None
-
-
-def test_handover_is_measured_between_two_cores():
-    ns = handover.handover()
-    assert ns is None if core.num_threads() == 1 else ns is None or 1 < ns < 1e7
