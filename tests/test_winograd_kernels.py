@@ -210,21 +210,47 @@ WINOGRAD_LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, in
     "many_terms_5x5": ((12, 20, 12, 12), (40, 20, 5, 5), (0, 0, 0, 0)),
     "many_terms_overhang_5x5": ((2, 9, 19, 27), (35, 9, 5, 5), (2, 0, 2, 2)),
 }
+# The same with stride 2: padding even and odd, rows that no window meets, tiles that begin before the image.
+STRIDED_LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, int, int, int]]] = {
+    **{name: case for name, case in WINOGRAD_LAYERS.items() if case[1][2] == 3},
+    "resnet": ((2, 24, 16, 16), (20, 24, 3, 3), (1, 1, 1, 1)),
+    "no_padding": ((2, 9, 17, 17), (13, 9, 3, 3), (0, 0, 0, 0)),
+    "a_row_unmet": ((2, 9, 18, 20), (13, 9, 3, 3), (0, 0, 0, 0)),
+    "padding_after": ((2, 9, 16, 18), (13, 9, 3, 3), (0, 1, 0, 1)),
+    "two_and_one": ((1, 5, 19, 12), (7, 5, 3, 3), (2, 1, 1, 2)),
+    "three_and_four": ((2, 5, 6, 23), (17, 5, 3, 3), (3, 4, 4, 3)),
+    "one_output": ((2, 7, 3, 3), (5, 7, 3, 3), (0, 0, 0, 0)),
+}
+WINOGRAD_CASES = [(name, *case, (1, 1)) for name, case in WINOGRAD_LAYERS.items()] + [
+    (f"{name}_stride_2", *case, (2, 2)) for name, case in STRIDED_LAYERS.items()
+]
 
 
 @pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("name", WINOGRAD_LAYERS)
-def test_winograd_conv2d(name: str, flip: bool, isa: str, threads: int) -> None:
+@pytest.mark.parametrize(
+    ("x_shape", "w_shape", "padding", "stride"),
+    [case[1:] for case in WINOGRAD_CASES],
+    ids=[case[0] for case in WINOGRAD_CASES],
+)
+def test_winograd_conv2d(
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    padding: tuple[int, int, int, int],
+    stride: tuple[int, int],
+    flip: bool,
+    isa: str,
+    threads: int,
+) -> None:
     """All three kinds within the tolerance of the case table."""
-    x_shape, w_shape, padding = WINOGRAD_LAYERS[name]
     rng = np.random.default_rng(9)
-    op = Conv2d(padding=padding, flip=flip)
+    attributes = {"stride": stride, "padding": padding, "flip": flip}
+    op = Conv2d(**attributes)
     shape = op(*(sc.tensor("float32", s) for s in (x_shape, w_shape))).type.dims
     x, w, dy = (rng.standard_normal(s).astype("float32") for s in (x_shape, w_shape, shape))
     for kind, node_op, arrays in (
         ("fprop", op, (x, w)),
-        ("dgrad", Conv2dDgrad(padding=padding, flip=flip), (dy, w, *dims(*x_shape[2:]))),
-        ("wgrad", Conv2dWgrad(padding=padding, flip=flip), (x, dy, *dims(*w_shape[2:]))),
+        ("dgrad", Conv2dDgrad(**attributes), (dy, w, *dims(*x_shape[2:]))),
+        ("wgrad", Conv2dWgrad(**attributes), (x, dy, *dims(*w_shape[2:]))),
     ):
         node, kernel = node_of(node_op, arrays), named(node_op, f"winograd_{kind}")
         if "rounding" in (kernel.supports(node) or ""):
@@ -256,7 +282,10 @@ def test_winograd_conv2d_refusals() -> None:
     resnet = ((8, 64, 56, 56), (64, 64, 3, 3))
     assert refusal(*resnet, padding=1) == refusal((128, 20, 12, 12), (40, 20, 5, 5)) == ""
     assert refusal(*resnet, dtype="float64") == "dtype float64, needs float32"
-    assert refusal(*resnet, stride=2) == "stride (2, 2), dilation (1, 1), groups 1, needs 1"
+    assert refusal(*resnet, stride=2, padding=1) == ""
+    needed = "needs stride 1 or 2, dilation 1, one group"
+    assert refusal(*resnet, stride=3) == f"stride (3, 3), dilation (1, 1), groups 1: {needed}"
+    assert refusal((8, 64, 56, 56), (64, 64, 5, 5), stride=2) == "windows of 5x5, needs 3x3"
     assert refusal((8, 64, 56, 56), (64, 64, 3, 5)) == "windows of 3x5, needs 3x3 or 5x5"
     assert refusal((8, 3, 56, 56), (64, 3, 3, 3)) == "3 input channels, needs 4"
     assert "too few for the transforms" in refusal((1, 64, 4, 4), (64, 64, 3, 3))

@@ -1,5 +1,6 @@
-// conv2d and its input gradient by Winograd's transforms (conv_winograd.h): windows of 3 x 3 and 5 x 5, stride 1,
-// float32. The input gradient is the convolution of dy with the window turned round and the channels exchanged.
+// conv2d and its input gradient by Winograd's transforms (conv_winograd.h): windows of 3 x 3 and 5 x 5, stride 1, and
+// 3 x 3, stride 2; float32. The input gradient is the convolution of dy with the window turned round and the channels
+// exchanged.
 //
 // winograd_fprop, winograd_dgrad: lanes are channels throughout. The weights are transformed to
 // [panel][point][C][lanes], a panel being two or three vectors of output channels. Tiles come in strips, pieces of a
@@ -18,9 +19,9 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int W = VF_WIDTH;
-constexpr long long kSkew = 16;  // floats between points, so that they do not fall into one cache set
 // All flat around their best values.
-constexpr int kChunkTiles = 48;              // in the first order
+template <class F>
+constexpr int kChunkTiles = F::points > 8 ? 24 : 48;  // in the first order
 constexpr long long kWeightBytes = 3 << 20;  // beyond these, the second order
 constexpr int kSubTiles = 64;                // in work at a time in the second order
 constexpr int kManyTiles = 256;              // of a chunk in the second order, or what these bytes hold
@@ -29,7 +30,9 @@ constexpr int kGroupLanes = 32;
 constexpr int kTapChannels = 16;
 
 struct Plan {
-  int n, in_channels, in_h, in_w, out_channels, out_h, out_w, top, left;
+  int n, in_channels, in_h, in_w, out_channels, out_h, out_w;
+  int top, left;              // inputs of the first tile before the first of the image
+  int skip_rows, skip_cols;   // outputs of the first tile before them
   bool dgrad, turned;               // turned: the windows are laid over the inputs backwards
   int tile_rows, tile_cols;         // of an image
   int strips, strip_tiles;          // of a row of tiles; tiles of the largest
@@ -47,28 +50,45 @@ int panel_vectors(const Plan& plan, int panel) {
   return panel == plan.panels - 1 ? static_cast<int>(plan.out_lanes / W) - 2 * panel : 2;
 }
 
+// Floats from point to point of a panel's transformed weights, and of those of the panels before it.
+long long u_step(const Plan& plan, int vectors) {
+  return skewed(static_cast<long long>(vectors) * W * plan.in_channels);
+}
+template <class F>
+long long panel_floats(const Plan& plan, int panel) {
+  return all_weights<F>() * panel * u_step(plan, 2);
+}
+
 template <class F>
 Plan make_plan(const ConvParams& params, bool dgrad, int threads) {
   const ConvParams p = unflipped(params);
-  constexpr int kAll = F::points * F::points;
+  constexpr int kAll = all_points<F>();
   Plan plan{};
   plan.dgrad = dgrad, plan.turned = dgrad != is_flipped(params);
   plan.n = p.n;
   plan.in_channels = dgrad ? p.k : p.c, plan.out_channels = dgrad ? p.c : p.k;
   plan.in_h = dgrad ? p.p : p.h, plan.in_w = dgrad ? p.q : p.w;
   plan.out_h = dgrad ? p.h : p.p, plan.out_w = dgrad ? p.w : p.q;
-  plan.top = dgrad ? p.r - 1 - p.top : p.top, plan.left = dgrad ? p.s - 1 - p.left : p.left;
-  plan.tile_rows = ceil_div(plan.out_h, F::outputs), plan.tile_cols = ceil_div(plan.out_w, F::outputs);
+  plan.top = p.top, plan.left = p.left;
+  if (dgrad && p.stride_h == 1) {
+    plan.top = p.r - 1 - p.top, plan.left = p.s - 1 - p.left;
+  } else if (dgrad) {  // tiles begin with an output that the middle tap meets
+    plan.top = 1 - (p.top + 1) / 2, plan.left = 1 - (p.left + 1) / 2;
+    plan.skip_rows = 1 - p.top % 2, plan.skip_cols = 1 - p.left % 2;
+  }
+  plan.tile_rows = ceil_div(plan.out_h + plan.skip_rows, F::outputs);
+  plan.tile_cols = ceil_div(plan.out_w + plan.skip_cols, F::outputs);
   plan.in_lanes = round_up(plan.in_channels, W), plan.out_lanes = round_up(plan.out_channels, W);
   const int vectors = static_cast<int>(plan.out_lanes / W);
   plan.panels = vectors > 1 ? vectors / 2 : 1;
-  const long long u_bytes = static_cast<long long>(sizeof(float)) * kAll * plan.in_channels * plan.out_lanes;
-  plan.strips = ceil_div(plan.tile_cols, kChunkTiles);
+  const long long u_bytes =
+      static_cast<long long>(sizeof(float)) * all_weights<F>() * plan.in_channels * plan.out_lanes;
+  plan.strips = ceil_div(plan.tile_cols, kChunkTiles<F>);
   plan.strip_tiles = ceil_div(plan.tile_cols, plan.strips);
   const int all = p.n * plan.tile_rows * plan.strips;
   plan.group = ceil_div(kGroupLanes, 2 * W);
   plan.by_groups = u_bytes > kWeightBytes || (all < threads && all < plan.panels);
-  long long tiles = kChunkTiles;
+  long long tiles = kChunkTiles<F>;
   if (plan.by_groups) {
     tiles = kManyBytes / (kAll * plan.in_lanes * static_cast<long long>(sizeof(float)));
     if (tiles > kManyTiles) tiles = kManyTiles;
@@ -91,8 +111,8 @@ Plan make_plan(const ConvParams& params, bool dgrad, int threads) {
   }
   plan.sub_tiles = plan.sub_strips * plan.strip_tiles;
   plan.groups = ceil_div(plan.panels, plan.group);
-  plan.v_step = plan.chunk_tiles * plan.in_lanes + kSkew;
-  plan.m_step = plan.sub_tiles * (plan.group * 2 + 1) * W + kSkew;
+  plan.v_step = skewed(plan.chunk_tiles * plan.in_lanes);
+  plan.m_step = skewed(plan.sub_tiles * (plan.group * 2 + 1) * W);
   return plan;
 }
 
@@ -107,21 +127,21 @@ struct Scratch {
 
 template <class F>
 size_t carve(const Plan& plan, char* base, int threads, int part, Scratch& out) {
-  constexpr int kAll = F::points * F::points;
+  constexpr int kAll = all_points<F>();
   Carver c{base};
   Scratch s{};
   const long long group_lanes = (plan.group * 2 + 1) * W;
-  auto weights = [&](long long lanes, long long panels) {
-    return c.take<float>(kAll * (lanes * plan.in_channels + panels * kSkew));
+  auto weights = [&](int panels) {  // the last may be of three vectors
+    return c.take<float>(panel_floats<F>(plan, panels - 1) + all_weights<F>() * u_step(plan, 3));
   };
-  if (!plan.by_groups) s.u = weights(plan.out_lanes, plan.panels);
+  if (!plan.by_groups) s.u = weights(plan.panels);
   if (plan.by_groups) s.v = c.take<float>(kAll * plan.v_step);
   for (int t = 0; t < threads; t++) {
     c.begin_part(t);
-    if (plan.by_groups) s.u = weights(group_lanes, plan.group);
+    if (plan.by_groups) s.u = weights(plan.group);
     if (!plan.by_groups) s.v = c.take<float>(kAll * plan.v_step);
     s.taps = c.take<float>(kTapChannels * F::window * F::window * 3LL * W);
-    s.band = c.take<float>(F::points * ((plan.strip_tiles - 1LL) * F::outputs + F::points) * plan.in_lanes);
+    s.band = c.take<float>(F::inputs * ((plan.strip_tiles - 1LL) * F::step + F::inputs) * plan.in_lanes);
     s.m = c.take<float>(kAll * plan.m_step);
     s.stage = c.take<float>(F::outputs * F::outputs * plan.strip_tiles * group_lanes);
     if (t == part) out = s;
@@ -135,7 +155,7 @@ void transform_panel(const Plan& plan, const float* w, int panel, float* taps, f
   constexpr int kPlaces = F::window * F::window;
   const int vectors = panel_vectors(plan, panel), first = panel_begin(panel) * W;
   const int channels = least(vectors * W, plan.out_channels - first);
-  const long long lanes = vectors * W, u_step = lanes * plan.in_channels + kSkew;
+  const long long lanes = vectors * W, step = u_step(plan, vectors);
   const Order order = in_order(kPlaces, lanes, plan.turned);
   if (channels < lanes) memset(taps, 0, static_cast<size_t>(kTapChannels * kPlaces * lanes) * sizeof(float));
   for (int c = 0; c < plan.in_channels; c += kTapChannels) {
@@ -153,7 +173,7 @@ void transform_panel(const Plan& plan, const float* w, int panel, float* taps, f
       for (int v = 0; v < vectors; v++) {
         const float* from = taps + i * kPlaces * lanes + v * W;
         float* to = u + (c + i) * lanes + v * W;
-        weight_tile<F>(from + order.first, order.step, to, u_step);
+        weight_tile<F>(from + order.first, order.step, to, step);
       }
   }
 }
@@ -172,14 +192,14 @@ Strip strip_at(const Plan& plan, int i) {
 // The inputs under a strip, channels-last, zeros outside the image.
 template <class F>
 void fill_band(const Plan& plan, const Strip& strip, const float* x, float* band) {
-  const int cols = (strip.tiles - 1) * F::outputs + F::points;
-  const int first = strip.col * F::outputs - plan.left;  // column of x under the first
+  const int cols = (strip.tiles - 1) * F::step + F::inputs;
+  const int first = strip.col * F::step - plan.left;  // column of x under the first
   int begin = first < 0 ? -first : 0, end = plan.in_w - first;
   if (end > cols) end = cols;
   if (begin > end) begin = end = 0;
   const long long plane = static_cast<long long>(plan.in_h) * plan.in_w, lanes = plan.in_lanes;
-  for (int i = 0; i < F::points; i++, band += cols * lanes) {
-    const int y = strip.row * F::outputs + i - plan.top;
+  for (int i = 0; i < F::inputs; i++, band += cols * lanes) {
+    const int y = strip.row * F::step + i - plan.top;
     const bool inside = y >= 0 && y < plan.in_h && begin < end;
     if (!inside || lanes > plan.in_channels) {
       memset(band, 0, static_cast<size_t>(cols * lanes) * sizeof(float));
@@ -197,12 +217,12 @@ void fill_band(const Plan& plan, const Strip& strip, const float* x, float* band
 template <class F>
 int transform_strip(const Plan& plan, int i, const float* x, float* band, float* v) {
   const Strip strip = strip_at(plan, i);
-  const long long lanes = plan.in_lanes, cols = (strip.tiles - 1) * F::outputs + F::points;
+  const long long lanes = plan.in_lanes, cols = (strip.tiles - 1) * F::step + F::inputs;
   fill_band<F>(plan, strip,
                x + static_cast<long long>(strip.image) * plan.in_channels * plan.in_h * plan.in_w, band);
   for (int t = 0; t < strip.tiles; t++)
     for (long long c = 0; c < lanes; c += W)
-      input_tile<F>(band + t * F::outputs * lanes + c, cols * lanes, lanes, v + t * lanes + c, plan.v_step);
+      input_tile<F>(band + t * F::step * lanes + c, cols * lanes, lanes, v + t * lanes + c, plan.v_step);
   return strip.tiles;
 }
 
@@ -221,12 +241,14 @@ int finish_strip(const Plan& plan, int i, const float* m, long long lanes, int f
           store(stage + a * row + (t * F::outputs + b) * lanes + c, tile[a][b]);
     }
   const long long plane = static_cast<long long>(plan.out_h) * plan.out_w;
-  const int top = strip.row * F::outputs, left = strip.col * F::outputs;
+  const int top = strip.row * F::outputs - plan.skip_rows, left = strip.col * F::outputs - plan.skip_cols;
   const int rows = least(F::outputs, plan.out_h - top),
             cols = least(strip.tiles * F::outputs, plan.out_w - left);
+  const int first_row = top < 0 ? -top : 0, first_col = left < 0 ? -left : 0;
   y += (static_cast<long long>(strip.image) * plan.out_channels + first) * plane;
-  for (int a = 0; a < rows; a++)
-    transpose(stage + a * row, lanes, y + static_cast<long long>(top + a) * plan.out_w + left, plane, cols,
+  for (int a = first_row; a < rows; a++)
+    transpose(stage + a * row + first_col * lanes, lanes,
+              y + static_cast<long long>(top + a) * plan.out_w + left + first_col, plane, cols - first_col,
               channels);
   return strip.tiles;
 }
@@ -235,32 +257,25 @@ int finish_strip(const Plan& plan, int i, const float* m, long long lanes, int f
 template <class F>
 void run_group(const Plan& plan, const Scratch& s, const float* u, int group, int first, int last,
                const float* v, float* y) {
-  constexpr int kAll = F::points * F::points;
   const int begin = group * plan.group, end = least(begin + plan.group, plan.panels);
   const int channel = panel_begin(begin) * W;
   const long long lanes = (panel_begin(end - 1) + panel_vectors(plan, end - 1)) * W - channel;
   int tiles = 0;
   for (int i = first; i < last; i++) tiles += strip_at(plan, i).tiles;
-  for (int point = 0; point < kAll; point++) {
+  for (int point = 0; point < all_points<F>(); point++) {
     const float* weights = u;
     for (int panel = begin; panel < end; panel++) {
       const int vectors = panel_vectors(plan, panel);
-      const long long u_step = static_cast<long long>(vectors) * W * plan.in_channels + kSkew;
-      multiply_vectors(vectors, v + point * plan.v_step, plan.in_lanes, tiles, weights + point * u_step,
+      const long long step = u_step(plan, vectors);
+      multiply_vectors(vectors, v + point * plan.v_step, plan.in_lanes, tiles, weights + weight_at<F>(point) * step,
                        plan.in_channels, s.m + point * plan.m_step + panel_begin(panel) * W - channel, lanes);
-      weights += kAll * u_step;
+      weights += all_weights<F>() * step;
     }
   }
   const float* m = s.m;
   const int channels = least(static_cast<int>(lanes), plan.out_channels - channel);
   for (int i = first; i < last; i++)
     m += finish_strip<F>(plan, i, m, lanes, channel, channels, s.stage, y) * lanes;
-}
-
-template <class F>
-long long panel_floats(const Plan& plan, int panel) {  // of those before
-  return F::points * F::points *
-         (static_cast<long long>(panel_begin(panel)) * W * plan.in_channels + panel * kSkew);
 }
 
 template <class F>
@@ -334,32 +349,25 @@ void run(const Launch& l, bool dgrad) {
   }
 }
 
-template <bool DGRAD>
-void run_any(const Launch& l) {
-  if (params_as<ConvParams>(l).r == 3)
-    run<Window3>(l, DGRAD);
-  else
-    run<Window5>(l, DGRAD);
+// call(transform) for the transforms of the window and the stride.
+template <bool DGRAD, class Call>
+auto with_transforms(const ConvParams& p, const Call& call) {
+  if (p.stride_h == 2) return call(std::conditional_t<DGRAD, Strided3Dgrad, Strided3>{});
+  return p.r == 3 ? call(Window3{}) : call(Window5{});
 }
 
-template <class F>
-size_t workspace_of(const ConvParams& p, bool dgrad, int threads) {
-  Scratch s{};
-  return carve<F>(make_plan<F>(p, dgrad, threads), nullptr, threads, 0, s);
+template <bool DGRAD>
+void run_any(const Launch& l) {
+  with_transforms<DGRAD>(params_as<ConvParams>(l), [&](auto f) { run<decltype(f)>(l, DGRAD); });
 }
+
 template <bool DGRAD>
 size_t workspace(const Sizes& s) {
   const ConvParams& p = params_as<ConvParams>(s, "winograd");
-  return p.r == 3 ? workspace_of<Window3>(p, DGRAD, s.threads) : workspace_of<Window5>(p, DGRAD, s.threads);
-}
-
-void check_winograd(const Sizes& s, const char* name) {
-  const ConvParams& p = params_as<ConvParams>(s, name);
-  const bool fits = p.itemsize == 4 && p.r == p.s && (p.r == 3 || p.r == 5) && p.stride_h == 1 &&
-                    p.stride_w == 1 && unit_dilation(p) && p.groups == 1;
-  if (!fits)
-    fail("%s: windows of %d x %d, stride (%d, %d), dilation (%d, %d), %d groups, %d bytes a value", name, p.r,
-         p.s, p.stride_h, p.stride_w, p.dilation_h, p.dilation_w, p.groups, p.itemsize);
+  return with_transforms<DGRAD>(p, [&](auto f) {
+    Scratch scratch{};
+    return carve<decltype(f)>(make_plan<decltype(f)>(p, DGRAD, s.threads), nullptr, s.threads, 0, scratch);
+  });
 }
 void check_fprop(const Sizes& s) {
   check_conv_fprop(s, "winograd_fprop");

@@ -1,12 +1,12 @@
-// The weight gradient of conv2d by Winograd's transforms (conv_winograd.h): windows of 3 x 3 and 5 x 5, stride 1,
-// float32. Y = A' [(G g G') . (B' d B)] A is linear in g; its adjoint, summed over all tiles of 4 x 4 outputs, is
+// The weight gradient of conv2d by Winograd's transforms (conv_winograd.h): windows of 3 x 3 and 5 x 5, stride 1, and
+// 3 x 3, stride 2; float32. Y = A' [(G g G') . (B' d B)] A is linear in g; its adjoint, summed over all tiles of 4 x 4 outputs, is
 //
 //   dw[k][c] = G' [ sum over tiles of (A dy[k] A') . (B' x[c] B) ] G
 //
 // winograd_wgrad: lanes are channels. Chunk by chunk, tiles of x and dy are laid out channels-last and transformed to
-// [point][panel][tile][lanes]; then a product for each point, tiles being its terms, is added to [point][K][C]. At
-// last the sums are transformed to windows. Threads share the strips of a chunk, then the points, then the outputs:
-// sums never depend on their number.
+// [point][panel][tile][lanes]; then a product for each point, tiles being its terms, is added to [point][K][C], for
+// points of the same weight to the same sums. At last these are transformed to windows. Threads share the strips of a
+// chunk, then the weights' points, then the outputs: sums never depend on their number.
 #include "conv_geometry.h"
 #include "conv_winograd.h"
 
@@ -15,7 +15,6 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int W = VF_WIDTH;
-constexpr long long kSkew = 16;  // floats between points, so that they do not fall into one cache set
 constexpr int kStripTiles = 64;
 constexpr int kTerms = 32;                  // of a sum in registers
 constexpr long long kChunkBytes = 4 << 20;  // of transformed tiles
@@ -63,6 +62,22 @@ struct Adjoint5 : Window5 {
   }
 };
 
+struct AdjointStrided3 : Strided3 {
+  static inline void spread(const vf* y, vf* t) {
+    vf odd = y[1] * 0.5f + y[3] * 0.125f, even = y[0] + y[2] * 0.25f;
+    t[0] = even + odd, t[1] = even - odd;
+    odd = y[1] * 1.5f + y[3] * 3.375f, even = y[0] + y[2] * 2.25f;
+    t[2] = even + odd, t[3] = even - odd;
+    t[4] = y[3];
+    for (int i = 0; i < 4; i++) t[5 + i] = y[i];
+  }
+  static inline void collect(const vf* t, vf* g) {
+    g[0] = (t[1] - t[0]) * 0.5f + (t[2] - t[3]) * (1.0f / 6);
+    g[1] = t[5];
+    g[2] = (t[2] + t[3] - t[0] - t[1]) * 0.25f + t[4];
+  }
+};
+
 struct Plan {
   const ConvParams* p;
   int tile_rows, tile_cols;           // of an image
@@ -76,7 +91,7 @@ struct Plan {
 
 template <class F>
 Plan make_plan(const ConvParams& p) {
-  constexpr long long kAll = F::points * F::points;
+  constexpr long long kAll = all_points<F>();
   Plan plan{};
   plan.p = &p;
   plan.tile_rows = ceil_div(p.p, F::outputs), plan.tile_cols = ceil_div(p.q, F::outputs);
@@ -93,14 +108,14 @@ Plan make_plan(const ConvParams& p) {
   const long long chunks = (plan.all + chunk - 1) / chunk;
   plan.chunk = chunks ? static_cast<int>((plan.all + chunks - 1) / chunks) : 0;
   plan.tiles = static_cast<long long>(plan.chunk) * plan.strip_tiles;
-  plan.x_step = plan.tiles * plan.x_lanes + kSkew;
-  plan.dy_step = plan.tiles * plan.dy_lanes + kSkew;
-  plan.u_step = plan.dy_lanes * plan.x_lanes + kSkew;
+  plan.x_step = skewed(plan.tiles * plan.x_lanes);
+  plan.dy_step = skewed(plan.tiles * plan.dy_lanes);
+  plan.u_step = skewed(plan.dy_lanes * plan.x_lanes);
   return plan;
 }
 
 struct Scratch {
-  float* u;       // [point][K][C]
+  float* u;       // [point of the weights][K][C]
   float *x, *dy;  // [point][panel][tile][lanes]
   float* band;    // [points][columns][lanes]
   float* stage;   // [place of the window][C]
@@ -108,16 +123,16 @@ struct Scratch {
 
 template <class F>
 size_t carve(const Plan& plan, char* base, int threads, int part, Scratch& out) {
-  constexpr long long kAll = F::points * F::points;
+  constexpr long long kAll = all_points<F>();
   Carver c{base};
   Scratch s{};
-  s.u = c.take<float>(kAll * plan.u_step);
+  s.u = c.take<float>(all_weights<F>() * plan.u_step);
   s.x = c.take<float>(kAll * plan.x_step);
   s.dy = c.take<float>(kAll * plan.dy_step);
   const long long lanes = plan.x_lanes > plan.dy_lanes ? plan.x_lanes : plan.dy_lanes;
   for (int t = 0; t < threads; t++) {
     c.begin_part(t);
-    s.band = c.take<float>(F::points * ((plan.strip_tiles - 1LL) * F::outputs + F::points) * lanes);
+    s.band = c.take<float>(F::inputs * ((plan.strip_tiles - 1LL) * F::step + F::inputs) * lanes);
     s.stage = c.take<float>(F::window * F::window * plan.x_lanes);
     if (t == part) out = s;
   }
@@ -185,10 +200,10 @@ inline void spread_tile(const float* in, long long row, long long col, float* ou
   }
 }
 
-// in[(i * points + j) * step] -> out[(i * window + j) * out_step].
+// in[(i * weight_points + j) * step] -> out[(i * window + j) * out_step].
 template <class F>
 inline void collect_tile(const float* in, long long step, float* out, long long out_step) {
-  constexpr int P = F::points, R = F::window;
+  constexpr int P = F::weight_points, R = F::window;
   vf half[R][P];
   for (int j = 0; j < P; j++) {
     vf t[P], g[R];
@@ -210,21 +225,21 @@ void transform_strip(const Plan& plan, const Scratch& s, int i, long long at, co
   const ConvParams& p = *plan.p;
   const Strip strip = strip_at(plan, i);
   const int row = strip.row * F::outputs, col = strip.col * F::outputs;
-  const long long wide = (strip.tiles - 1LL) * F::outputs;
-  long long cols = wide + F::points, lanes = plan.x_lanes;
-  fill_band(x + static_cast<long long>(strip.image) * p.c * p.h * p.w, p.c, p.h, p.w, row - p.top,
-            col - p.left, F::points, static_cast<int>(cols), lanes, s.band);
+  long long cols = (strip.tiles - 1LL) * F::step + F::inputs, lanes = plan.x_lanes;
+  fill_band(x + static_cast<long long>(strip.image) * p.c * p.h * p.w, p.c, p.h, p.w,
+            strip.row * F::step - p.top, strip.col * F::step - p.left, F::inputs, static_cast<int>(cols),
+            lanes, s.band);
   const int vectors = static_cast<int>(lanes / W);
   for (int first = 0; first < vectors;) {
     const int width = panel_width(vectors, first);
     float* panel = s.x + first * W * plan.tiles + at * width * W;
     for (int t = 0; t < strip.tiles; t++)
       for (int v = 0; v < width; v++)
-        input_tile<F>(s.band + t * F::outputs * lanes + (first + v) * W, cols * lanes, lanes,
+        input_tile<F>(s.band + t * F::step * lanes + (first + v) * W, cols * lanes, lanes,
                       panel + (t * width + v) * W, plan.x_step);
     first += width;
   }
-  cols = wide + F::outputs, lanes = plan.dy_lanes;
+  cols = strip.tiles * F::outputs, lanes = plan.dy_lanes;
   fill_band(dy + static_cast<long long>(strip.image) * p.k * p.p * p.q, p.k, p.p, p.q, row, col, F::outputs,
             static_cast<int>(cols), lanes, s.band);
   for (int t = 0; t < strip.tiles; t++)
@@ -281,7 +296,7 @@ void multiply_point(const Plan& plan, const float* dy, const float* x, long long
 
 template <class F>
 void run_window(const Launch& l) {
-  constexpr int kAll = F::points * F::points, kPlaces = F::window * F::window;
+  constexpr int kPlaces = F::window * F::window;
   const bool turned = is_flipped(params_as<ConvParams>(l));
   const ConvParams p = unflipped(params_as<ConvParams>(l));
   const Plan plan = make_plan<F>(p);
@@ -308,11 +323,17 @@ void run_window(const Launch& l) {
         },
         share);
     parallel_for(
-        l.pool, kAll,
-        [&](int point, int part) {
+        l.pool, all_weights<F>(),
+        [&](int i, int part) {
+          const int weight = all_weights<F>() - 1 - i;  // the last has the most points
           const Scratch s = scratch(part);
-          multiply_point(plan, s.dy + point * plan.dy_step, s.x + point * plan.x_step, tiles,
-                         s.u + point * plan.u_step, first > 0);
+          bool add = first > 0;
+          for (int point = 0; point < all_points<F>(); point++) {
+            if (weight_at<F>(point) != weight) continue;
+            multiply_point(plan, s.dy + point * plan.dy_step, s.x + point * plan.x_step, tiles,
+                           s.u + weight * plan.u_step, add);
+            add = true;
+          }
         },
         share);
   }
@@ -331,29 +352,28 @@ void run_window(const Launch& l) {
 
 void check(const Sizes& s) {
   check_conv_wgrad(s, "winograd_wgrad");
-  const ConvParams& p = params_as<ConvParams>(s, "winograd_wgrad");
-  const bool fits = p.itemsize == 4 && p.r == p.s && (p.r == 3 || p.r == 5) && p.stride_h == 1 &&
-                    p.stride_w == 1 && unit_dilation(p) && p.groups == 1;
-  if (!fits)
-    fail(
-        "winograd_wgrad: windows of %d x %d, stride (%d, %d), dilation (%d, %d), %d groups, %d bytes a value",
-        p.r, p.s, p.stride_h, p.stride_w, p.dilation_h, p.dilation_w, p.groups, p.itemsize);
+  check_winograd(s, "winograd_wgrad");
+}
+
+// call(transform) for the transforms of the window and the stride.
+template <class Call>
+auto with_adjoints(const ConvParams& p, const Call& call) {
+  if (p.stride_h == 2) return call(AdjointStrided3{});
+  return p.r == 3 ? call(Adjoint3{}) : call(Adjoint5{});
 }
 
 }  // namespace
 
 void run_winograd_wgrad(const Launch& l) {
-  if (params_as<ConvParams>(l).r == 3)
-    run_window<Adjoint3>(l);
-  else
-    run_window<Adjoint5>(l);
+  with_adjoints(params_as<ConvParams>(l), [&](auto f) { run_window<decltype(f)>(l); });
 }
 
 size_t winograd_wgrad_workspace(const Sizes& s) {
   const ConvParams& p = params_as<ConvParams>(s, "winograd_wgrad");
-  Scratch scratch{};
-  return p.r == 3 ? carve<Adjoint3>(make_plan<Adjoint3>(p), nullptr, s.threads, 0, scratch)
-                  : carve<Adjoint5>(make_plan<Adjoint5>(p), nullptr, s.threads, 0, scratch);
+  return with_adjoints(p, [&](auto f) {
+    Scratch scratch{};
+    return carve<decltype(f)>(make_plan<decltype(f)>(p), nullptr, s.threads, 0, scratch);
+  });
 }
 
 void register_conv2d_winograd_wgrad(Registrar& r) {

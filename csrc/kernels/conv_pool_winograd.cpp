@@ -59,9 +59,8 @@ Plan make_plan(const ConvPoolParams& p, int threads) {
   plan.parts = !share || plan.chunks < 2 ? 1 : plan.chunks < threads ? plan.chunks : threads;
   plan.own = kAll * plan.k_lanes * p.c * static_cast<int>(sizeof(float)) <= kOwnBytes;
   plan.chunk_rows = plan.chunks ? (all + plan.chunks - 1) / plan.chunks : 0;
-  // 16 more, so that the points do not fall into one cache set
-  plan.in_step = plan.chunk_rows * plan.tile_cols * plan.c_lanes + 16;
-  plan.out_step = plan.chunk_rows * plan.tile_cols * plan.k_lanes + 16;
+  plan.in_step = skewed(plan.chunk_rows * plan.tile_cols * plan.c_lanes);
+  plan.out_step = skewed(plan.chunk_rows * plan.tile_cols * plan.k_lanes);
   return plan;
 }
 

@@ -8,17 +8,28 @@
 //
 //   Window3  F(4, 3)   0, +-1/sqrt 2, +-sqrt 2, infinity     36 products for 144; a quarter of the error of 0, +-1, +-2
 //   Window5  F(4, 5)   0, +-1, +-2, +-1/2, infinity          64 products for 400; B' is that of Lavin's F(6, 3)
+//   Strided3           F(4, 2): +-1/2, +-3/2, infinity       81 products for 144
 //
 // F(6 x 6, 3 x 3) by the points of Window5 is not here: it goes beyond the tolerance of the case table.
+//
+// Strided3 is a window of 3 at stride 2. Along each axis the first and the last tap meet every other input, a
+// convolution of stride 1 with a window of 2; the middle tap meets the others, one product for each of 4 outputs:
+// 5 + 4 points. Those 4 have the same transformed weight, so that there are 6 x 6 of these. The input gradient,
+// Strided3Dgrad, has the same weights; its tiles of 8 outputs are, in turn, products of the middle tap and sums
+// over the two others.
+//
+// A transform has `inputs` to a tile, `step` from one tile's to the next one's, `outputs`, `points`, and
+// `weight_points`, of which point i takes number weight_of(i).
 #pragma once
-#include "conv_common.h"
+#include "conv_geometry.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
 struct Window3 {
-  static constexpr int window = 3, outputs = 4, points = 6;
+  static constexpr int window = 3, inputs = 6, step = 4, outputs = 4, points = 6, weight_points = 6;
+  static constexpr int weight_of(int point) { return point; }
   static constexpr float a = 0.70710678118654752f, b = 1.41421356237309505f;  // a b = 1, b = 2 a
 
   // t = B' d
@@ -55,7 +66,8 @@ struct Window3 {
 };
 
 struct Window5 {
-  static constexpr int window = 5, outputs = 4, points = 8;
+  static constexpr int window = 5, inputs = 8, step = 4, outputs = 4, points = 8, weight_points = 8;
+  static constexpr int weight_of(int point) { return point; }
 
   template <class V>
   static inline void input(const V* d, V* t) {
@@ -94,14 +106,84 @@ struct Window5 {
   }
 };
 
-// in[i * row + j * col], points x points vectors -> out[(i * points + j) * step].
+struct Window2 {  // F(4, 2), of which Strided3 is made
+  template <class V>
+  static inline void input(const V* d, V* t) {
+    V odd = d[3] - d[1] * 2.25f, even = (d[2] - d[0] * 2.25f) * 0.5f;
+    t[0] = odd + even, t[1] = odd - even;
+    odd = d[3] - d[1] * 0.25f, even = (d[2] - d[0] * 0.25f) * 1.5f;
+    t[2] = odd + even, t[3] = odd - even;
+    t[4] = d[4] - d[2] * 2.5f + d[0] * 0.5625f;
+  }
+
+  template <class V>
+  static inline void weights(V g0, V g1, V* t) {
+    V even = g0 * 0.5f, odd = g1 * 0.25f;
+    t[0] = -even - odd, t[1] = even - odd;
+    even = g0 * (1.0f / 6), odd = g1 * 0.25f;
+    t[2] = even + odd, t[3] = odd - even;
+    t[4] = g1;
+  }
+
+  template <class V>
+  static inline void output(const V* t, V* y) {
+    const V s1 = t[0] + t[1], d1 = t[0] - t[1], s2 = t[2] + t[3], d2 = t[2] - t[3];
+    y[0] = s1 + s2;
+    y[1] = d1 * 0.5f + d2 * 1.5f;
+    y[2] = s1 * 0.25f + s2 * 2.25f;
+    y[3] = d1 * 0.125f + d2 * 3.375f + t[4];
+  }
+};
+
+struct Strided3 {
+  static constexpr int window = 3, inputs = 9, step = 8, outputs = 4, points = 9, weight_points = 6;
+  static constexpr int weight_of(int point) { return point < 5 ? point : 5; }
+
+  template <class V>
+  static inline void input(const V* d, V* t) {
+    const V even[5] = {d[0], d[2], d[4], d[6], d[8]};
+    Window2::input(even, t);
+    for (int i = 0; i < 4; i++) t[5 + i] = d[2 * i + 1];
+  }
+
+  template <class V>
+  static inline void weights(const V* g, V* t) {
+    Window2::weights(g[0], g[2], t);
+    t[5] = g[1];
+  }
+
+  template <class V>
+  static inline void output(const V* t, V* y) {
+    Window2::output(t, y);
+    for (int i = 0; i < 4; i++) y[i] = y[i] + t[5 + i];
+  }
+};
+
+struct Strided3Dgrad : Strided3 {
+  static constexpr int inputs = 5, step = 4, outputs = 8;
+
+  template <class V>
+  static inline void input(const V* d, V* t) {
+    Window2::input(d, t);
+    for (int i = 0; i < 4; i++) t[5 + i] = d[i];
+  }
+
+  template <class V>
+  static inline void output(const V* t, V* y) {
+    V sums[4];
+    Window2::output(t, sums);
+    for (int i = 0; i < 4; i++) y[2 * i] = t[5 + i], y[2 * i + 1] = sums[i];
+  }
+};
+
+// in[i * row + j * col], inputs x inputs vectors -> out[(i * points + j) * step].
 template <class F>
 inline void input_tile(const float* in, long long row, long long col, float* out, long long step) {
-  constexpr int P = F::points;
-  vf half[P][P];
-  for (int j = 0; j < P; j++) {
-    vf d[P], t[P];
-    for (int i = 0; i < P; i++) d[i] = load(in + i * row + j * col);
+  constexpr int P = F::points, I = F::inputs;
+  vf half[P][I];
+  for (int j = 0; j < I; j++) {
+    vf d[I], t[P];
+    for (int i = 0; i < I; i++) d[i] = load(in + i * row + j * col);
     F::input(d, t);
     for (int i = 0; i < P; i++) half[i][j] = t[i];
   }
@@ -112,10 +194,10 @@ inline void input_tile(const float* in, long long row, long long col, float* out
   }
 }
 
-// in[(i * window + j) * in_step], window x window vectors -> out[(i * points + j) * step].
+// in[(i * window + j) * in_step], window x window vectors -> out[(i * weight_points + j) * step].
 template <class F>
 inline void weight_tile(const float* in, long long in_step, float* out, long long step) {
-  constexpr int P = F::points, R = F::window;
+  constexpr int P = F::weight_points, R = F::window;
   vf half[P][R];
   for (int j = 0; j < R; j++) {
     vf g[R], t[P];
@@ -143,6 +225,23 @@ inline void output_tile(const float* in, long long step, vf (*y)[F::outputs]) {
   }
   for (int i = 0; i < M; i++) F::output(half[i], y[i]);
 }
+
+// Of all points of a tile, and which of all transformed weights one takes.
+template <class F>
+constexpr int all_points() {
+  return F::points * F::points;
+}
+template <class F>
+constexpr int all_weights() {
+  return F::weight_points * F::weight_points;
+}
+template <class F>
+constexpr int weight_at(int point) {
+  return F::weight_of(point / F::points) * F::weight_points + F::weight_of(point % F::points);
+}
+
+// Floats from point to point where each has `floats`: an odd number of lines, so that points do not share cache sets.
+constexpr long long skewed(long long floats) { return ((floats + 15) / 16 | 1) * 16; }
 
 // Rows of a tile of so many vectors: 24 sums, or 12, and the vectors of a step.
 constexpr int product_rows(int vectors) {
@@ -220,6 +319,17 @@ inline void multiply_vectors(int vectors, const float* x, long long x_step, int 
 }
 
 }  // namespace
+
+// Throws unless there are transforms for the convolution.
+static inline void check_winograd(const Sizes& s, const char* name) {
+  const ConvParams& p = params_as<ConvParams>(s, name);
+  const bool strided = p.stride_h == 2 && p.stride_w == 2 && p.r == 3;
+  const bool fits = p.itemsize == 4 && p.r == p.s && (p.r == 3 || p.r == 5) &&
+                    (strided || (p.stride_h == 1 && p.stride_w == 1)) && unit_dilation(p) && p.groups == 1;
+  if (!fits)
+    fail("%s: windows of %d x %d, stride (%d, %d), dilation (%d, %d), %d groups, %d bytes a value", name, p.r,
+         p.s, p.stride_h, p.stride_w, p.dilation_h, p.dilation_w, p.groups, p.itemsize);
+}
 
 // The kernels winograd_dgrad and winograd_wgrad, for others that have gradients of a convolution as a part.
 void run_winograd_dgrad(const Launch& l);

@@ -26,6 +26,8 @@ from symconv.nn.views import Views
 BENDS = Augmentation(rotation=10, translation=1.5, elastic=14, sigma=4)
 RATE, LAST_RATE = 4e-4, 4e-5
 WIDER_BENDS = Augmentation(translation=2, rotation=12, scale=0.1, shear=6, elastic=14, sigma=4)
+# The trained nets see images bent by half as much as in training.
+MILD_VIEWS = Views(Augmentation(rotation=5, translation=0.75, elastic=7, sigma=4), 16)
 VIEWS = Views(Augmentation(translation=1, rotation=5, scale=0.05, shear=3, elastic=7, sigma=4), 16)
 PEAK = 0.01
 
@@ -109,6 +111,8 @@ def falling_sgd(epochs: int, eta: float) -> Optimizer:
     return SGD(Cosine(eta, epochs))
 
 
-ELASTIC_RECIPE = Recipe(partial(falling_sgd, eta=NETS["dropout"].eta), BENDS)
+ELASTIC_RECIPE = Recipe(
+    partial(falling_sgd, eta=NETS["dropout"].eta), BENDS, holds_out=False, views=MILD_VIEWS
+)
 RECIPE = Recipe(adam, BENDS)
 SMALL_RECIPE = Recipe(one_cycle, WIDER_BENDS, holds_out=False, views=VIEWS)

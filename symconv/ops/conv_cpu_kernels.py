@@ -18,8 +18,10 @@ from symconv.ops.conv_kernels import KINDS, geometry
 
 LANES = 8  # of an AVX2 vector; what asks for it need not be exact for others
 WINOGRAD_OUTPUTS = 4  # along each side of a tile
+WINOGRAD_STRIDED = 81  # products of a tile at stride 2
 # Time of a tile's transforms by channel, and of the weights' by pair of channels, in products of a tile.
 WINOGRAD_TRANSFORM, WINOGRAD_WEIGHTS = 11, 3
+STRIDED_TRANSFORM = {"fprop": 5, "dgrad": 3.5, "wgrad": 13}
 WINOGRAD_LEAST = 4  # input channels: with fewer the direct kernels are at their best
 WIDE_ROW = 16  # from which on a depthwise convolution of stride 1 has its lanes along rows
 MOST_TAPS = 256  # kMostTaps in csrc/kernels/conv_depthwise_channels.cpp
@@ -96,24 +98,28 @@ def _supports_winograd(node: Apply) -> str | None:
         return "config.winograd is off"
     if node.out.dtype != "float32":
         return f"dtype {node.out.dtype}, needs float32"
-    if stride != (1, 1) or dilation != (1, 1) or g["groups"] != 1:
-        return f"stride {stride}, dilation {dilation}, groups {g['groups']}, needs 1"
-    if (g["r"], g["s"]) not in ((3, 3), (5, 5)):
-        return f"windows of {g['r']}x{g['s']}, needs 3x3 or 5x5"
+    if stride not in ((1, 1), (2, 2)) or dilation != (1, 1) or g["groups"] != 1:
+        needed = "needs stride 1 or 2, dilation 1, one group"
+        return f"stride {stride}, dilation {dilation}, groups {g['groups']}: {needed}"
+    strided = stride == (2, 2)
+    if (g["r"], g["s"]) != (3, 3) and (strided or (g["r"], g["s"]) != (5, 5)):
+        return f"windows of {g['r']}x{g['s']}, needs 3x3{'' if strided else ' or 5x5'}"
     if not g["c"] or not g["k"]:
         return "no channels"
     kind = KINDS[node.op.name]
     dgrad = kind == "dgrad"
     if (channels := g["k"] if dgrad else g["c"]) < WINOGRAD_LEAST:
         return Slower(f"{channels} input channels, needs {WINOGRAD_LEAST}")
-    rows, cols = (g["h"], g["w"]) if dgrad else (g["p"], g["q"])
-    products = (WINOGRAD_OUTPUTS + g["r"] - 1) ** 2  # of a tile, for each pair of channels
+    rows, cols = (g["h"], g["w"]) if dgrad and not strided else (g["p"], g["q"])
+    # Of a tile, for each pair of channels.
+    products = WINOGRAD_STRIDED if strided else (WINOGRAD_OUTPUTS + g["r"] - 1) ** 2
     if kind == "wgrad" and (refusal := too_many_sums(g["c"], g["k"], g["r"])):
         return refusal
     if kind == "wgrad" and g["r"] == 5 and (terms := g["n"] * rows * cols) < WINOGRAD_TERMS:
         return f"sums of {terms} terms, needs {WINOGRAD_TERMS}: the transforms' rounding would show"
     tiles = g["n"] * -(-rows // WINOGRAD_OUTPUTS) * -(-cols // WINOGRAD_OUTPUTS)
-    transforms = WINOGRAD_TRANSFORM * (1 / g["c"] / _filled(g["k"]) + 1 / g["k"] / _filled(g["c"]))
+    transform = STRIDED_TRANSFORM[kind] if strided else WINOGRAD_TRANSFORM
+    transforms = transform * (1 / g["c"] / _filled(g["k"]) + 1 / g["k"] / _filled(g["c"]))
     if products * (tiles * (1 + transforms) + WINOGRAD_WEIGHTS) > g["n"] * rows * cols * g["r"] * g["s"]:
         return Slower(
             f"{g['c']} channels to {g['k']}, {g['n']} x {rows}x{cols} outputs: too few for the transforms"
