@@ -296,15 +296,19 @@ def test_avx512_prefers_the_direct_kernels(rules_of: Callable[[str], None]) -> N
     strided = ((8, 128, 56, 56), (128, 128, 3, 3))
     for name, fprop, wgrad in (("avx2", "gemm_gather", "gemm_gather"), ("avx512", *2 * ["direct_channels"])):
         rules_of(name)
-        assert chosen_of("fprop", *strided, stride=2, padding=1) == f"{fprop}_fprop"
-        assert chosen_of("wgrad", *strided, stride=2, padding=1) == f"{wgrad}_wgrad"
+        for kind, form in (("fprop", fprop), ("wgrad", wgrad)):
+            assert chosen_of(kind, *strided, stride=2, padding=1) == f"winograd_{kind}"
+            with sc.config(winograd=False):
+                assert chosen_of(kind, *strided, stride=2, padding=1) == f"{form}_{kind}"
     # A weight gradient of many channels and few outputs goes through memory for every band.
     assert chosen_of("wgrad", (1, 512, 14, 14), (512, 512, 3, 3), stride=2) == "gemm_gather_wgrad"
     assert chosen_of("fprop", (3, 256, 56, 56), (256, 256, 1, 1)) == "gemm_gather_fprop"
     assert chosen_of("fprop", (8, 16, 56, 56), (16, 16, 1, 1)) == "direct_rows_fprop"
     assert chosen_of("fprop", (8, 64, 28, 28), (64, 64, 1, 1), stride=2) == "direct_channels_fprop"
     assert chosen_of("dgrad", (8, 64, 28, 28), (64, 64, 1, 1), stride=2) == "gemm_scatter_dgrad"
-    assert chosen_of("dgrad", (8, 64, 56, 56), (64, 64, 3, 3), stride=2, padding=1) == "direct_rows_dgrad"
+    assert chosen_of("dgrad", (8, 64, 56, 56), (64, 64, 3, 3), stride=2, padding=1) == "winograd_dgrad"
+    with sc.config(winograd=False):
+        assert chosen_of("dgrad", (8, 64, 56, 56), (64, 64, 3, 3), stride=2, padding=1) == "direct_rows_dgrad"
     assert chosen_of("dgrad", (2, 3, 224, 224), (64, 3, 3, 3), padding=1) == "gemm_scatter_dgrad"
     assert chosen_of("wgrad", (8, 3, 28, 28), (1, 3, 5, 5)) == "direct_rows_wgrad"
 
@@ -315,7 +319,8 @@ def test_selection_by_filled_lanes(rules_of: Callable[[str], None]) -> None:
     chosen = partial(chosen_of, "fprop")
     with sc.config(winograd=False):
         assert chosen((8, 64, 56, 56), (64, 64, 3, 3), padding=1) == "gemm_gather_fprop"
-    assert chosen((8, 64, 56, 56), (128, 64, 3, 3), padding=1, stride=2) == "gemm_gather_fprop"
+        assert chosen((8, 64, 56, 56), (128, 64, 3, 3), padding=1, stride=2) == "gemm_gather_fprop"
+    assert chosen((8, 64, 56, 56), (128, 64, 3, 3), padding=1, stride=2) == "winograd_fprop"
     assert chosen((8, 256, 14, 14), (256, 256, 1, 1)) == "gemm_gather_fprop"
     assert chosen((10, 3, 13, 13), (16, 3, 5, 5)) == "direct_channels_fprop"
     assert chosen((10, 3, 28, 28), (16, 3, 7, 7)) == "direct_rows_fprop"

@@ -41,7 +41,8 @@ Plan make_plan(const ConvParams& p, bool dgrad, int threads, Phase* phases, Tap*
   const ll panels =
       round_up(static_cast<ll>(p.n) * ceil_div(g.out_h, g.out_step_h) * ceil_div(g.out_w, g.out_step_w), NR) /
       NR;
-  ll blocks = (panels * NR + kBlockColumns - 1) / kBlockColumns;
+  const ll columns = is_plain(g) ? kPlainColumns : kBlockColumns;
+  ll blocks = (panels * NR + columns - 1) / columns;
   plan.row_parts = 1;
   if (pays(conv_flops(p), kConvPartFlops, threads) && g.groups < 8 * threads) {
     if (panels < 4 * threads && plan.rows >= 2LL * kMR * threads)
@@ -211,6 +212,14 @@ void add_up(const Plan& plan, const Scratch<T>& s, const Phase& f, const Block<T
     const Terms terms = blocks[b];
     const ll depth = terms.depth();
     patches.pack(block.q0, block.q1, terms, s.patches);
+    // What is packed next comes while products are made.
+    const bool ends = b + 1 == blocks.count;
+    const ll next0 = ends ? block.q1 : block.q0, all = columns_of(plan, f);
+    const ll next1 = !ends ? block.q1 : all < block.q1 + plan.step ? all : block.q1 + plan.step;
+    const Terms next = blocks[ends ? 0 : b + 1];
+    const bool ahead = is_plain(g) && next0 < next1;
+    const ll tiles = (block.q1 - block.q0 + NR - 1) / NR * ((m1 - m0 + kMR - 1) / kMR);
+    ll done = 0;
     for (int mc = m0; mc < m1; mc += kMC) {
       const int me = m1 - mc < kMC ? m1 : mc + static_cast<int>(kMC);
       T* own = sums;
@@ -226,6 +235,10 @@ void add_up(const Plan& plan, const Scratch<T>& s, const Phase& f, const Block<T
           t.out = to.straight ? to.straight + m * to.plane : own + static_cast<ll>(m - m0) * NR;
           t.c = t.out;
           const Tile<T> compute = nv == kVectors ? pick_tile<T, kVectors>(rows) : pick_tile<T, 1>(rows);
+          if (ahead) {
+            const ll c0 = next.depth() * done / tiles, c1 = next.depth() * ++done / tiles;
+            t.ahead = ahead_in(block.in, block.in_step, patches.plane, next0, next1, next.c0 + c0, next.c0 + c1);
+          }
           compute(depth, weights + m * depth, s.patches + (q - block.q0) * depth, t);
         }
         if (!to.straight) own += aside;

@@ -94,7 +94,7 @@ template <class T>
 void pack_patches(const Patches<T>& patches, const Terms& terms, ll q0, ll q1, T* gathered, T* to) {
   constexpr int W = Vec<T>::width, NR = tile_columns<T>();
   const ll pairs = terms.depth(), depth = q1 - q0;
-  if (patches.plain()) {
+  if (is_plain(patches.g)) {
     // Lanes beyond the pairs keep what they hold: their sums are not stored.
     const ll size = patches.per_image();
     for (ll j = 0; j < pairs; j += NR) {
@@ -131,9 +131,15 @@ void run_block(const Plan& plan, const Scratch<T>& s, const T* x, const T* dy, l
   const Patches<T> patches{g, *s.phase, s.taps, x, x_step, &s.stage};
   const Blocks blocks(g.in_channels, g.n_taps);
   const ll steps = (q1 - q0 + kKC - 1) / kKC;
+  // What is packed next comes while products are made: rows of dy, and of x where the patches are those.
+  const ll plane = static_cast<ll>(g.out_h) * g.out_w, c0 = blocks[first].c0, c1 = blocks[last - 1].c1;
+  const ll ahead = g.out_channels + (is_plain(g) ? c1 - c0 : 0);
+  const ll tiles = ((c1 - c0) * g.n_taps + NR - 1) / NR * (plan.rows / kMR);
   for (ll step = 0; step < steps; step++) {
     const ll q = q0 + (q1 - q0) * step / steps, depth = q0 + (q1 - q0) * (step + 1) / steps - q;
     pack_dy(plan, dy, dy_step, q, q + depth, s.dy);
+    const ll next = q + depth, after = next + depth < q1 ? next + depth : q1;
+    ll done = 0;
     for (int b = first; b < last; b++) {
       const Terms terms = blocks[b];
       const ll pairs = terms.depth();
@@ -150,6 +156,11 @@ void run_block(const Plan& plan, const Scratch<T>& s, const T* x, const T* dy, l
             const int rows = me - m < kMR ? me - m : kMR;
             t.out = to + m * plan.pairs + j;
             t.c = t.out;
+            if (next < after) {
+              const ll r0 = ahead * done / tiles, r1 = ahead * ++done / tiles, k = g.out_channels;
+              t.ahead = r0 < k ? ahead_in(dy, dy_step, plane, next, after, r0, r1 < k ? r1 : k)
+                               : ahead_in(x, x_step, plane, next, after, c0 + r0 - k, c0 + r1 - k);
+            }
             const Tile<T> compute = nv == kVectors ? pick_tile<T, kVectors>(rows) : pick_tile<T, 1>(rows);
             compute(depth, s.dy + m * depth, s.patches + j * depth, t);
           }

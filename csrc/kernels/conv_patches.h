@@ -51,6 +51,7 @@ struct Blocks {
 };
 
 constexpr int kBlockColumns = 32 * VF_WIDTH;  // outputs packed at once, at most
+constexpr int kPlainColumns = 16 * VF_WIDTH;  // of plain patches: the next ones come to L2 meanwhile
 constexpr ll kStagedBytes = 24 << 10;         // of the channels staged together, if there are several
 
 // Values of `in` along one axis that outputs next to each other read: coordinates (first + i) * step + residue for
@@ -128,6 +129,21 @@ Stage<T> take_stage(Carver& c, const ConvParams& p, const Gather& g, bool dgrad,
   return s;
 }
 
+// One tap that meets every element once, in order: the patches are `in` itself.
+inline bool is_plain(const Gather& g) {
+  return g.n_taps == 1 && g.in_step_h == 1 && g.in_step_w == 1 && g.in_h == g.out_h && g.in_w == g.out_w &&
+         !g.top && !g.bottom && !g.left && !g.right;
+}
+
+// Elements [q0, q1) of planes [c0, c1), as far as they are in the first image; q runs over the planes of all images.
+template <class T>
+Ahead<T> ahead_in(const T* in, ll image_step, ll plane, ll q0, ll q1, ll c0, ll c1) {
+  constexpr int kLine = Ahead<T>::kLine;
+  const ll image = q0 / plane, at = q0 - image * plane, n = plane - at < q1 - q0 ? plane - at : q1 - q0;
+  const int run = static_cast<int>((n + kLine - 1) / kLine);
+  return {in + image * image_step + c0 * plane + at, plane, run, (c1 - c0) * run};
+}
+
 template <class T>
 struct Patches {
   using V = typename Vec<T>::type;
@@ -160,13 +176,7 @@ struct Patches {
     return count;
   }
 
-  // One tap that meets every element once, in order: the patches are `in` itself.
-  bool plain() const {
-    return f.taps == 1 && !taps->dh && !taps->dw && g.in_step_h == 1 && g.in_step_w == 1 &&
-           f.rows == g.in_h && f.cols == g.in_w;
-  }
-
-  // pack() then: along the channels of `in`, as they lie in memory.
+  // pack() of plain patches: along the channels of `in`, as they lie in memory.
   void pack_plain(ll q0, ll q1, const Terms& terms, T* to) const {
     const ll size = per_image(), depth = terms.depth();
     for (ll q = q0; q < q1;) {
@@ -273,7 +283,7 @@ struct Patches {
   // Columns [q0, q1), at most kBlockColumns, as panels of NR; the last one is narrower by whole vectors if need be, and
   // its lanes beyond q1 hold anything.
   void pack(ll q0, ll q1, const Terms& terms, T* to) const {
-    if (plain()) return pack_plain(q0, q1, terms, to);
+    if (is_plain(g)) return pack_plain(q0, q1, terms, to);
     Run run[kBlockColumns];
     Segment segments[kBlockColumns];
     int of_run[kBlockColumns];

@@ -22,6 +22,17 @@ constexpr int tile_columns() {
   return kVectors * Vec<T>::width;
 }
 
+// Lines of what is read later, which a tile fetches while it adds up: `left` of them, in runs of `run`, `step` elements
+// apart. All at once they would hold up the tile's own loads.
+template <class T>
+struct Ahead {
+  static constexpr int kLine = 64 / sizeof(T);
+  const T* at;
+  ll step;
+  int run;
+  ll left;
+};
+
 // Where a tile goes: out = alpha acc + beta c.
 template <class T>
 struct Target {
@@ -30,6 +41,7 @@ struct Target {
   ll ld;
   T alpha, beta;
   int last;  // columns in the last vector
+  Ahead<T> ahead{};
 };
 
 // The rows of a: element (i, p) is at[i * row + p * col]; a packed panel has row 1 and col kMR.
@@ -65,8 +77,10 @@ void tile(ll kc, const Rows<T>& rows, const Columns<T>& columns, const Target<T>
   V acc[MR][NV];
   for (int i = 0; i < MR; i++)
     for (int v = 0; v < NV; v++) acc[i][v] = V{};
-#pragma GCC unroll 4
-  for (ll p = 0; p < kc; p++) {
+  const T* ahead = t.ahead.at;
+  int done = 0;
+  ll left = t.ahead.left;
+  auto add = [&]() __attribute__((always_inline)) {
     V y[NV];
     for (int v = 0; v < NV; v++) y[v] = load(b + v * W);
     for (int i = 0; i < MR; i++) {
@@ -75,6 +89,16 @@ void tile(ll kc, const Rows<T>& rows, const Columns<T>& columns, const Target<T>
     }
     a += col;
     b += step;
+  };
+  if (kc % 2) add();
+  for (ll p = kc / 2; p > 0; p--) {
+    if (left > 0) {
+      __builtin_prefetch(ahead, 0, 2);
+      ahead += Ahead<T>::kLine, left--;
+      if (++done == t.ahead.run) done = 0, ahead += t.ahead.step - t.ahead.run * Ahead<T>::kLine;
+    }
+    add();
+    add();
   }
   // The sums stay in registers if these loops are unrolled.
   if (t.last == W) {
