@@ -217,7 +217,7 @@ void add_up(const Plan& plan, const Scratch<T>& s, const Phase& f, const Block<T
     const ll next0 = ends ? block.q1 : block.q0, all = columns_of(plan, f);
     const ll next1 = !ends ? block.q1 : all < block.q1 + plan.step ? all : block.q1 + plan.step;
     const Terms next = blocks[ends ? 0 : b + 1];
-    const bool ahead = is_plain(g) && next0 < next1;
+    const bool ahead = is_plain(g) && m1 - m0 <= kFetchedFor && next0 < next1;
     const ll tiles = (block.q1 - block.q0 + NR - 1) / NR * ((m1 - m0 + kMR - 1) / kMR);
     ll done = 0;
     for (int mc = m0; mc < m1; mc += kMC) {

@@ -139,6 +139,7 @@ void run_block(const Plan& plan, const Scratch<T>& s, const T* x, const T* dy, l
     const ll q = q0 + (q1 - q0) * step / steps, depth = q0 + (q1 - q0) * (step + 1) / steps - q;
     pack_dy(plan, dy, dy_step, q, q + depth, s.dy);
     const ll next = q + depth, after = next + depth < q1 ? next + depth : q1;
+    const bool fetches = next < after && (g.out_channels <= kFetchedFor || plan.pairs <= kFetchedFor);
     ll done = 0;
     for (int b = first; b < last; b++) {
       const Terms terms = blocks[b];
@@ -156,7 +157,7 @@ void run_block(const Plan& plan, const Scratch<T>& s, const T* x, const T* dy, l
             const int rows = me - m < kMR ? me - m : kMR;
             t.out = to + m * plan.pairs + j;
             t.c = t.out;
-            if (next < after) {
+            if (fetches) {
               const ll r0 = ahead * done / tiles, r1 = ahead * ++done / tiles, k = g.out_channels;
               t.ahead = r0 < k ? ahead_in(dy, dy_step, plane, next, after, r0, r1 < k ? r1 : k)
                                : ahead_in(x, x_step, plane, next, after, c0 + r0 - k, c0 + r1 - k);

@@ -135,6 +135,9 @@ inline bool is_plain(const Gather& g) {
          !g.top && !g.bottom && !g.left && !g.right;
 }
 
+// Of so many rows or columns of a product, what is packed for them next is worth being fetched meanwhile.
+constexpr ll kFetchedFor = 128;
+
 // Elements [q0, q1) of planes [c0, c1), as far as they are in the first image; q runs over the planes of all images.
 template <class T>
 Ahead<T> ahead_in(const T* in, ll image_step, ll plane, ll q0, ll q1, ll c0, ll c1) {

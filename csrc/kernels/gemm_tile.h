@@ -90,16 +90,16 @@ void tile(ll kc, const Rows<T>& rows, const Columns<T>& columns, const Target<T>
     a += col;
     b += step;
   };
-  if (kc % 2) add();
-  for (ll p = kc / 2; p > 0; p--) {
-    if (left > 0) {
-      __builtin_prefetch(ahead, 0, 2);
-      ahead += Ahead<T>::kLine, left--;
-      if (++done == t.ahead.run) done = 0, ahead += t.ahead.step - t.ahead.run * Ahead<T>::kLine;
-    }
+  ll p = 0;
+  for (; left > 0 && p + 2 <= kc; left--, p += 2) {
+    __builtin_prefetch(ahead, 0, 2);
+    ahead += Ahead<T>::kLine;
+    if (++done == t.ahead.run) done = 0, ahead += t.ahead.step - t.ahead.run * Ahead<T>::kLine;
     add();
     add();
   }
+#pragma GCC unroll 4
+  for (; p < kc; p++) add();
   // The sums stay in registers if these loops are unrolled.
   if (t.last == W) {
 #pragma GCC unroll 16
@@ -112,9 +112,11 @@ void tile(ll kc, const Rows<T>& rows, const Columns<T>& columns, const Target<T>
       }
     return;
   }
+#pragma GCC unroll 16
   for (int i = 0; i < MR; i++) {
     const T* c = t.c + i * t.ld;
     T* out = t.out + i * t.ld;
+#pragma GCC unroll 2
     for (int v = 0; v < NV; v++) {
       const bool whole = v < NV - 1;
       V sum = t.alpha * acc[i][v];
