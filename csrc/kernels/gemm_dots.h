@@ -75,14 +75,19 @@ void dots_tile(const Dots<T>& p, ll r, ll q) {
   constexpr int W = Vec<T>::width, kSums = QQ == 1 ? 4 : QQ;
   const T* a = p.a + r * p.lda;
   const T* b = p.b + q * p.ldb;
-  V acc[RR][kSums];
+  V acc[RR][kSums];  // which stay in registers if the loops over them are unrolled
+#pragma GCC unroll 5
   for (int i = 0; i < RR; i++)
+#pragma GCC unroll 8
     for (int k = 0; k < kSums; k++) acc[i][k] = V{};
-  auto step = [&](auto get, ll j) {
+  auto step = [&](auto get, ll j) __attribute__((always_inline)) {
     V x[RR];
+#pragma GCC unroll 5
     for (int i = 0; i < RR; i++) x[i] = get(a + i * p.lda + j);
+#pragma GCC unroll 8
     for (int k = 0; k < QQ; k++) {
       V y = get(b + k * p.ldb + j);
+#pragma GCC unroll 5
       for (int i = 0; i < RR; i++) acc[i][k] = fma(x[i], y, acc[i][k]);
     }
   };
@@ -90,8 +95,10 @@ void dots_tile(const Dots<T>& p, ll r, ll q) {
   for (; j + W <= p.depth; j += W) step([](const T* from) { return load(from); }, j);
   const int rest = static_cast<int>(p.depth - j);
   if (rest) step([rest](const T* from) { return load_n(from, rest); }, j);
+#pragma GCC unroll 5
   for (int i = 0; i < RR; i++) {
     const ll at = (r + i) * p.ld + q;
+#pragma GCC unroll 2
     for (int k = 0; k < QQ; k += 4) {
       auto sum = p.alpha * fold(acc[i] + k);
       if (QQ == 1) {
