@@ -148,13 +148,15 @@ template <int M, class T>
 inline void positions(const T* in, long long step, const long long* offset, const T* const* weight, int taps,
                       T* out, long long to) {
   using V = typename Lanes<T>::V;
-  V acc[M] = {};
+  V acc[M] = {};  // which stay in registers if the loops over them are unrolled
   for (int t = 0; t < taps; t++) {
     V w = load(weight[t]);
     pin(w);
     const T* from = in + offset[t];
+#pragma GCC unroll 16
     for (int m = 0; m < M; m++) acc[m] = fma(w, load(from + m * step), acc[m]);
   }
+#pragma GCC unroll 16
   for (int m = 0; m < M; m++) store(out + m * to, acc[m]);
 }
 
