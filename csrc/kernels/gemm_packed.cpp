@@ -77,17 +77,16 @@ bool packs_b(const Product<T>& g, ll rows) {
   return g.trans_b || rows > kMC || g.ldb * static_cast<ll>(sizeof(T)) % 4096 == 0;
 }
 
-// A batch is most often a slice of a larger array: what follows it is the next batch, a matrix further on. Its lines
-// are asked for a few with each tile, as `column` of `columns` goes from 0 on.
+// A batch is most often a slice of a larger array: what follows it is the next batch, a matrix further on. A tile
+// fetches some of the same rows of that, as `column` of `columns` goes from 0 on.
 template <class T>
-void ask_ahead(const Product<T>& g, ll m, int rows, ll kc, ll depth, ll column, ll columns) {
-  if (g.trans_a || g.m * g.k * static_cast<ll>(sizeof(T)) > kAheadBytes) return;
-  constexpr ll kLine = 64 / sizeof(T), NR = tile_columns<T>();
+Ahead<T> next_batch(const Product<T>& g, ll m, int rows, ll kc, ll depth, ll column, ll columns) {
+  if (g.trans_a || g.m * g.k * static_cast<ll>(sizeof(T)) > kAheadBytes) return {};
+  constexpr ll NR = tile_columns<T>();
   const ll panels = ceil_div(columns, NR), panel = column / NR;
   const ll j0 = kc + depth * panel / panels, j1 = kc + depth * (panel + 1) / panels;
-  const T* a = g.a + g.m * g.k + m * g.lda;
-  for (int i = 0; i < rows; i++, a += g.lda)
-    for (ll j = j0; j < j1; j += kLine) __builtin_prefetch(a + j, 0, 2);
+  const int run = static_cast<int>(ceil_div(j1 - j0, Ahead<T>::kLine));
+  return {g.a + g.m * g.k + m * g.lda + j0, g.lda, run, static_cast<ll>(run) * rows};
 }
 
 // Rows [m0, m1), columns [n0, n1), terms [k0, k1). With `partial` (ld n) the sum goes there, from zero.
@@ -133,7 +132,7 @@ void rectangle(const Product<T>& g, ll m0, ll m1, ll n0, ll n1, ll k0, ll k1, T*
               Tile<T> f = nv == 2 ? pick_tile<T, 2>(rows) : pick_tile<T, 1>(rows);
               f(depth, ap + (m - mc) * depth, b, t);
             } else {
-              ask_ahead(g, m, rows, kc, depth, n - n0, n1 - n0);
+              t.ahead = next_batch(g, m, rows, kc, depth, n - n0, n1 - n0);
               Tile<T> f = nv == 2 ? pick_tile<T, 2, false>(rows) : pick_tile<T, 1, false>(rows);
               f(depth, {g.a + m * a_row + kc * a_col, a_row, a_col}, b, t);
             }
