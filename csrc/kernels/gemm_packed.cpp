@@ -213,10 +213,10 @@ void packed_core(const Product<T>& g, void* scratch, ThreadPool* pool) {
     });
     return;
   }
-  const ll mp = ceil_div(g.m, kMR), np = ceil_div(g.n, tile_columns<T>());
+  const ll np = ceil_div(g.n, tile_columns<T>());
   auto work = [&](int task, int part) {
     const ll i = task / s.columns, j = task % s.columns;
-    const ll m0 = mp * i / s.rows * kMR, m1 = least(mp * (i + 1) / s.rows * kMR, g.m);
+    const ll m0 = g.m * i / s.rows, m1 = g.m * (i + 1) / s.rows;
     const ll n0 = np * j / s.columns * tile_columns<T>();
     const ll n1 = least(np * (j + 1) / s.columns * tile_columns<T>(), g.n);
     if (m0 < m1 && n0 < n1) rectangle(g, m0, m1, n0, n1, 0, g.k, static_cast<T*>(nullptr), piece(part));
