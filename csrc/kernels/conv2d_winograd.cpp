@@ -22,17 +22,17 @@ constexpr int W = VF_WIDTH;
 // All flat around their best values.
 template <class F>
 constexpr int kChunkTiles = F::points > 8 ? 24 : 48;  // in the first order
-constexpr long long kWeightBytes = 3 << 20;  // beyond these, the second order
-constexpr int kSubTiles = 64;                // in work at a time in the second order
-constexpr int kManyTiles = 256;              // of a chunk in the second order, or what these bytes hold
+constexpr long long kWeightBytes = 3 << 20;           // beyond these, the second order
+constexpr int kSubTiles = 64;                         // in work at a time in the second order
+constexpr int kManyTiles = 256;  // of a chunk in the second order, or what these bytes hold
 constexpr long long kManyBytes = 16 << 20;
 constexpr int kGroupLanes = 32;
 constexpr int kTapChannels = 16;
 
 struct Plan {
   int n, in_channels, in_h, in_w, out_channels, out_h, out_w;
-  int top, left;              // inputs of the first tile before the first of the image
-  int skip_rows, skip_cols;   // outputs of the first tile before them
+  int top, left;                    // inputs of the first tile before the first of the image
+  int skip_rows, skip_cols;         // outputs of the first tile before them
   bool dgrad, turned;               // turned: the windows are laid over the inputs backwards
   int tile_rows, tile_cols;         // of an image
   int strips, strip_tiles;          // of a row of tiles; tiles of the largest
@@ -267,8 +267,9 @@ void run_group(const Plan& plan, const Scratch& s, const float* u, int group, in
     for (int panel = begin; panel < end; panel++) {
       const int vectors = panel_vectors(plan, panel);
       const long long step = u_step(plan, vectors);
-      multiply_vectors(vectors, v + point * plan.v_step, plan.in_lanes, tiles, weights + weight_at<F>(point) * step,
-                       plan.in_channels, s.m + point * plan.m_step + panel_begin(panel) * W - channel, lanes);
+      multiply_vectors(vectors, v + point * plan.v_step, plan.in_lanes, tiles,
+                       weights + weight_at<F>(point) * step, plan.in_channels,
+                       s.m + point * plan.m_step + panel_begin(panel) * W - channel, lanes);
       weights += all_weights<F>() * step;
     }
   }

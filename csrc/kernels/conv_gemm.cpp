@@ -237,7 +237,8 @@ void add_up(const Plan& plan, const Scratch<T>& s, const Phase& f, const Block<T
           const Tile<T> compute = nv == kVectors ? pick_tile<T, kVectors>(rows) : pick_tile<T, 1>(rows);
           if (ahead) {
             const ll c0 = next.depth() * done / tiles, c1 = next.depth() * ++done / tiles;
-            t.ahead = ahead_in(block.in, block.in_step, patches.plane, next0, next1, next.c0 + c0, next.c0 + c1);
+            t.ahead =
+                ahead_in(block.in, block.in_step, patches.plane, next0, next1, next.c0 + c0, next.c0 + c1);
           }
           compute(depth, weights + m * depth, s.patches + (q - block.q0) * depth, t);
         }

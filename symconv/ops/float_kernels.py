@@ -17,10 +17,11 @@ def both_dtypes(
     inplace: InplacePairs = (),
     also: Callable[[Apply], str | None] = lambda node: None,
     tiles: Callable[[Apply], int] | None = None,
+    cuda: str | None = None,
 ) -> list[Kernel]:
     """The entries NAME_f32 and NAME_f64 of csrc/kernels/SOURCE.cpp; `also` may refuse a node too.
 
-    With `tiles` also those of kernels/SOURCE.cu, on CUDA.
+    With `tiles` also those of kernels/CUDA.cu (None: SOURCE.cu), on CUDA.
     """
 
     def kernel(dtype: str) -> Kernel:
@@ -33,4 +34,4 @@ def both_dtypes(
         return Kernel(entry, "cpu", f"csrc/kernels/{source}.cpp", entry, supports, launch, inplace)
 
     kernels = [kernel(dtype) for dtype in SUFFIX]
-    return kernels + ([on_cuda(k, source, tiles) for k in kernels] if tiles else [])
+    return kernels + ([on_cuda(k, cuda or source, tiles) for k in kernels] if tiles else [])

@@ -45,4 +45,4 @@ def by_label(
     def tiles(node: Apply) -> int:
         return blocks(rows(node).type.shape[0], per_tile)
 
-    return both_dtypes(name, "softmax", launch, inplace, tiles=tiles)
+    return both_dtypes(name, "cross_entropy", launch, inplace, tiles=tiles, cuda="softmax")
