@@ -141,10 +141,8 @@ constexpr ll kFetchedFor = 128;
 // Elements [q0, q1) of planes [c0, c1), as far as they are in the first image; q runs over the planes of all images.
 template <class T>
 Ahead<T> ahead_in(const T* in, ll image_step, ll plane, ll q0, ll q1, ll c0, ll c1) {
-  constexpr int kLine = Ahead<T>::kLine;
   const ll image = q0 / plane, at = q0 - image * plane, n = plane - at < q1 - q0 ? plane - at : q1 - q0;
-  const int run = static_cast<int>((n + kLine - 1) / kLine);
-  return {in + image * image_step + c0 * plane + at, plane, run, (c1 - c0) * run};
+  return Ahead<T>::of(in + image * image_step + c0 * plane + at, plane, n, c1 - c0);
 }
 
 template <class T>

@@ -9,6 +9,7 @@
 // direct_rows_wgrad: lanes are the outputs of a row, for few output channels per group, depthwise among them.
 // Up to 12 taps of one (k, c) pair are summed at once, lane by lane over all images, and at last across the
 // lanes. Threads share the groups and their input channels.
+#include "ahead.h"
 #include "conv_tiles.h"
 
 namespace symconv {
@@ -83,10 +84,10 @@ size_t carve(const Plan<T>& plan, char* base, int part, Scratch<T>& out) {
   return c.used;
 }
 
-// dw[m][v] += sum over rows x cols outputs of x[m][output] dy[output][v].
+// dw[m][v] += sum over rows x cols outputs of x[m][output] dy[output][v]. What is transposed next is fetched meanwhile.
 template <class T, int M, int V>
 __attribute__((noinline)) void tile(const Gather& g, const T* const* pair, const T* dy, int rows, int cols,
-                                    T* dw) {
+                                    Ahead<T>& next, T* dw) {
   using Vec = typename Lanes<T>::V;
   constexpr int W = Lanes<T>::W;
   Vec acc[M][V];
@@ -97,9 +98,11 @@ __attribute__((noinline)) void tile(const Gather& g, const T* const* pair, const
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) acc[m][v] = load(dw + (m * V + v) * W);
   }
+  Ahead<T> ahead = next;
   for (int row = 0; row < rows; row++) {
     long long i = static_cast<long long>(row) * g.in_step_h * g.wp;
     for (int col = 0; col < cols; col++, i += g.in_step_w, dy += V * W) {
+      ahead.fetch();
       Vec d[V];
 #pragma GCC unroll 4
       for (int v = 0; v < V; v++) {
@@ -118,11 +121,13 @@ __attribute__((noinline)) void tile(const Gather& g, const T* const* pair, const
   for (int m = 0; m < M; m++)
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) store(dw + (m * V + v) * W, acc[m][v]);
+  next = ahead;
 }
 
 // The pairs of channels [0, channels) of x over one band of dy.
 template <class T, int V>
-void add_band(const Plan<T>& plan, const Tap* taps, const T* x, int channels, const T* dy, int rows, T* dw) {
+void add_band(const Plan<T>& plan, const Tap* taps, const T* x, int channels, const T* dy, int rows,
+              Ahead<T> ahead, T* dw) {
   constexpr int W = Lanes<T>::W, M = rows_of_tile(V);
   const Gather& g = plan.g;
   const int n = channels * g.n_taps, tiles = ceil_div(n, M);
@@ -134,7 +139,8 @@ void add_band(const Plan<T>& plan, const Tap* taps, const T* x, int channels, co
       pair[m] = x + c * g.plane + taps[t].offset;
       if (++t == g.n_taps) t = 0, c++;
     }
-    with_constant<M>(count, [&](auto pairs) { tile<T, pairs.value, V>(g, pair, dy, rows, plan.p->q, dw); });
+    with_constant<M>(count,
+                     [&](auto pairs) { tile<T, pairs.value, V>(g, pair, dy, rows, plan.p->q, ahead, dw); });
     dw += count * V * W;
   }
 }
@@ -165,8 +171,17 @@ void add_image(const Plan<T>& plan, const Scratch<T>& s, int group, const T* x, 
                 static_cast<long long>(vectors) * W, channels, n);
       T* dw = s.dw + (group * plan.lanes + begin * W) * plan.pairs +
               static_cast<long long>(first) * g.n_taps * vectors * W;
-      with_constant<kMaxVectors>(
-          vectors, [&](auto v) { add_band<T, v.value>(plan, s.taps, from, last - first, s.dy, rows, dw); });
+      const int next = b + 1 < plan.blocks ? b + 1 : 0, next_row = next ? row : row + rows;
+      Ahead<T> ahead;
+      if (next_row < p.p) {
+        const int k = block_begin(plan, next) * W, wanted = least(p.p - next_row, rows);
+        ahead = Ahead<T>::of(dy + k * outputs + static_cast<long long>(next_row) * p.q, outputs,
+                             static_cast<long long>(wanted) * p.q,
+                             least(block_begin(plan, next + 1) * W, g.out_channels) - k);
+      }
+      with_constant<kMaxVectors>(vectors, [&](auto v) {
+        add_band<T, v.value>(plan, s.taps, from, last - first, s.dy, rows, ahead, dw);
+      });
     }
   }
 }

@@ -85,8 +85,7 @@ Ahead<T> next_batch(const Product<T>& g, ll m, int rows, ll kc, ll depth, ll col
   constexpr ll NR = tile_columns<T>();
   const ll panels = ceil_div(columns, NR), panel = column / NR;
   const ll j0 = kc + depth * panel / panels, j1 = kc + depth * (panel + 1) / panels;
-  const int run = static_cast<int>(ceil_div(j1 - j0, Ahead<T>::kLine));
-  return {g.a + g.m * g.k + m * g.lda + j0, g.lda, run, static_cast<ll>(run) * rows};
+  return Ahead<T>::of(g.a + g.m * g.k + m * g.lda + j0, g.lda, j1 - j0, rows);
 }
 
 // Rows [m0, m1), columns [n0, n1), terms [k0, k1). With `partial` (ld n) the sum goes there, from zero.

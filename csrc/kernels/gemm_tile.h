@@ -1,6 +1,7 @@
 // The innermost part of a packed product, shared by all that pack panels as gemm_packed.cpp does: a kMR x kNR tile
 // of out stays in registers while kc steps of a panel of a (kMR rows) and of b (kNR = kVectors vectors) stream by.
 #pragma once
+#include "ahead.h"
 #include "gemm.h"
 
 namespace symconv {
@@ -21,17 +22,6 @@ template <class T>
 constexpr int tile_columns() {
   return kVectors * Vec<T>::width;
 }
-
-// Lines of what is read later, which a tile fetches while it adds up: `left` of them, in runs of `run`, `step` elements
-// apart. All at once they would hold up the tile's own loads.
-template <class T>
-struct Ahead {
-  static constexpr int kLine = 64 / sizeof(T);
-  const T* at;
-  ll step;
-  int run;
-  ll left;
-};
 
 // Where a tile goes: out = alpha acc + beta c.
 template <class T>
@@ -77,9 +67,10 @@ void tile(ll kc, const Rows<T>& rows, const Columns<T>& columns, const Target<T>
   V acc[MR][NV];
   for (int i = 0; i < MR; i++)
     for (int v = 0; v < NV; v++) acc[i][v] = V{};
+  // t.ahead.fetch(), of which the compiler keeps too much in memory here.
   const T* ahead = t.ahead.at;
-  int done = 0;
   ll left = t.ahead.left;
+  int done = 0;
   auto add = [&]() __attribute__((always_inline)) {
     V y[NV];
     for (int v = 0; v < NV; v++) y[v] = load(b + v * W);
