@@ -262,11 +262,13 @@ def test_winograd_conv2d(
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_winograd_conv2d_keeps_nan(value: float, isa: str) -> None:
+@pytest.mark.parametrize("stride", [1, 2])
+def test_winograd_conv2d_keeps_nan(stride: int, value: float, isa: str) -> None:
     rng = np.random.default_rng(3)
-    x, w = (rng.standard_normal(s).astype("float32") for s in ((2, 8, 20, 20), (9, 8, 3, 3)))
-    x[0, 3, 9, 9] = x[1, 0, 19, 1] = value
-    op = Conv2d(padding=(1, 1, 1, 1))
+    size = 20 * stride
+    x, w = (rng.standard_normal(s).astype("float32") for s in ((2, 8, size, size), (9, 8, 3, 3)))
+    x[0, 3, 9, 9] = x[1, 0, size - 1, 1] = value
+    op = Conv2d(padding=(1, 1, 1, 1), stride=(stride, stride))
     got, want = run(node_of(op, (x, w)), named(op, "winograd_fprop"), (x, w))[0], op.reference(x, w)
     touched = ~np.isfinite(want)
     tiles = touched.reshape(2, 9, 5, 4, 5, 4).any(axis=(3, 5)).repeat(4, axis=2).repeat(4, axis=3)
