@@ -197,6 +197,34 @@ struct Block {
   }
 };
 
+// What is packed after terms b of a block, shared out among the tiles that are made before. Worth it for few rows.
+template <class T>
+class Coming {
+ public:
+  Coming(const Plan& plan, const Phase& f, const Block<T>& block, const Blocks& blocks, int b)
+      : block_(block), plane_(static_cast<ll>(plan.g.in_h) * plan.g.in_w) {
+    if (!is_plain(plan.g) || block.m1 - block.m0 > kFetchedFor) return;
+    const bool ends = b + 1 == blocks.count;
+    const ll all = columns_of(plan, f), behind = block.q1 + plan.step;
+    terms_ = blocks[ends ? 0 : b + 1];
+    q0_ = ends ? block.q1 : block.q0;
+    q1_ = !ends ? block.q1 : behind < all ? behind : all;
+    tiles_ = (block.q1 - block.q0 + tile_columns<T>() - 1) / tile_columns<T>() *
+             ((block.m1 - block.m0 + kMR - 1) / kMR);
+  }
+  // Of the next tile.
+  Ahead<T> share() {
+    if (q0_ >= q1_) return {};
+    const ll c0 = terms_.depth() * done_ / tiles_, c1 = terms_.depth() * ++done_ / tiles_;
+    return ahead_in(block_.in, block_.in_step, plane_, q0_, q1_, terms_.c0 + c0, terms_.c0 + c1);
+  }
+
+ private:
+  const Block<T>& block_;
+  ll plane_, q0_ = 0, q1_ = 0, tiles_ = 0, done_ = 0;
+  Terms terms_{};
+};
+
 // The sums of one phase; those of panels whose outputs do not lie next to each other go to `sums`.
 template <class T>
 void add_up(const Plan& plan, const Scratch<T>& s, const Phase& f, const Block<T>& block, T* sums) {
@@ -212,14 +240,7 @@ void add_up(const Plan& plan, const Scratch<T>& s, const Phase& f, const Block<T
     const Terms terms = blocks[b];
     const ll depth = terms.depth();
     patches.pack(block.q0, block.q1, terms, s.patches);
-    // What is packed next comes while products are made.
-    const bool ends = b + 1 == blocks.count;
-    const ll next0 = ends ? block.q1 : block.q0, all = columns_of(plan, f);
-    const ll next1 = !ends ? block.q1 : all < block.q1 + plan.step ? all : block.q1 + plan.step;
-    const Terms next = blocks[ends ? 0 : b + 1];
-    const bool ahead = is_plain(g) && m1 - m0 <= kFetchedFor && next0 < next1;
-    const ll tiles = (block.q1 - block.q0 + NR - 1) / NR * ((m1 - m0 + kMR - 1) / kMR);
-    ll done = 0;
+    Coming<T> coming(plan, f, block, blocks, b);
     for (int mc = m0; mc < m1; mc += kMC) {
       const int me = m1 - mc < kMC ? m1 : mc + static_cast<int>(kMC);
       T* own = sums;
@@ -235,11 +256,7 @@ void add_up(const Plan& plan, const Scratch<T>& s, const Phase& f, const Block<T
           t.out = to.straight ? to.straight + m * to.plane : own + static_cast<ll>(m - m0) * NR;
           t.c = t.out;
           const Tile<T> compute = nv == kVectors ? pick_tile<T, kVectors>(rows) : pick_tile<T, 1>(rows);
-          if (ahead) {
-            const ll c0 = next.depth() * done / tiles, c1 = next.depth() * ++done / tiles;
-            t.ahead =
-                ahead_in(block.in, block.in_step, patches.plane, next0, next1, next.c0 + c0, next.c0 + c1);
-          }
+          t.ahead = coming.share();
           compute(depth, weights + m * depth, s.patches + (q - block.q0) * depth, t);
         }
         if (!to.straight) own += aside;
