@@ -35,7 +35,7 @@ struct Plan : PooledShape {
 
 template <class F>
 Plan make_plan(const ConvPoolParams& p, int threads) {
-  constexpr int kAll = F::points * F::points;
+  constexpr int kAll = all_points<F>();
   Plan plan{};
   static_cast<PooledShape&>(plan) = pooled_shape(p);
   plan.p = p;
@@ -76,7 +76,7 @@ struct Scratch {
 
 template <class F>
 size_t carve(const Plan& plan, char* base, int part, Scratch& out) {
-  constexpr int kAll = F::points * F::points;
+  constexpr int kAll = all_points<F>();
   Carver c{base};
   Scratch s{};
   const ConvPoolParams& p = plan.p;
@@ -191,7 +191,7 @@ void finish_tiles(const Plan& plan, int tile_row, const float* out, float* poole
 template <class F>
 void run_chunk(const Plan& plan, const Scratch& s, int first, int last, const float* x, const float* bias,
                float* y, uint8_t* argmax) {
-  constexpr int kAll = F::points * F::points;
+  constexpr int kAll = all_points<F>();
   const ConvPoolParams& p = plan.p;
   const int n_tiles = (last - first) * plan.tile_cols;
   const long long image = static_cast<long long>(p.c) * p.h * p.w;

@@ -57,11 +57,7 @@ void few_classes(const LabelParams& p, const T* x, const void* labels, const T* 
   for (long long j = 0; j < p.k; j++) store(e.at + j * width, load(e.at + j * width) * scale);
   if (kBoth)
     for (int r = 0; r < n; r++) e.at[label[r] * width + r] = hit[r];
-  const V losses = log_of(total) - (load(at_label) - m);
-  if (n == width)
-    store(loss + i, losses);
-  else
-    store_n(loss + i, losses, n);
+  Row<T>::put(loss + i, log_of(total) - (load(at_label) - m), n);
   e.write(out + i * p.k, p.k, n);
 }
 
@@ -74,17 +70,9 @@ void run_cross_entropy(const Launch& l) {
   const T *x = static_cast<const T*>(l.in[0]), *dloss = kBoth ? static_cast<const T*>(l.in[2]) : nullptr;
   T *loss = static_cast<T*>(l.out[0]), *out = static_cast<T*>(l.out[1]);
   if (turns<T>(p.n, p.k)) {
-    constexpr int width = Vec<T>::width;
-    parallel_range(
-        l.pool, p.n, kShare / (p.k + 1) + 1,
-        [&](long long begin, long long end, int) {
-          Turned<T> e;
-          for (long long i = begin; i < end; i += width) {
-            const int n = static_cast<int>(end - i < width ? end - i : width);
-            few_classes<T, kBoth>(p, x, labels, dloss, i, n, e, loss, out);
-          }
-        },
-        width);
+    for_turned<T, 1>(l.pool, p.n, kShare / (p.k + 1) + 1, [&](Turned<T>* e, long long i, int n) {
+      few_classes<T, kBoth>(p, x, labels, dloss, i, n, *e, loss, out);
+    });
     return;
   }
   parallel_range(

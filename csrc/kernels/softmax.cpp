@@ -101,19 +101,13 @@ void run_along_axis(const Launch& l) {
   const long long k = p.k, inner = p.inner;
   if (k == 0) return;
   if (inner == 1 && turns<T>(p.outer, k)) {
-    parallel_range(
-        l.pool, p.outer, kShare / k + 1,
-        [&](long long begin, long long end, int) {
-          Turned<T> from[operands], to;
-          for (long long i = begin; i < end; i += Turned<T>::width) {
-            const int n = static_cast<int>(end - i < Turned<T>::width ? end - i : Turned<T>::width);
-            for (int j = 0; j < operands; j++) from[j].read(in[j] + i * k, k, n);
-            Kernel::strip(
-                Strip<T>{{from[0].at, from[operands - 1].at}, to.at, k, Turned<T>::width, Turned<T>::width});
-            to.write(out + i * k, k, n);
-          }
-        },
-        Turned<T>::width);
+    constexpr int width = Turned<T>::width;
+    for_turned<T, operands + 1>(l.pool, p.outer, kShare / k + 1, [&](Turned<T>* from, long long i, int n) {
+      Turned<T>& to = from[operands];
+      for (int j = 0; j < operands; j++) from[j].read(in[j] + i * k, k, n);
+      Kernel::strip(Strip<T>{{from[0].at, from[operands - 1].at}, to.at, k, width, width});
+      to.write(out + i * k, k, n);
+    });
     return;
   }
   if (inner == 1) {

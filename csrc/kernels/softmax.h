@@ -127,6 +127,20 @@ struct Turned {
   }
 };
 
+// f(turned, i, n) for the n rows from row i on, a vector of them or what is left; turned: kCount matrices of each thread.
+template <class T, int kCount, class F>
+void for_turned(ThreadPool* pool, long long rows, long long grain, const F& f) {
+  constexpr int width = Turned<T>::width;
+  parallel_range(
+      pool, rows, grain,
+      [&](long long begin, long long end, int) {
+        Turned<T> turned[kCount];
+        for (long long i = begin; i < end; i += width)
+          f(turned, i, static_cast<int>(end - i < width ? end - i : width));
+      },
+      width);
+}
+
 }  // namespace
 }  // namespace SYMCONV_ISA
 }  // namespace symconv
