@@ -23,6 +23,7 @@ if __package__ in (None, ""):
 import numpy as np
 
 from benchmarks import report
+from benchmarks.cores import Wanted, add_wanted
 from benchmarks.own import settled_weights, steps_for, write
 from benchmarks.peers.symconv_peer import SymconvTrainer
 from benchmarks.run import training_data
@@ -55,7 +56,9 @@ def peaks(threads: int) -> dict[str, float]:
         return {"flops": best_rate(flops, product), "bytes": best_rate(moved, lambda: copy.loop(16))}
 
 
-def shares(net: str, batch: int, threads: int, data: Any, weights: Any, peak: dict[str, float]) -> list[dict]:
+def shares(
+    net: str, batch: int, threads: int, data: Any, weights: Any, peak: dict[str, float], wanted: Wanted
+) -> list[dict]:
     """A row per kernel and op, the longest first."""
     import symconv as sc
 
@@ -66,6 +69,8 @@ def shares(net: str, batch: int, threads: int, data: Any, weights: Any, peak: di
         plain = []
         ns = np.zeros(len(plan.plan.steps))
         for _ in range(5):
+            if threads > 1:
+                wanted.settle()
             plan.profile(False)
             begin = time.perf_counter()
             trainer.run(n)
@@ -101,17 +106,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batches", type=numbers, default=[10, 128])
     parser.add_argument("--threads", type=numbers, default=sorted({1, report.usable_cores()}))
     parser.add_argument("--inputs", choices=["mnist", "gaussian"], default="mnist")
+    add_wanted(parser)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--json", type=Path, help="default: benchmarks/results/symconv/breakdown.json")
     args = parser.parse_args(argv)
     data = training_data(args.inputs, args.images)
-    limits = {t: peaks(t) for t in args.threads}
+    wanted, limits = Wanted.of(args), {}
+    for t in args.threads:
+        if t > 1:
+            wanted.settle()
+        limits[t] = peaks(t)
     rows: list[dict[str, Any]] = []
     for net in args.workloads:
         weights = settled_weights(workload(net), data)
         for batch in args.batches:
             for threads in args.threads:
-                new = shares(net, batch, threads, data, weights, limits[threads])
+                new = shares(net, batch, threads, data, weights, limits[threads], wanted)
                 rows += new
                 print(f"{net} batch {batch}, {threads} threads: {new[0]['step_us']:.1f} us")
                 for r in new:

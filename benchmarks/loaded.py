@@ -19,6 +19,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import report
+from benchmarks.cores import Wanted, add_wanted
 from benchmarks.own import seconds_per_step, settled_weights, spread, steps_for, write
 from benchmarks.peers.symconv_peer import SymconvTrainer
 from benchmarks.run import neighbours, training_data
@@ -60,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batches", type=lambda text: [int(t) for t in text.split(",")], default=[10, 128])
     parser.add_argument("--threads", type=int, default=report.usable_cores())
     parser.add_argument("--busy", type=lambda text: [int(t) for t in text.split(",")], default=[0, 1, 2])
+    add_wanted(parser)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--target", type=float, default=0.2, help="seconds of one timing")
     parser.add_argument("--images", type=int, default=10_000)
@@ -76,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 t: SymconvTrainer(workload(net), "map", batch, data, weights) for t in (1, args.threads)
             }
             for busy in args.busy:
+                Wanted.of(args).settle()
                 result = measure(trainers, busy, args.rounds, args.target)
                 rows.append({"workload": net, "batch": batch, **result})
                 us = {t: v["median"] for t, v in result["us"].items()}

@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.handover import near
+from benchmarks.cores import Cores, Wanted, cores_of, look
 from benchmarks.workers import WorkerError, WorkerProcess
 from benchmarks.workloads import load_arrays
+
+ATTEMPTS = 5  # at a timing whose cores do not stay as wanted
 
 _numbers = itertools.count(1)
 
@@ -35,7 +37,7 @@ class Subject:
     note: str = ""
     seconds: list[float] = field(default_factory=list)
     sizes: list[float] = field(default_factory=list)  # MiB
-    handovers: list[float] = field(default_factory=list)  # ns, of each round (benchmarks/handover.py)
+    cores: list[Cores] = field(default_factory=list)  # of each timing of several threads
 
     def call(self, command: str, **arguments: Any) -> dict[str, Any]:
         return self.worker.call(command, subject=self.number, **arguments)
@@ -71,12 +73,12 @@ def wanted_forms(peer: str, forms: Sequence[str], asked: Sequence[str]) -> list[
 
 @dataclass(frozen=True)
 class Protocol:
-    """rounds of about `target` seconds each, per configuration; each waits until two cores answer one another
-    in less than `near` ns, for two minutes at most."""
+    """rounds of about `target` seconds each, per configuration. A timing of several threads waits until the
+    cores are as `wanted`, and is taken again where they are not when it ends."""
 
     rounds: int = 7
     target: float = 0.1
-    near: float | None = None
+    wanted: Wanted = Wanted()
 
     def calibrate(self, subject: Subject) -> None:
         """Choose subject.steps so that one timing takes about `target` seconds; also warms it up."""
@@ -97,14 +99,24 @@ class Protocol:
         for turn in range(self.rounds):
             progress(f"round {turn + 1} of {self.rounds}")
             alive = [s for s in subjects if not s.note]
-            together = [s for s in alive if s.threads > 1]
-            if together and (apart := near(self.near)) is not None:
-                for subject in together:
-                    subject.handovers.append(apart)
             # every round starts elsewhere, so that no configuration always runs after the same neighbour
             shift = turn * max(1, len(alive) // self.rounds) % max(1, len(alive))
             for subject in alive[shift:] + alive[:shift]:
-                attempt(subject, lambda s: s.seconds.append(s.run(s.steps) / s.steps))
+                attempt(subject, self.timing)
+
+    def timing(self, subject: Subject) -> None:
+        """One more entry of subject.seconds, and of subject.cores where it has several threads."""
+        if subject.threads == 1:
+            subject.seconds.append(subject.run(subject.steps) / subject.steps)
+            return
+        for _ in range(ATTEMPTS):
+            before = self.wanted.settle()
+            seconds = subject.run(subject.steps) / subject.steps
+            if not self.wanted.met_by(before) or self.wanted.met_by(look()):
+                break
+        subject.seconds.append(seconds)
+        if before is not None:
+            subject.cores.append(before)
 
 
 def attempt(subject: Subject, action: Callable[[Subject], Any]) -> bool:
@@ -135,7 +147,7 @@ def row(
         "min": min(values, default=None),
         "max": max(values, default=None),
         "n": len(values),
-        "handover_ns": statistics.median(subject.handovers) if subject.handovers else None,
+        **cores_of(subject.cores),
         "note": subject.note,
     }
 
@@ -147,5 +159,5 @@ def absent_row(
     keys = ("median", "min", "max")
     return {
         "peer": peer, "config": None, "threads": threads, "workload": workload, "batch": batch,
-        "metric": metric, "unit": unit, **dict.fromkeys(keys), "n": 0, "handover_ns": None, "note": why,
+        "metric": metric, "unit": unit, **dict.fromkeys(keys), "n": 0, **cores_of([]), "note": why,
     }  # fmt: skip

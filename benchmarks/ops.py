@@ -27,6 +27,7 @@ import numpy as np
 
 from benchmarks import peers as peer_modules
 from benchmarks import report
+from benchmarks.cores import Wanted, add_wanted
 from benchmarks.measure import Protocol, Subject, absent_row, attempt, row, wanted_forms
 from benchmarks.op_oracle import disagreement, oracle
 from benchmarks.opcases import CASES, OpCase
@@ -49,7 +50,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--threads", type=numbers, default=None, help="default: 1 and the number of usable cores")
     add("--rounds", type=int, default=7)
     add("--target", type=float, default=0.1, help="seconds of one timing")
-    add("--near", type=float, metavar="NS", help="wait until two cores answer in less")
+    add_wanted(parser)
     add("--device", choices=["cpu", "cuda"], default="cpu")
     add("--python", action="append", default=[], metavar="PEER=PATH", help="interpreter of a peer")
     add("--quick", action="store_true", help="short timings and three rounds: to see that it works")
@@ -121,7 +122,7 @@ def measure(case: OpCase, args: argparse.Namespace, workers: Workers) -> list[di
     copies = [] if case.flops or case.kind == "copy" else copy_subjects(copy, args, workers)
     for subject in copies:
         attempt(subject, lambda s: check(s, copy, oracle(copy)))
-    Protocol(args.rounds, args.target, args.near).time([*subjects, *copies], lambda text: None)
+    Protocol(args.rounds, args.target, Wanted.of(args)).time([*subjects, *copies], lambda text: None)
     copy_rates = {s.threads: copy.bytes / statistics.median(s.seconds) / 1e9 for s in copies if s.seconds}
     for subject in copies:
         subject.drop()

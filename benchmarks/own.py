@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import report
-from benchmarks.handover import handover
+from benchmarks.cores import cores_of, look
 from benchmarks.peers.symconv_peer import SymconvTrainer
 from benchmarks.workers import ROOT
 from benchmarks.workloads import Data, Workload, initial_weights
@@ -54,7 +54,7 @@ def write(
     """The rows with date, commit, machine and versions, to `path` or to results/symconv/<name>.json."""
     import symconv as sc
 
-    record = {**report.environment("cpu"), "handover_ns": handover()}
+    record = {**report.environment("cpu"), **cores_of([seen] if (seen := look()) else [])}
     record["versions"] = {"symconv": {"symconv": sc.__version__, "numpy": np.__version__}}
     report.write_json(path or FIGURES / f"{name}.json", [dict(r) for r in rows], settings, record)
 

@@ -28,8 +28,9 @@ PAGE, PLOT = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance_scal
 def source(results: Mapping[str, Any], name: str) -> str:
     versions = ", ".join(f"{k} {v}" for own in results["versions"].values() for k, v in own.items())
     versions = f"{versions}; " if versions else ""
-    apart = results.get("handover_ns")
+    apart, whole = results.get("handover_ns"), results.get("whole")
     versions += f"cores {apart:.0f} ns apart; " if apart else ""
+    versions += f"together worth {whole:.1f} of one; " if whole else ""
     others = results["settings"].get("other runs")
     return (
         f"{results['cpu']}, {results['cores']} cores; {versions}commit {results['commit']}, "

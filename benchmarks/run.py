@@ -31,6 +31,7 @@ import numpy as np
 
 from benchmarks import peers as peer_modules
 from benchmarks import reference, report
+from benchmarks.cores import Wanted, add_wanted
 from benchmarks.measure import Protocol, Subject, absent_row, attempt, row, wanted_forms
 from benchmarks.workers import WorkerError, Workers
 from benchmarks.workloads import N_IMAGES, Data, Workload, gaussian, initial_weights, save_arrays, workload
@@ -55,7 +56,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--threads", type=numbers, default=None, help="default: 1 and the number of usable cores")
     add("--rounds", type=int, default=7)
     add("--target", type=float, default=0.1, help="seconds of one timing")
-    add("--near", type=float, metavar="NS", help="wait until two cores answer in less")
+    add_wanted(parser)
     add("--device", choices=["cpu", "cuda"], default="cpu")
     add("--inputs", choices=["mnist", "gaussian"], default="mnist")
     add("--images", type=int, default=N_IMAGES, help="resident training images")
@@ -127,7 +128,7 @@ class NetBenchmark:
         self.data = training_data(args.inputs, args.images)
         save_arrays(folder, "data", [self.data.images, self.data.labels])
         self.rows: list[dict[str, Any]] = []  # of the group in work
-        self.protocol = Protocol(args.rounds, args.target, args.near)
+        self.protocol = Protocol(args.rounds, args.target, Wanted.of(args))
 
     def settled_weights(self, net: Workload) -> list[np.ndarray]:
         """The initial weights after --settle steps, by the first peer that can; every check comes later."""

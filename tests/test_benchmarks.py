@@ -251,7 +251,7 @@ def test_runner_checks_and_times_a_peer(peer, tmp_path):
         ("inference", 2, "images/s"),
     ]
     for r in rows:
-        assert set(r) == ROW_KEYS | {"handover_ns"}
+        assert set(r) == ROW_KEYS | {"handover_ns", "whole"}
         assert (r["peer"], r["config"], r["threads"], r["workload"], r["note"]) == (peer, form, 1, net, "")
         assert 0 < r["min"] <= r["median"] <= r["max"] and r["n"] == 3
     assert code == 0
@@ -294,7 +294,7 @@ def test_absent_peer_gives_a_row_with_the_reason(python, reason, tmp_path, capsy
         + ["--threads", "1", "--peers", "jax", "--python", f"jax={python}", "--json", str(file)]
     )
     (row,) = json.loads(file.read_text())["rows"]
-    assert set(row) == ROW_KEYS | {"handover_ns"}
+    assert set(row) == ROW_KEYS | {"handover_ns", "whole"}
     assert row["n"] == 0 and row["median"] is None and reason in row["note"]
     assert reason in capsys.readouterr().out
     assert code == 0

@@ -1,8 +1,11 @@
 // What the machine can do at most, for the roofline of profiles (symconv/see/roofline.py). No op uses these.
-//   peak_fma     every thread: `rounds` times 12 independent a = a * b + c on vectors. out[0] = operations done.
+//   peak_fma     `count` threads (0: all): `rounds` times 12 independent a = a * b + c on vectors each.
+//                out[0] = operations done.
 //   peak_handover  two threads answer one another `rounds` times through one cache line. out[0] = answers; fewer
 //                where the second thread does not come, as with a pool of one.
 //   peak_stream  c[i] = a[i] + 0.5 * b[i] for i < count, floats, `rounds` times over; every thread keeps to its part.
+#include <algorithm>
+
 #include "parallel.h"
 #include "params.h"
 #include "simd.h"
@@ -30,7 +33,8 @@ double fma_chains(long long rounds, int lanes) {
 void run_peak_fma(const Launch& l) {
   const PeakParams& p = params_as<PeakParams>(l);
   double* out = static_cast<double*>(l.out[0]);
-  int threads = l.pool ? l.pool->size() : 1, lanes = p.itemsize == 4 ? VF_WIDTH : VD_WIDTH;
+  int all = l.pool ? l.pool->size() : 1, lanes = p.itemsize == 4 ? VF_WIDTH : VD_WIDTH;
+  int threads = p.count ? static_cast<int>(std::min<long long>(p.count, all)) : all;
   double* sums = static_cast<double*>(l.workspace);
   parallel_for(l.pool, threads, [&](int task, int) {
     sums[task] =
