@@ -320,10 +320,11 @@ def test_selection_by_filled_lanes(rules_of: Callable[[str], None]) -> None:
     with sc.config(winograd=False):
         assert chosen((8, 64, 56, 56), (64, 64, 3, 3), padding=1) == "gemm_gather_fprop"
         assert chosen((8, 64, 56, 56), (128, 64, 3, 3), padding=1, stride=2) == "gemm_gather_fprop"
+        assert chosen((10, 3, 13, 13), (16, 3, 5, 5)) == "direct_channels_fprop"
+        assert chosen((10, 3, 28, 28), (16, 3, 7, 7)) == "direct_rows_fprop"
     assert chosen((8, 64, 56, 56), (128, 64, 3, 3), padding=1, stride=2) == "winograd_fprop"
     assert chosen((8, 256, 14, 14), (256, 256, 1, 1)) == "gemm_gather_fprop"
-    assert chosen((10, 3, 13, 13), (16, 3, 5, 5)) == "direct_channels_fprop"
-    assert chosen((10, 3, 28, 28), (16, 3, 7, 7)) == "direct_rows_fprop"
+    assert chosen((10, 3, 28, 28), (16, 3, 7, 7)) == "winograd_columns_fprop"
     assert chosen((8, 64, 56, 56), (64, 1, 3, 3), padding=1, groups=64) == "depthwise_fprop"
     assert (
         chosen((8, 64, 56, 56), (64, 1, 3, 3), padding=1, groups=64, stride=2) == "depthwise_channels_fprop"

@@ -8,6 +8,7 @@
 //
 //   Window3  F(4, 3)   0, +-1/sqrt 2, +-sqrt 2, infinity     36 products for 144; a quarter of the error of 0, +-1, +-2
 //   Window5  F(4, 5)   0, +-1, +-2, +-1/2, infinity          64 products for 400; B' is that of Lavin's F(6, 3)
+//   Window4  F(4, 4)   +-1/2, +-1, +-2, infinity
 //   Strided3           F(4, 2): +-1/2, +-3/2, infinity       81 products for 144
 //
 // F(6 x 6, 3 x 3) by the points of Window5 is not here: it goes beyond the tolerance of the case table.
@@ -103,6 +104,42 @@ struct Window5 {
     y[1] = d1 + d2 * 2.0f + d3 * 0.5f;
     y[2] = s1 + s2 * 4.0f + s3 * 0.25f;
     y[3] = d1 + d2 * 8.0f + d3 * 0.125f + t[7];
+  }
+};
+
+struct Window4 {  // along columns alone (conv2d_winograd_columns.cpp)
+  static constexpr int window = 4, inputs = 7, step = 4, outputs = 4, points = 7, weight_points = 7;
+
+  template <class V>
+  static inline void input(const V* d, V* t) {
+    V odd = d[5] - d[3] * 5.0f + d[1] * 4.0f, even = (d[4] - d[2] * 5.0f + d[0] * 4.0f) * 0.5f;
+    t[0] = odd + even, t[1] = odd - even;
+    odd = d[5] - d[3] * 4.25f + d[1], even = d[4] - d[2] * 4.25f + d[0];
+    t[2] = odd + even, t[3] = odd - even;
+    odd = d[5] - d[3] * 1.25f + d[1] * 0.25f, even = d[4] * 2.0f - d[2] * 2.5f + d[0] * 0.5f;
+    t[4] = odd + even, t[5] = odd - even;
+    t[6] = d[6] - d[0] + (d[2] - d[4]) * 5.25f;
+  }
+
+  template <class V>
+  static inline void weights(const V* g, V* t) {
+    V even = (g[0] + g[2] * 0.25f) * (16.0f / 45), odd = (g[1] * 0.5f + g[3] * 0.125f) * (16.0f / 45);
+    t[0] = odd + even, t[1] = odd - even;
+    even = (g[0] + g[2]) * (-2.0f / 9), odd = (g[1] + g[3]) * (-2.0f / 9);
+    t[2] = odd + even, t[3] = odd - even;
+    even = (g[0] + g[2] * 4.0f) * (1.0f / 45), odd = (g[1] * 2.0f + g[3] * 8.0f) * (1.0f / 45);
+    t[4] = odd + even, t[5] = odd - even;
+    t[6] = g[3];
+  }
+
+  template <class V>
+  static inline void output(const V* t, V* y) {
+    const V s1 = t[0] + t[1], d1 = t[0] - t[1], s2 = t[2] + t[3], d2 = t[2] - t[3], s3 = t[4] + t[5],
+            d3 = t[4] - t[5];
+    y[0] = s1 + s2 + s3;
+    y[1] = d1 * 0.5f + d2 + d3 * 2.0f;
+    y[2] = s1 * 0.25f + s2 + s3 * 4.0f;
+    y[3] = d1 * 0.125f + d2 + d3 * 8.0f + t[6];
   }
 };
 

@@ -1,0 +1,137 @@
+"""Convolutions by Winograd's transforms along columns alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conv_runs import dims, named, node_of, run
+from test_winograd_kernels import assert_close
+
+import symconv as sc
+from kernels import oracle
+from symconv.ops.conv import Conv2d, Conv2dDgrad
+
+core = pytest.importorskip("symconv._core")
+
+pytest_plugins = ["core_fixtures"]
+
+# x, w, stride, padding (top, bottom, left, right), groups.
+LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, int], tuple[int, ...], int]] = {
+    "book_first": ((3, 1, 28, 28), (20, 1, 5, 5), (1, 1), (0, 0, 0, 0), 1),
+    "rgb": ((2, 3, 32, 32), (17, 3, 3, 3), (1, 1), (1, 1, 1, 1), 1),
+    "resnet_first": ((1, 3, 51, 60), (11, 3, 7, 7), (2, 2), (3, 3, 3, 3), 1),
+    "alexnet_first": ((1, 3, 67, 63), (9, 3, 11, 11), (4, 4), (2, 2, 2, 2), 1),
+    "7x7": ((2, 5, 14, 15), (6, 5, 7, 7), (1, 1), (3, 3, 3, 3), 1),
+    "9x9": ((1, 3, 19, 20), (5, 3, 9, 9), (1, 1), (4, 4, 4, 4), 1),
+    "two_rows": ((2, 3, 9, 21), (4, 3, 2, 3), (1, 1), (0, 1, 1, 1), 1),
+    "one_row": ((2, 3, 9, 21), (4, 3, 1, 3), (1, 1), (0, 0, 1, 1), 1),
+    "one_column": ((2, 3, 13, 9), (4, 3, 6, 1), (1, 1), (2, 3, 0, 0), 1),
+    "four_rows": ((2, 2, 12, 40), (3, 2, 4, 2), (1, 1), (1, 2, 0, 1), 1),
+    "unequal_strides": ((2, 3, 23, 31), (7, 3, 5, 4), (3, 2), (1, 2, 3, 0), 1),
+    "stride_over_the_window": ((2, 3, 23, 31), (7, 3, 2, 2), (5, 3), (0, 0, 0, 0), 1),
+    "stride_of_rows": ((2, 3, 24, 17), (8, 3, 5, 3), (2, 1), (2, 2, 1, 1), 1),
+    "groups": ((2, 12, 11, 18), (8, 3, 5, 5), (1, 1), (2, 2, 2, 2), 4),
+    "depthwise": ((2, 6, 13, 19), (6, 1, 5, 5), (1, 1), (2, 2, 2, 2), 6),
+    "one_value": ((1, 1, 1, 1), (1, 1, 3, 3), (1, 1), (1, 1, 1, 1), 1),
+    "padding_alone": ((1, 2, 1, 1), (3, 2, 3, 3), (1, 1), (9, 0, 9, 0), 1),
+    "half_a_vector": ((2, 2, 13, 12), (10, 2, 5, 5), (1, 1), (0, 0, 0, 0), 1),
+    "bands_without_a_fellow": ((1, 2, 22, 28), (10, 2, 3, 5), (1, 1), (0, 0, 0, 0), 1),
+    "long_rows": ((1, 2, 9, 330), (3, 2, 5, 5), (1, 1), (2, 2, 2, 2), 1),
+    "many_terms": ((1, 40, 12, 17), (19, 40, 5, 5), (1, 1), (2, 2, 2, 2), 1),
+    "no_images": ((0, 3, 12, 12), (8, 3, 5, 5), (1, 1), (1, 1, 1, 1), 1),
+}
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(
+    ("x_shape", "w_shape", "stride", "padding", "groups"), LAYERS.values(), ids=LAYERS.keys()
+)
+def test_winograd_columns(
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    stride: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    groups: int,
+    flip: bool,
+    isa: str,
+    threads: int,
+) -> None:
+    """Forward, and the input gradient at stride 1, within the tolerance of the case table."""
+    rng = np.random.default_rng(9)
+    attributes = {"stride": stride, "padding": padding, "groups": groups, "flip": flip}
+    op = Conv2d(**attributes)
+    shape = op(*(sc.tensor("float32", s) for s in (x_shape, w_shape))).type.dims
+    x, w, dy = (rng.standard_normal(s).astype("float32") for s in (x_shape, w_shape, shape))
+    kinds = [("fprop", op, (x, w))]
+    if stride == (1, 1):
+        kinds.append(("dgrad", Conv2dDgrad(**attributes), (dy, w, *dims(*x_shape[2:]))))
+    for kind, node_op, arrays in kinds:
+        node, kernel = node_of(node_op, arrays), named(node_op, f"winograd_columns_{kind}")
+        got, want = run(node, kernel, arrays)[0], oracle(node_op, *arrays)[0]
+        terms = arrays[0].shape[1] // groups * int(np.prod(w_shape[2:]))
+        rtol = 16 * float(np.finfo("float32").eps) * float(np.sqrt(terms))
+        assert_close(got, want, rtol, rtol * float(np.sqrt(np.mean(want**2))) if want.size else 0.0)
+
+
+def test_outputs_that_are_fetched(isa: str, threads: int) -> None:
+    """More than caches hold: the lines of the outputs are asked for before they are written."""
+    rng = np.random.default_rng(2)
+    x, w = (rng.standard_normal(s).astype("float32") for s in ((5, 1, 160, 170), (25, 1, 5, 5)))
+    op = Conv2d()
+    got = run(node_of(op, (x, w)), named(op, "winograd_columns_fprop"), (x, w))[0]
+    want = oracle(op, x, w)[0]
+    assert want.nbytes > 12 << 20
+    assert_close(got, want, 1e-5, 1e-4)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_winograd_columns_keep_nan(value: float, isa: str) -> None:
+    """What is not finite stays in the four rows of its band, and in its columns."""
+    rng = np.random.default_rng(3)
+    x, w = (rng.standard_normal(s).astype("float32") for s in ((2, 3, 20, 20), (9, 3, 3, 3)))
+    x[0, 2, 9, 9] = x[1, 0, 19, 1] = value
+    op = Conv2d(padding=(1, 1, 1, 1))
+    got = run(node_of(op, (x, w)), named(op, "winograd_columns_fprop"), (x, w))[0]
+    touched = ~np.isfinite(op.reference(x, w))
+    bands = touched.reshape(2, 9, 5, 4, 20).any(axis=3).repeat(4, axis=2)
+    assert touched.any() and not bands.all()
+    assert not np.isfinite(got[touched]).any() and np.isfinite(got[~bands]).all()
+
+
+def test_winograd_columns_refusals(rules_of) -> None:
+    def refusal(x: tuple[int, ...], w: tuple[int, ...], dtype: str = "float32", **attributes: int) -> str:
+        node = sc.conv2d(sc.tensor(dtype, x), sc.tensor(dtype, w), **attributes).owner
+        return named(node.op, "winograd_columns_fprop").supports(node) or ""
+
+    book = ((10, 1, 28, 28), (20, 1, 5, 5))
+    too_few = "9 terms of 4 channels, 26x26 outputs: too few for the transforms"
+    for name in ("avx2", "avx512"):
+        rules_of(name)
+        assert refusal(*book) == refusal((4, 3, 224, 224), (64, 3, 7, 7), stride=2, padding=3) == ""
+        assert refusal((4, 64, 28, 28), (64, 64, 7, 7), padding=3) == ""
+        assert refusal((10, 1, 28, 28), (4, 1, 3, 3)) == too_few
+        assert "too few" in refusal((2, 3, 224, 224), (64, 3, 3, 3), padding=1)  # memory is what it waits for
+        assert "too few" in refusal((10, 8, 28, 28), (20, 8, 1, 1))
+    assert refusal(*book, dtype="float64") == "dtype float64, needs float32"
+    needed = "needs dilation 1 and in the input gradient stride 1"
+    assert refusal(*book, dilation=2) == f"stride (1, 1), dilation (2, 2), {needed}"
+    with sc.config(winograd=False):
+        assert refusal(*book) == "config.winograd is off"
+    dy, w = np.zeros((4, 8, 12, 12), "float32"), np.zeros((8, 3, 5, 5), "float32")
+    op = Conv2dDgrad(stride=(2, 2))
+    node = node_of(op, (dy, w, *dims(27, 27)))
+    refused = named(op, "winograd_columns_dgrad").supports(node)
+    assert refused == f"stride (2, 2), dilation (1, 1), {needed}"
+
+
+def test_sizes_are_checked_at_the_border() -> None:
+    op, x, w = Conv2d(), np.zeros((2, 1, 9, 9), "float32"), np.zeros((3, 1, 5, 5), "float32")
+    params = named(op, "winograd_columns_fprop").launch(node_of(op, (x, w))).params
+    y = np.zeros((2, 3, 5, 5), "float32")
+    core.call_kernel("winograd_columns_fprop", params, [x, w], [y])
+    with pytest.raises(ValueError, match="winograd_columns_fprop: y"):
+        core.call_kernel("winograd_columns_fprop", params, [x, w], [y[:1].copy()])
+    wide = Conv2d(dilation=(2, 2))
+    params = named(wide, "winograd_columns_fprop").launch(node_of(wide, (x, w))).params
+    with pytest.raises(ValueError, match=r"winograd_columns_fprop: stride \(1, 1\), dilation \(2, 2\)"):
+        core.call_kernel("winograd_columns_fprop", params, [x, w], [np.zeros((2, 3, 1, 1), "float32")])
