@@ -310,7 +310,9 @@ def test_avx512_prefers_the_direct_kernels(rules_of: Callable[[str], None]) -> N
     with sc.config(winograd=False):
         assert chosen_of("dgrad", (8, 64, 56, 56), (64, 64, 3, 3), stride=2, padding=1) == "direct_rows_dgrad"
     assert chosen_of("dgrad", (2, 3, 224, 224), (64, 3, 3, 3), padding=1) == "gemm_scatter_dgrad"
-    assert chosen_of("wgrad", (8, 3, 28, 28), (1, 3, 5, 5)) == "direct_rows_wgrad"
+    assert chosen_of("wgrad", (8, 3, 28, 28), (1, 3, 5, 5)) == "winograd_columns_wgrad"
+    with sc.config(winograd=False):
+        assert chosen_of("wgrad", (8, 3, 28, 28), (1, 3, 5, 5)) == "direct_rows_wgrad"
 
 
 def test_selection_by_filled_lanes(rules_of: Callable[[str], None]) -> None:

@@ -9,7 +9,7 @@ from test_winograd_kernels import assert_close
 
 import symconv as sc
 from kernels import oracle
-from symconv.ops.conv import Conv2d, Conv2dDgrad
+from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
 
 core = pytest.importorskip("symconv._core")
 
@@ -56,19 +56,23 @@ def test_winograd_columns(
     isa: str,
     threads: int,
 ) -> None:
-    """Forward, and the input gradient at stride 1, within the tolerance of the case table."""
+    """All three kinds, the input gradient at stride 1, within the tolerance of the case table."""
     rng = np.random.default_rng(9)
     attributes = {"stride": stride, "padding": padding, "groups": groups, "flip": flip}
     op = Conv2d(**attributes)
     shape = op(*(sc.tensor("float32", s) for s in (x_shape, w_shape))).type.dims
     x, w, dy = (rng.standard_normal(s).astype("float32") for s in (x_shape, w_shape, shape))
-    kinds = [("fprop", op, (x, w))]
+    kinds = [
+        ("fprop", op, (x, w)),
+        ("wgrad", Conv2dWgrad(**attributes), (x, dy, *dims(*w_shape[2:]))),
+    ]
     if stride == (1, 1):
         kinds.append(("dgrad", Conv2dDgrad(**attributes), (dy, w, *dims(*x_shape[2:]))))
     for kind, node_op, arrays in kinds:
         node, kernel = node_of(node_op, arrays), named(node_op, f"winograd_columns_{kind}")
         got, want = run(node, kernel, arrays)[0], oracle(node_op, *arrays)[0]
-        terms = arrays[0].shape[1] // groups * int(np.prod(w_shape[2:]))
+        window = arrays[0].shape[1] // groups * int(np.prod(w_shape[2:]))
+        terms = dy.size // dy.shape[1] if kind == "wgrad" else window
         rtol = 16 * float(np.finfo("float32").eps) * float(np.sqrt(terms))
         assert_close(got, want, rtol, rtol * float(np.sqrt(np.mean(want**2))) if want.size else 0.0)
 
@@ -82,6 +86,30 @@ def test_outputs_that_are_fetched(isa: str, threads: int) -> None:
     want = oracle(op, x, w)[0]
     assert want.nbytes > 12 << 20
     assert_close(got, want, 1e-5, 1e-4)
+
+
+@pytest.mark.parametrize("shape", [(9, 2, 40, 150), (40, 3, 30, 50), (3, 1, 3, 400)])
+def test_weight_gradients_of_many_columns(shape: tuple[int, ...], isa: str) -> None:
+    """Bands in several chunks, images in several parts, more channels than a block, any threads."""
+    rng = np.random.default_rng(4)
+    w_shape = (53, shape[1], 3, 5)
+    op = Conv2dWgrad(padding=(1, 1, 2, 2))
+    arrays = tuple(
+        rng.standard_normal(s).astype("float32") for s in (shape, (shape[0], w_shape[0], *shape[2:]))
+    )
+    arrays = (*arrays, *dims(*w_shape[2:]))
+    node, kernel = node_of(op, arrays), named(op, "winograd_columns_wgrad")
+    want, before, found = oracle(op, *arrays)[0], core.num_threads(), []
+    try:
+        for threads in (1, 2, 5):
+            core.set_num_threads(threads)
+            found.append(run(node, kernel, arrays)[0])
+    finally:
+        core.set_num_threads(before)
+    terms = int(np.prod(shape)) // shape[1]
+    rtol = 16 * float(np.finfo("float32").eps) * float(np.sqrt(terms))
+    assert_close(found[0], want, rtol, rtol * float(np.sqrt(np.mean(want**2))))
+    assert np.array_equal(found[0], found[1]) and np.array_equal(found[0], found[2])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -117,6 +145,17 @@ def test_winograd_columns_refusals(rules_of) -> None:
     assert refusal(*book, dilation=2) == f"stride (1, 1), dilation (2, 2), {needed}"
     with sc.config(winograd=False):
         assert refusal(*book) == "config.winograd is off"
+
+    def wgrad_refusal(x: tuple[int, ...], w: tuple[int, ...]) -> str:
+        op, dy = Conv2dWgrad(), sc.conv2d(*map(sc.tensor, 2 * ["float32"], (x, w)))
+        node = node_of(op, (np.zeros(x, "float32"), np.zeros(dy.type.dims, "float32"), *dims(*w[2:])))
+        return named(op, "winograd_columns_wgrad").supports(node) or ""
+
+    assert wgrad_refusal(*book) == ""
+    assert (
+        wgrad_refusal((1, 1, 28, 28), (20, 1, 5, 5)) == "5 terms of 20 channels, 1 x 24x24 outputs: too few"
+    )
+    assert "do not stay in the cache" in wgrad_refusal((4, 64, 28, 28), (64, 64, 7, 7))
     dy, w = np.zeros((4, 8, 12, 12), "float32"), np.zeros((8, 3, 5, 5), "float32")
     op = Conv2dDgrad(stride=(2, 2))
     node = node_of(op, (dy, w, *dims(27, 27)))
@@ -135,3 +174,10 @@ def test_sizes_are_checked_at_the_border() -> None:
     params = named(wide, "winograd_columns_fprop").launch(node_of(wide, (x, w))).params
     with pytest.raises(ValueError, match=r"winograd_columns_fprop: stride \(1, 1\), dilation \(2, 2\)"):
         core.call_kernel("winograd_columns_fprop", params, [x, w], [np.zeros((2, 3, 1, 1), "float32")])
+    gradient, many = Conv2dWgrad(), np.zeros((1, 300, 9, 9), "float32")
+    arrays = (many, np.zeros((1, 300, 5, 5), "float32"), *dims(5, 5))
+    params = named(gradient, "winograd_columns_wgrad").launch(node_of(gradient, arrays)).params
+    with pytest.raises(ValueError, match="sums of 300 channels to 300 in .* bytes, at most 67108864"):
+        core.call_kernel(
+            "winograd_columns_wgrad", params, list(arrays), [np.zeros((300, 300, 5, 5), "float32")]
+        )

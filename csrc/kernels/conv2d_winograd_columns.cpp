@@ -1,62 +1,38 @@
 // conv2d, and its input gradient at stride 1, by Winograd's transforms along columns alone: for few input channels,
 // whose sums are too short for the transforms of both axes (conv2d_winograd.cpp), and for larger windows.
 //
-// A band is 4 rows of outputs, with the outputs of a row in the lanes. Its input rows are transformed, each column for
-// itself, into `points` rows; point i of a band of output channel k is then
+// Point i of a band (winograd_columns.h) of output channel k, with the outputs of a row in the lanes, is
 //
 //   sum over c, s of t[c][i][column + s] weight(k, c, i, s)
 //
-// and the transform of all points gives the 4 rows: points x S products a channel and column for 4 x R x S. A vertical
-// stride of s parts the window's rows into s sets, of every s-th row, which meet different input rows; those and the rows
-// of a long window are cut into pieces of the transform's length, and their points are added up before the transform.
-// Of each shape the transform with the fewest products is taken.
+// and the transform of all points gives the 4 rows: points x S products a channel and column for 4 x R x S. The points of
+// all pieces of a window are added up before the transform.
 //
 // Products stay in registers, a tile of up to 8 channels (4 without AVX-512) x 3 vectors. Where the rest of a row fills
 // half a vector or less, it is joined with that of the next band.
-#include "conv_winograd.h"
+#include "winograd_columns.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-constexpr int kRows = 4;  // of a band
 constexpr int kMaxVectors = 3, kHalf = VF_WIDTH / 2;
 constexpr int kMaxChannels = VF_WIDTH == 16 ? 8 : 4;
 constexpr long long kFetchBytes = 12LL << 20;  // outputs that caches hold are not fetched
 
-// Rows of a window that one transform takes: every step-th from `first` on.
-struct Piece {
-  int first, taps;
-};
-
 struct Plan {
   Gather g;
   ConvParams p;
-  int window, points, inputs;  // of the transform
-  int pieces;                  // of the window's rows
-  int terms;                   // of a point's sum: pieces * channels * S
-  int bands, joined;           // of an image; of a unit of work: 2 where rests of rows share a vector
-  int shares;                  // of an image's bands, to have work for all threads
-  long long line;              // from point to point of a transformed row
+  Columns columns;
+  int terms;       // of a point's sum: pieces * channels * S
+  int joined;      // bands of a unit of work: 2 where rests of rows share a vector
+  int shares;      // of an image's bands, to have work for all threads
+  long long line;  // from point to point of a transformed row
   int first_row,
       first_col;   // of the padded plane: in a gradient padding wider than the window leaves inputs out
   bool backwards;  // the window is read from its last element
   bool fetch;      // outputs before they are written
 };
-
-int pieces_of(const ConvParams& p, int step, int window) {
-  int pieces = 0;
-  for (int a = 0; a < least(step, p.r); a++) pieces += ceil_div(ceil_div(p.r - a, step), window);
-  return pieces;
-}
-
-Piece piece_at(const ConvParams& p, int step, int window, int i) {
-  for (int a = 0;; a++) {
-    const int taps = ceil_div(p.r - a, step), own = ceil_div(taps, window);
-    if (i < own) return {a + i * window * step, least(window, taps - i * window)};
-    i -= own;
-  }
-}
 
 Plan make_plan(const ConvParams& p, bool dgrad, int threads) {
   Plan plan{};
@@ -70,28 +46,19 @@ Plan make_plan(const ConvParams& p, bool dgrad, int threads) {
   }
   plan.fetch = static_cast<long long>(sizeof(float)) * p.n * p.groups * g.out_channels * g.out_h * g.out_w >
                kFetchBytes;
-  int least_products = 0;
-  for (int window = 3; window <= 5; window++) {
-    const int pieces = pieces_of(p, g.in_step_h, window), points = kRows + window - 1;
-    if (least_products && pieces * points >= least_products) continue;
-    least_products = pieces * points;
-    plan.window = window, plan.points = points, plan.inputs = points, plan.pieces = pieces;
-  }
-  plan.terms = plan.pieces * g.in_channels * p.s;
-  plan.bands = ceil_div(g.out_h, kRows);
+  plan.columns = make_columns(p, g.in_step_h, g.out_h);
+  plan.terms = plan.columns.pieces * g.in_channels * p.s;
   const int rest = g.out_w % VF_WIDTH;
-  plan.joined = rest && rest <= kHalf && plan.bands > 1 ? 2 : 1;
+  plan.joined = rest && rest <= kHalf && plan.columns.bands > 1 ? 2 : 1;
   // The last band's inputs may lie below the padding.
-  int last = 0;
-  for (int i = 0; i < plan.pieces; i++)
-    last = most(last, piece_at(p, g.in_step_h, plan.window, i).first + (plan.inputs - 1) * g.in_step_h);
-  const int rows = plan.first_row + (plan.bands - 1) * kRows * g.in_step_h + last + 1;
+  const int rows =
+      plan.first_row + (plan.columns.bands - 1) * kBandRows * g.in_step_h + plan.columns.last_row + 1;
   if (rows > g.hp) g.bottom += rows - g.hp, g.hp = rows;
   g.plane = static_cast<long long>(g.hp) * g.wp;
   const int shift = plan.first_col + (g.in_step_w - 1) * g.columns +
                     (p.s - 1) / g.in_step_w;  // of the last tap's column, or more
   plan.line = skewed(most(g.wp, shift + static_cast<int>(round_up(g.out_w, VF_WIDTH))) + VF_WIDTH);
-  const int units = ceil_div(plan.bands, plan.joined);
+  const int units = ceil_div(plan.columns.bands, plan.joined);
   plan.shares = p.n * g.groups < 2 * threads && threads > 1 ? least(units, 2 * threads) : 1;
   return plan;
 }
@@ -110,25 +77,18 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch& out) 
   const Gather& g = plan.g;
   Scratch s{};
   s.offsets = c.take<long long>(plan.terms);
-  s.weights = c.take<float>(static_cast<long long>(plan.points) * plan.terms * g.out_channels * g.groups);
+  s.weights =
+      c.take<float>(static_cast<long long>(plan.columns.points) * plan.terms * g.out_channels * g.groups);
   s.copied = c.take<long long>(threads);
   for (int t = 0; t < threads; t++) {
     c.begin_part(t);
     s.in = c.take<float>(g.plane * g.in_channels + plan.line);  // lines reach over the end
-    s.points = c.take<float>(static_cast<long long>(plan.joined) * plan.pieces * g.in_channels * plan.points *
-                             plan.line);
-    s.sums = c.take<float>(2 * plan.points * kMaxChannels * kMaxVectors * VF_WIDTH);
+    s.points = c.take<float>(static_cast<long long>(plan.joined) * plan.columns.pieces * g.in_channels *
+                             plan.columns.points * plan.line);
+    s.sums = c.take<float>(2 * plan.columns.points * kMaxChannels * kMaxVectors * VF_WIDTH);
     if (t == part) out = s;
   }
   return c.used;
-}
-
-// Calls f with the transform of the plan.
-template <class F>
-void with_transform(const Plan& plan, F&& f) {
-  if (plan.window == 3) return f(Window3{});
-  if (plan.window == 4) return f(Window4{});
-  f(Window5{});
 }
 
 // Where block i of n channels begins, in as few and as even blocks as possible.
@@ -141,8 +101,8 @@ void pack_block(const Plan& plan, const float* w, int k, int m, float* to) {
   const ConvParams& p = plan.p;
   const int window = p.r * p.s;
   w += k * g.weight_out;
-  for (int piece = 0; piece < plan.pieces; piece++) {
-    const Piece rows = piece_at(p, g.in_step_h, plan.window, piece);
+  for (int piece = 0; piece < plan.columns.pieces; piece++) {
+    const Piece rows = piece_at(p, g.in_step_h, plan.columns.window, piece);
     for (int c = 0; c < g.in_channels; c++)
       for (int s = 0; s < p.s; s++, to += m) {
         float taps[F::window][VF_WIDTH] = {};
@@ -165,17 +125,12 @@ template <class F>
 void transform_band(const Plan& plan, const float* in, int band, float* points) {
   const Gather& g = plan.g;
   const long long row = static_cast<long long>(g.in_step_h) * g.wp;
-  for (int piece = 0; piece < plan.pieces; piece++) {
-    const float* first = in + (plan.first_row + static_cast<long long>(band) * kRows * g.in_step_h +
+  for (int piece = 0; piece < plan.columns.pieces; piece++) {
+    const float* first = in + (plan.first_row + static_cast<long long>(band) * kBandRows * g.in_step_h +
                                piece_at(plan.p, g.in_step_h, F::window, piece).first) *
                                   g.wp;
     for (int c = 0; c < g.in_channels; c++, first += g.plane, points += F::points * plan.line)
-      for (int x = 0; x < g.wp; x += VF_WIDTH) {
-        vf d[F::inputs], t[F::points];
-        for (int i = 0; i < F::inputs; i++) d[i] = load(first + i * row + x);
-        F::input(d, t);
-        for (int i = 0; i < F::points; i++) store(points + i * plan.line + x, t[i]);
-      }
+      transform_columns<F>(first, row, g.wp, points, plan.line);
   }
 }
 
@@ -248,13 +203,13 @@ struct Pending {
 // Rows of two bands, or rows that are not whole.
 __attribute__((always_inline)) inline void store_rest(const Gather& g, const Place& place, const vf* y,
                                                       float* to) {
-  const int n = g.out_w - place.col, rows = least(kRows, g.out_h - place.band * kRows);
+  const int n = g.out_w - place.col, rows = least(kBandRows, g.out_h - place.band * kBandRows);
 #pragma GCC unroll 4
-  for (int r = 0; r < kRows; r++, to += g.out_w)
+  for (int r = 0; r < kBandRows; r++, to += g.out_w)
     if (r < rows) store_part(to, y[r], n);
-  const int others = place.halves ? least(kRows, g.out_h - (place.band + 1) * kRows) : 0;
+  const int others = place.halves ? least(kBandRows, g.out_h - (place.band + 1) * kBandRows) : 0;
 #pragma GCC unroll 4
-  for (int r = 0; r < kRows; r++, to += g.out_w)
+  for (int r = 0; r < kBandRows; r++, to += g.out_w)
     if (r < others) store_part(to, swap_halves(y[r]), n);
 }
 
@@ -288,7 +243,7 @@ __attribute__((always_inline)) inline void fetch(const Gather& g, const Pending&
   for (int i = begin; i < end; i++) {
     const float* to =
         p.out + static_cast<long long>(i / p.vectors) * g.out_h * g.out_w + p.places[i % p.vectors].at;
-    for (int r = 0; r < kRows; r++) __builtin_prefetch(to + static_cast<long long>(r) * g.out_w, 1);
+    for (int r = 0; r < kBandRows; r++) __builtin_prefetch(to + static_cast<long long>(r) * g.out_w, 1);
   }
 }
 
@@ -316,7 +271,8 @@ void multiply_points(const Plan& plan, const float* points, const Tile& tile, co
 template <class F>
 void run_unit(const Plan& plan, const Scratch& s, int band, int bands, const float* w, float* out) {
   const Gather& g = plan.g;
-  const long long of_band = static_cast<long long>(plan.pieces) * g.in_channels * F::points * plan.line,
+  const long long of_band =
+                      static_cast<long long>(plan.columns.pieces) * g.in_channels * F::points * plan.line,
                   plane = static_cast<long long>(g.out_h) * g.out_w;
   for (int b = 0; b < bands; b++) transform_band<F>(plan, s.in, band + b, s.points + b * of_band);
   const int whole = bands == 2 ? g.out_w / VF_WIDTH : ceil_div(g.out_w, VF_WIDTH),
@@ -336,15 +292,16 @@ void run_unit(const Plan& plan, const Scratch& s, int band, int bands, const flo
         Place& place = next.places[v];
         place = {band + own, (i < bands * whole ? i - own * whole : whole) * VF_WIDTH, i == bands * whole,
                  false, 0};
-        place.whole = !place.halves && place.col + VF_WIDTH <= g.out_w && (place.band + 1) * kRows <= g.out_h;
-        place.at = static_cast<long long>(place.band) * kRows * g.out_w + place.col;
+        place.whole =
+            !place.halves && place.col + VF_WIDTH <= g.out_w && (place.band + 1) * kBandRows <= g.out_h;
+        place.at = static_cast<long long>(place.band) * kBandRows * g.out_w + place.col;
         tile.at[v] = own * of_band + place.col;
       }
       with_constant<kMaxChannels>(
           m, [&](auto n) { multiply_points<n.value, F>(plan, s.points, tile, w, sums, before, next); });
       before = next;
     }
-    w += static_cast<long long>(plan.points) * plan.terms * m;
+    w += static_cast<long long>(plan.columns.points) * plan.terms * m;
   }
   finish<F>(plan, before, before.tiles());
 }
@@ -364,14 +321,14 @@ void run_transform(const Launch& l, const Plan& plan) {
     memset(s.in + g.plane * g.in_channels, 0, static_cast<size_t>(plan.line) * sizeof(float));
   }
   int term = 0;
-  for (int piece = 0; piece < plan.pieces; piece++)
+  for (int piece = 0; piece < plan.columns.pieces; piece++)
     for (int c = 0; c < g.in_channels; c++)
       for (int s = 0; s < p.s; s++, term++)
         shared.offsets[term] = (piece * g.in_channels + c) * F::points * plan.line + plan.first_col +
                                (g.columns ? s % g.in_step_w * g.columns + s / g.in_step_w : s);
   const long long in_image = static_cast<long long>(g.in_channels) * g.in_h * g.in_w,
                   out_image = static_cast<long long>(g.out_channels) * g.out_h * g.out_w,
-                  packed = static_cast<long long>(plan.points) * plan.terms * g.out_channels;
+                  packed = static_cast<long long>(plan.columns.points) * plan.terms * g.out_channels;
   const bool share = pays(conv_flops(p), kConvPartFlops, l.pool);
   const int blocks = ceil_div(g.out_channels, kMaxChannels);
   parallel_for(
@@ -380,11 +337,12 @@ void run_transform(const Launch& l, const Plan& plan) {
         const int group = task / blocks, k = block_at(g.out_channels, task % blocks);
         const float* w = static_cast<const float*>(l.in[1]) +
                          static_cast<long long>(group) * (p.k / p.groups) * (p.c / p.groups) * p.r * p.s;
-        pack_block<F>(plan, w, k, block_at(g.out_channels, task % blocks + 1) - k,
-                      shared.weights + group * packed + static_cast<long long>(k) * plan.points * plan.terms);
+        pack_block<F>(
+            plan, w, k, block_at(g.out_channels, task % blocks + 1) - k,
+            shared.weights + group * packed + static_cast<long long>(k) * plan.columns.points * plan.terms);
       },
       share);
-  const int units = ceil_div(plan.bands, plan.joined);
+  const int units = ceil_div(plan.columns.bands, plan.joined);
   parallel_for(
       l.pool, p.n * g.groups * plan.shares,
       [&](int task, int part) {
@@ -396,7 +354,7 @@ void run_transform(const Launch& l, const Plan& plan) {
         s.copied[part] = which;
         const int end = share_of(units, task % plan.shares + 1, plan.shares);
         for (int u = share_of(units, task % plan.shares, plan.shares); u < end; u++)
-          run_unit<F>(plan, s, u * plan.joined, least(plan.joined, plan.bands - u * plan.joined),
+          run_unit<F>(plan, s, u * plan.joined, least(plan.joined, plan.columns.bands - u * plan.joined),
                       shared.weights + which % g.groups * packed,
                       static_cast<float*>(l.out[0]) + which * out_image);
       },
@@ -406,7 +364,7 @@ void run_transform(const Launch& l, const Plan& plan) {
 template <bool DGRAD>
 void run(const Launch& l) {
   const Plan plan = make_plan(params_as<ConvParams>(l), DGRAD, l.pool->size());
-  with_transform(plan, [&](auto f) { run_transform<decltype(f)>(l, plan); });
+  with_transform(plan.columns, [&](auto f) { run_transform<decltype(f)>(l, plan); });
 }
 
 template <bool DGRAD>

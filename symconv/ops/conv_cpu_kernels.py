@@ -14,20 +14,13 @@ from symconv.config import config
 from symconv.graph import Apply, Kernel, Launch
 from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
-from symconv.ops.conv_cpu_rates import lanes_of, rates, terms_of
+from symconv.ops.conv_cpu_columns import supports_columns
+from symconv.ops.conv_cpu_rates import lanes_of, rates
 from symconv.ops.conv_kernels import KINDS, geometry
 
 LANES = 8  # of an AVX2 vector; what asks for it need not be exact for others
 WINOGRAD_OUTPUTS = 4  # along each side of a tile
 WINOGRAD_STRIDED = 81  # products of a tile at stride 2
-COLUMN_WINDOWS = (3, 4, 5)  # rows of a window that a transform of columns takes
-COLUMN_CHANNELS, COLUMN_VECTORS = 8, 3  # of its tiles
-# Of a vector of 4 rows, in products of the direct kernels: one of a tile; of a point, piece of the window and
-# input channel, to fetch and to transform it; the transform of a point of the outputs; what the direct ones
-# do besides.
-COLUMN_PRODUCT, COLUMN_FETCH, COLUMN_INPUT, COLUMN_OUTPUT, DIRECT_OUTPUT = 1.2, 2, 4, 6.5, 16
-COLUMN_GAIN, COLUMN_GAIN_IN_MEMORY = 0.95, 0.7  # of the others' time; in memory
-COLUMN_CACHE = 12 << 20  # bytes of the larger side, as kFetchBytes
 # Time of a tile's transforms by channel, and of the weights' by pair of channels, in products of a tile.
 WINOGRAD_TRANSFORM, WINOGRAD_WEIGHTS = 11, 3
 STRIDED_TRANSFORM = {"fprop": 5, "dgrad": 3.5, "wgrad": 13}
@@ -136,55 +129,6 @@ def _supports_winograd(node: Apply) -> str | None:
     return None
 
 
-def _column_transform(r: int, stride: int) -> tuple[int, int]:
-    """Points of the transform with the fewest products for windows of r rows, and the number of pieces into
-    which it cuts them (make_plan in csrc/kernels/conv2d_winograd_columns.cpp)."""
-    sets = [-(-(r - first) // stride) for first in range(min(stride, r))]  # rows of the window in each
-    found = [(WINOGRAD_OUTPUTS + n - 1, sum(-(-rows // n) for rows in sets)) for n in COLUMN_WINDOWS]
-    return min(found, key=lambda form: form[0] * form[1])
-
-
-def _supports_columns(node: Apply) -> str | None:
-    g, kind = geometry(node), KINDS[node.op.name]
-    stride, dilation = (g["stride_h"], g["stride_w"]), (abs(g["dilation_h"]), abs(g["dilation_w"]))
-    if not config.winograd:
-        return "config.winograd is off"
-    if node.out.dtype != "float32":
-        return f"dtype {node.out.dtype}, needs float32"
-    if dilation != (1, 1) or (kind == "dgrad" and stride != (1, 1)):
-        needed = "dilation 1 and in the input gradient stride 1"
-        return f"stride {stride}, dilation {dilation}, needs {needed}"
-    if not g["c"] or not g["k"]:
-        return "no channels"
-    channels, row = lanes_of(kind, g)
-    height, terms, lanes = g["h"] if kind == "dgrad" else g["p"], terms_of(kind, g), rates().lanes
-    points, pieces = _column_transform(g["r"], g["stride_h"])
-    inputs = pieces * terms // (g["r"] * g["s"])
-    bands, whole, rest = -(-height // WINOGRAD_OUTPUTS), row // lanes, row % lanes
-    joined = 0 < rest <= lanes // 2 and bands > 1  # with that of the next band
-    alone = -(-row // lanes)
-    in_unit = 2 * whole + 1 if joined else alone
-    vectors = bands // 2 * in_unit + bands % 2 * alone if joined else bands * alone
-    in_tile = in_unit / -(-in_unit // COLUMN_VECTORS)
-    block = min(channels, COLUMN_CHANNELS)
-    busy = min(1, in_tile * block / 8) * (1 if in_tile > 1 else 0.6)
-    each = COLUMN_PRODUCT / busy * g["s"] + COLUMN_FETCH / block + COLUMN_INPUT / channels
-    columns = points * (inputs * each + COLUMN_OUTPUT)
-    plain = WINOGRAD_OUTPUTS * terms
-    by_rows = (plain + DIRECT_OUTPUT) * -(-row // lanes)
-    rate = max(rates().gather(kind, g), rates().direct(kind, g)[0] * rates().turned(kind, g))
-    if kind == "dgrad":
-        rate = max(rate, rates().scatter(g))
-    others = min(by_rows, plain / rate * row / lanes if rate else by_rows) * height / WINOGRAD_OUTPUTS
-    values = max(g["c"] * g["h"] * g["w"], g["k"] * g["p"] * g["q"])
-    in_memory = 4 * g["n"] * values > COLUMN_CACHE
-    if columns * vectors > (COLUMN_GAIN_IN_MEMORY if in_memory else COLUMN_GAIN) * others:
-        return Slower(
-            f"{terms} terms of {channels} channels, {height}x{row} outputs: too few for the transforms"
-        )
-    return None
-
-
 def _supports_depthwise(node: Apply) -> str | None:
     g = geometry(node)
     stride, dilation = (g["stride_h"], g["stride_w"]), (abs(g["dilation_h"]), abs(g["dilation_w"]))
@@ -229,7 +173,7 @@ def on_cpu_kernels(kind: str) -> list[Kernel]:
         ("winograd", "conv2d_winograd_wgrad" if wgrad else "conv2d_winograd", _supports_winograd),
         ("depthwise_channels", "conv_depthwise_channels", _supports_depthwise_channels),
         ("depthwise", "conv_depthwise_wgrad" if wgrad else "conv_depthwise", _supports_depthwise),
-        ("winograd_columns", "conv2d_winograd_columns", _supports_columns),
+        ("winograd_columns", f"conv2d_winograd_columns{'_wgrad' if wgrad else ''}", supports_columns),
         ("gemm_scatter", "conv_gemm_scatter", _supports_scatter),
         ("gemm_gather", "conv_gemm_wgrad" if wgrad else "conv_gemm", _supports_gather),
         ("direct_channels", "conv_wgrad" if wgrad else "conv_channels", _supports_channels),
@@ -238,5 +182,5 @@ def on_cpu_kernels(kind: str) -> list[Kernel]:
     return [
         Kernel(f"{form}_{kind}", "cpu", f"csrc/kernels/{file}.cpp", f"{form}_{kind}", supports, _launch)
         for form, file, supports in forms
-        if (form != "gemm_scatter" or kind == "dgrad") and (form != "winograd_columns" or not wgrad)
+        if form != "gemm_scatter" or kind == "dgrad"
     ]

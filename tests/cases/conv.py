@@ -106,8 +106,9 @@ KERNELS = {
     "stride_wide": ("gemm_gather", "gemm_gather", "channels"),
     "few_channels": ("channels", "gemm_scatter", "channels"),
 }
-# Forward, on some instruction set, by winograd_columns, which is not exact on whole numbers.
+# By winograd_columns on some instruction set, not exact on whole numbers: forward, and the weight gradient.
 TRANSFORMED = {"primes", "stride_padding", "four_paddings", "same"}
+TRANSFORMED_WGRAD = {"depthwise_5x5", "depthwise_7x7", "depthwise_stride_7x7", "stride_long_rows"}
 
 
 def _numbers(padding: Any, w: tuple[int, ...], dilation: Any = 1) -> tuple[int, ...]:
@@ -150,7 +151,7 @@ def layers() -> list[OpCase]:
             for f, kind in zip(forms, ("fprop", "dgrad", "wgrad"))
         ]
         exact = [f != "winograd" for f in forms]
-        exact[0] = exact[0] and name not in TRANSFORMED
+        exact[0], exact[2] = exact[0] and name not in TRANSFORMED, exact[2] and name not in TRANSFORMED_WGRAD
         outputs = int(np.prod([shape[0] or 1, *shape[2:]]))
         for dtype in ("float32", "float64") if name in ("primes", "all_at_once") else ("float32",):
             end = "" if dtype == "float32" else "_f64"
