@@ -78,14 +78,20 @@ void run_cross_entropy(const Launch& l) {
   parallel_range(
       l.pool, p.n, kShare / (p.k + 1) + 1,
       [&](long long begin, long long end, int) {
-        for (long long i = begin; i < end; i++) {
-          const long long label = label_at(labels, p, i);
-          const T at_label = x[i * p.k + label];
-          T shift, *y = out + i * p.k, total = exp_row(x + i * p.k, y, p.k, &shift), scale = T{1} / total;
-          const T hit = kBoth ? dloss[i] * (y[label] * scale - 1) : T{0};
-          scale_row(y, y, p.k, kBoth ? scale * dloss[i] : scale);
-          if (kBoth) y[label] = hit;
-          loss[i] = log_of(total) - (at_label - shift);
+        // The logarithms of a vector of rows at once.
+        for (long long first = begin; first < end; first += Vec<T>::width) {
+          const int n = static_cast<int>(end - first < Vec<T>::width ? end - first : Vec<T>::width);
+          T totals[Vec<T>::width] = {}, below[Vec<T>::width] = {};
+          for (int r = 0; r < n; r++) {
+            const long long i = first + r, label = label_at(labels, p, i);
+            const T at_label = x[i * p.k + label];
+            T shift, *y = out + i * p.k, total = exp_row(x + i * p.k, y, p.k, &shift), scale = T{1} / total;
+            const T hit = kBoth ? dloss[i] * (y[label] * scale - 1) : T{0};
+            scale_row(y, y, p.k, kBoth ? scale * dloss[i] : scale);
+            if (kBoth) y[label] = hit;
+            totals[r] = total, below[r] = at_label - shift;
+          }
+          Row<T>::put(loss + first, log_of(load(totals)) - load(below), n);
         }
       },
       1);

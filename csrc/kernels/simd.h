@@ -203,6 +203,70 @@ static inline void store_n(double* p, vd v, int n) {
 
 static inline vf abs(vf a) { return as_float(as_int(a) & 0x7fffffff); }
 
+#if defined(__x86_64__)
+
+// The sum, or the maximum, of the halves of the lanes, down to the last pair.
+#if defined(__AVX512F__)
+static inline __m256 lower_half(vf v) { return _mm512_castps512_ps256((__m512)v); }
+static inline __m256 upper_half(vf v) {
+  return _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd((__m512)v), 1));
+}
+static inline __m256d lower_half(vd v) { return _mm512_castpd512_pd256((__m512d)v); }
+static inline __m256d upper_half(vd v) { return _mm512_extractf64x4_pd((__m512d)v, 1); }
+static inline __m128 sum_to_four(vf v) {
+  const __m256 half = _mm256_add_ps(lower_half(v), upper_half(v));
+  return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+}
+static inline __m128d sum_to_two(vd v) {
+  const __m256d half = _mm256_add_pd(lower_half(v), upper_half(v));
+  return _mm_add_pd(_mm256_castpd256_pd128(half), _mm256_extractf128_pd(half, 1));
+}
+static inline __m128 max_of_four(vf v) {
+  const __m256 half = _mm256_max_ps(upper_half(v), lower_half(v));
+  return _mm_max_ps(_mm256_extractf128_ps(half, 1), _mm256_castps256_ps128(half));
+}
+static inline __m128d max_of_two(vd v) {
+  const __m256d half = _mm256_max_pd(upper_half(v), lower_half(v));
+  return _mm_max_pd(_mm256_extractf128_pd(half, 1), _mm256_castpd256_pd128(half));
+}
+#elif defined(__AVX2__)
+static inline __m128 sum_to_four(vf v) {
+  return _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+}
+static inline __m128d sum_to_two(vd v) {
+  return _mm_add_pd(_mm256_castpd256_pd128((__m256d)v), _mm256_extractf128_pd((__m256d)v, 1));
+}
+static inline __m128 max_of_four(vf v) {
+  return _mm_max_ps(_mm256_extractf128_ps((__m256)v, 1), _mm256_castps256_ps128((__m256)v));
+}
+static inline __m128d max_of_two(vd v) {
+  return _mm_max_pd(_mm256_extractf128_pd((__m256d)v, 1), _mm256_castpd256_pd128((__m256d)v));
+}
+#else
+static inline __m128 sum_to_four(vf v) { return (__m128)v; }
+static inline __m128d sum_to_two(vd v) { return (__m128d)v; }
+static inline __m128 max_of_four(vf v) { return (__m128)v; }
+static inline __m128d max_of_two(vd v) { return (__m128d)v; }
+#endif
+static inline float hsum(vf v) {
+  const __m128 four = sum_to_four(v), two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+static inline double hsum(vd v) {
+  const __m128d two = sum_to_two(v);
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+static inline float hmax(vf v) {
+  const __m128 four = max_of_four(v), two = _mm_max_ps(_mm_movehl_ps(four, four), four);
+  return _mm_cvtss_f32(_mm_max_ss(_mm_shuffle_ps(two, two, 1), two));
+}
+static inline double hmax(vd v) {
+  const __m128d two = max_of_two(v);
+  return _mm_cvtsd_f64(_mm_max_sd(_mm_unpackhi_pd(two, two), two));
+}
+
+#else
+
 static inline float hsum(vf v) {
   float s[VF_WIDTH];
   store(s, v);
@@ -227,6 +291,8 @@ static inline double hmax(vd v) {
   for (int i = 1; i < VD_WIDTH; i++) m = v[i] > m ? v[i] : m;
   return m;
 }
+
+#endif
 
 }  // namespace SYMCONV_ISA
 }  // namespace symconv

@@ -84,6 +84,38 @@ inline T exp_row(const T* x, T* y, long long k, T* shift) {
   });
 }
 
+template <>
+inline float exp_row<float>(const float* x, float* y, long long k, float* shift) {
+  constexpr int U = 4;
+  Row<float> row{k};
+  const float m = row.max(x);
+  *shift = m;
+  vf total[U] = {};
+  long long i = 0;
+  for (; i + U * VF_WIDTH <= k; i += U * VF_WIDTH) {
+    vf d[U], e[U], least{};
+#pragma GCC unroll 8
+    for (int u = 0; u < U; u++) {
+      __builtin_prefetch(x + k + i + u * VF_WIDTH);
+      __builtin_prefetch(y + k + i + u * VF_WIDTH, 1);
+    }
+#pragma GCC unroll 8
+    for (int u = 0; u < U; u++) d[u] = load(x + i + u * VF_WIDTH) - m, least = u ? min(d[u], least) : d[0];
+    if (any_extreme(least))
+      for (int u = 0; u < U; u++) e[u] = exp(d[u]);
+    else
+      exp_of_moderates<U>(d, e);
+#pragma GCC unroll 8
+    for (int u = 0; u < U; u++) store(y + i + u * VF_WIDTH, e[u]), total[u] += e[u];
+  }
+  const float rest = Row<float>{k - i}.sum([&](long long j, int n) {
+    const vf e = exp(Row<float>::get(x + i + j, n) - m);
+    Row<float>::put(y + i + j, e, n);
+    return e;
+  });
+  return hsum((total[0] + total[1]) + (total[2] + total[3])) + rest;
+}
+
 template <class T>
 inline void scale_row(const T* x, T* y, long long k, T scale) {
   Row<T>{k}.each([&](long long i, int n) { Row<T>::put(y + i, Row<T>::get(x + i, n) * scale, n); });

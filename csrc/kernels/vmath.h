@@ -77,6 +77,34 @@ static inline vf exp_of_moderate(vf x) {
   return as_float(as_int(p) + (bits << 23));
 }
 
+// The same of U vectors at once: step by step for all, so that one need not wait for the last step of another.
+template <int U>
+static inline void exp_of_moderates(const vf* x, vf* y) {
+  const vf shift = set1(12582912.0f);
+  vf k[U], r[U], q[U];
+  vi bits[U];
+#pragma GCC unroll 8
+  for (int u = 0; u < U; u++) k[u] = fma(x[u], set1(1.44269504f), shift);
+#pragma GCC unroll 8
+  for (int u = 0; u < U; u++) bits[u] = as_int(k[u]) << 23, k[u] = k[u] - shift;
+#pragma GCC unroll 8
+  for (int u = 0; u < U; u++) r[u] = fma(k[u], set1(-0.693145752f), x[u]);
+#pragma GCC unroll 8
+  for (int u = 0; u < U; u++) r[u] = fma(k[u], set1(-1.42860677e-6f), r[u]);
+#pragma GCC unroll 8
+  for (int u = 0; u < U; u++) q[u] = fma(r[u], set1(1.39475951e-3f), set1(8.36724695e-3f));
+#pragma GCC unroll 8
+  for (int u = 0; u < U; u++) q[u] = fma(q[u], r[u], set1(4.16662656e-2f));
+#pragma GCC unroll 8
+  for (int u = 0; u < U; u++) q[u] = fma(q[u], r[u], set1(0.166665375f));
+#pragma GCC unroll 8
+  for (int u = 0; u < U; u++) q[u] = fma(q[u], r[u], set1(0.5f));
+#pragma GCC unroll 8
+  for (int u = 0; u < U; u++) q[u] = fma(r[u] * r[u], q[u], r[u]) + 1.0f;
+#pragma GCC unroll 8
+  for (int u = 0; u < U; u++) y[u] = as_float(as_int(q[u]) + bits[u]);
+}
+
 // Far out, both ends are clamped so that the scale is right and results still round to inf and 0; a NaN stays,
 // because min and max give their second operand for it.
 static inline vf exp(vf x) {
