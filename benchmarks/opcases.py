@@ -124,7 +124,7 @@ CASES: dict[str, list[OpCase]] = {
         ((8, 64, 56, 56, 64, 3, 3), 1, 1, 64),
     ),
     "pool": [OpCase("max_pool", (128, 20, 24, 24)), OpCase("max_pool_both", (128, 20, 24, 24))],
-    "softmax": [OpCase("softmax_xent", (128, 1000))],
+    "softmax": [OpCase("softmax_xent", (128, 1000)), OpCase("softmax_xent", (8192, 1000))],
     "chain": [OpCase("chain", (10_000_000,))],
     "copy": [OpCase("copy", (n,)) for n in (1_000_000, 10_000_000)],
     "sgemm": [OpCase("sgemm", (n, n, n)) for n in (256, 512, 1024, 2048)],
