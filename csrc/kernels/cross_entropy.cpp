@@ -75,6 +75,7 @@ void run_cross_entropy(const Launch& l) {
     });
     return;
   }
+  const long long ahead = ahead_of<T>(p.n, p.k);
   parallel_range(
       l.pool, p.n, kShare / (p.k + 1) + 1,
       [&](long long begin, long long end, int) {
@@ -85,7 +86,8 @@ void run_cross_entropy(const Launch& l) {
           for (int r = 0; r < n; r++) {
             const long long i = first + r, label = label_at(labels, p, i);
             const T at_label = x[i * p.k + label];
-            T shift, *y = out + i * p.k, total = exp_row(x + i * p.k, y, p.k, &shift), scale = T{1} / total;
+            T shift, *y = out + i * p.k, total = exp_row(x + i * p.k, y, p.k, ahead, &shift),
+                     scale = T{1} / total;
             const T hit = kBoth ? dloss[i] * (y[label] * scale - 1) : T{0};
             scale_row(y, y, p.k, kBoth ? scale * dloss[i] : scale);
             if (kBoth) y[label] = hit;

@@ -14,7 +14,7 @@ struct Softmax {
   static constexpr const char* name = "softmax";
   template <class T>
   static void row(const T* const* in, T* y, long long k) {
-    T shift, total = exp_row(in[0], y, k, &shift);
+    T shift, total = exp_row(in[0], y, k, k, &shift);
     scale_row(y, y, k, T{1} / total);
   }
   template <class S>

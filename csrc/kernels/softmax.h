@@ -71,9 +71,16 @@ struct Row {
   static void put(T* p, V v, int n) { n == width ? store(p, v) : store_n(p, v, n); }
 };
 
+// How far ahead of a row of n x k those to come are fetched, one row or, where they lie in memory, two.
+constexpr long long kCachedBytes = 12LL << 20;  // of both sides
+template <class T>
+long long ahead_of(long long n, long long k) {
+  return 2 * n * k * static_cast<long long>(sizeof(T)) > kCachedBytes ? 2 * k : k;
+}
+
 // Exponentials of x less its maximum, which `shift` gets; returns their sum.
 template <class T>
-inline T exp_row(const T* x, T* y, long long k, T* shift) {
+inline T exp_row(const T* x, T* y, long long k, long long, T* shift) {
   Row<T> row{k};
   const T m = row.max(x);
   *shift = m;
@@ -84,28 +91,27 @@ inline T exp_row(const T* x, T* y, long long k, T* shift) {
   });
 }
 
-template <>
-inline float exp_row<float>(const float* x, float* y, long long k, float* shift) {
+// Some vectors at a time, while rows `ahead` come to the cache.
+inline float exp_row(const float* x, float* y, long long k, long long ahead, float* shift) {
   constexpr int U = 4;
-  Row<float> row{k};
-  const float m = row.max(x);
+  const float m = Row<float>{k}.max(x);
   *shift = m;
   vf total[U] = {};
   long long i = 0;
   for (; i + U * VF_WIDTH <= k; i += U * VF_WIDTH) {
-    vf d[U], e[U], least{};
-#pragma GCC unroll 8
+    vf d[U], e[U];
+#pragma GCC unroll 4
     for (int u = 0; u < U; u++) {
-      __builtin_prefetch(x + k + i + u * VF_WIDTH);
-      __builtin_prefetch(y + k + i + u * VF_WIDTH, 1);
+      __builtin_prefetch(x + ahead + i + u * VF_WIDTH);
+      __builtin_prefetch(y + ahead + i + u * VF_WIDTH, 1);
     }
-#pragma GCC unroll 8
-    for (int u = 0; u < U; u++) d[u] = load(x + i + u * VF_WIDTH) - m, least = u ? min(d[u], least) : d[0];
-    if (any_extreme(least))
+#pragma GCC unroll 4
+    for (int u = 0; u < U; u++) d[u] = load(x + i + u * VF_WIDTH) - m;
+    if (any((extreme(d[0]) | extreme(d[1])) | (extreme(d[2]) | extreme(d[3]))))
       for (int u = 0; u < U; u++) e[u] = exp(d[u]);
     else
       exp_of_moderates<U>(d, e);
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (int u = 0; u < U; u++) store(y + i + u * VF_WIDTH, e[u]), total[u] += e[u];
   }
   const float rest = Row<float>{k - i}.sum([&](long long j, int n) {

@@ -68,7 +68,8 @@ static inline vf exp_reduced(vf x, vi& n) {
 }
 
 // Whether some lane is so far from 0, or NaN, that e^x or e^-x may not be a normal number.
-static inline bool any_extreme(vf x) { return any(~(abs(x) < 87.0f)); }
+static inline vi extreme(vf x) { return ~(abs(x) < 87.0f); }
+static inline bool any_extreme(vf x) { return any(extreme(x)); }
 
 // e^x for |x| < 87: n is added to the exponent, which stays within bounds.
 static inline vf exp_of_moderate(vf x) {
