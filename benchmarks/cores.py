@@ -102,7 +102,7 @@ class Wanted:
             self.whole is None or cores.whole >= self.whole
         )
 
-    def settle(self, patience: float = 120.0) -> Cores | None:
+    def settle(self, patience: float = 60.0) -> Cores | None:
         """look(), taken again until it is what is wanted or `patience` seconds are over. In between all cores
         work, which may spread the threads, and rest now and then, which may give the cores back."""
         end, runs = time.monotonic() + patience, 0
