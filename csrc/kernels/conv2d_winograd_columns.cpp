@@ -16,7 +16,7 @@ namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-constexpr int kMaxVectors = 3, kHalf = VF_WIDTH / 2;
+constexpr int kMaxVectors = 3;
 constexpr int kMaxChannels = VF_WIDTH == 16 ? 8 : 4;
 constexpr long long kFetchBytes = 12LL << 20;  // outputs that caches hold are not fetched
 
@@ -29,7 +29,7 @@ struct Plan {
   int shares;      // of an image's bands, to have work for all threads
   long long line;  // from point to point of a transformed row
   int first_row,
-      first_col;   // of the padded plane: in a gradient padding wider than the window leaves inputs out
+      first_col;   // of the padded plane, which begins earlier where padding is wider than the window
   bool backwards;  // the window is read from its last element
   bool fetch;      // outputs before they are written
 };
@@ -49,7 +49,7 @@ Plan make_plan(const ConvParams& p, bool dgrad, int threads) {
   plan.columns = make_columns(p, g.in_step_h, g.out_h);
   plan.terms = plan.columns.pieces * g.in_channels * p.s;
   const int rest = g.out_w % VF_WIDTH;
-  plan.joined = rest && rest <= kHalf && plan.columns.bands > 1 ? 2 : 1;
+  plan.joined = rest && rest <= VF_WIDTH / 2 && plan.columns.bands > 1 ? 2 : 1;
   // The last band's inputs may lie below the padding.
   const int rows =
       plan.first_row + (plan.columns.bands - 1) * kBandRows * g.in_step_h + plan.columns.last_row + 1;
@@ -132,17 +132,6 @@ void transform_band(const Plan& plan, const float* in, int band, float* points) 
     for (int c = 0; c < g.in_channels; c++, first += g.plane, points += F::points * plan.line)
       transform_columns<F>(first, row, g.wp, points, plan.line);
   }
-}
-
-inline vf load_halves(const float* low, const float* high) {
-#if defined(__AVX512F__)
-  return (vf)_mm512_insertf64x4((__m512d)_mm512_castps256_ps512(_mm256_loadu_ps(low)),
-                                (__m256d)_mm256_loadu_ps(high), 1);
-#elif defined(__AVX2__)
-  return (vf)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
-#else
-  return join_halves(load(low), load(high - kHalf));
-#endif
 }
 
 // Vectors of a unit: the outputs from column `col` of one band on, or those of the first band in the lower half, of the

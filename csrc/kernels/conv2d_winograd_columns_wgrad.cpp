@@ -52,7 +52,7 @@ Plan make_plan(const ConvParams& p) {
   plan.terms = columns.pieces * g.in_channels * p.s;
   plan.blocks = ceil_div(g.out_channels, kBlock);
   const double tasks = conv_flops(p) / kTaskFlops;
-  const int wanted = tasks < kTasks ? static_cast<int>(tasks) : kTasks;
+  const int wanted = tasks < kTasks ? static_cast<int>(tasks) + 1 : kTasks;
   plan.parts = most(1, least(p.n, wanted / (plan.blocks * g.groups)));
   const long long lines = static_cast<long long>(columns.pieces) * g.in_channels * plan.runs;
   const long long band = (lines * plan.x_pitch + kMaxChannels * plan.vectors * W) * columns.points *
@@ -138,7 +138,8 @@ void transform_dy(const Plan& plan, const float* dy, int first, int bands, float
       vf y[F::outputs], t[F::points];
       for (int i = 0; i < kBandRows; i++)
         y[i] = i < rows ? load_part(from + static_cast<long long>(i) * q + x, q - x) : vf{};
-      for (int i = 0; i < kBandRows; i++) __builtin_prefetch(from + plane + static_cast<long long>(i) * q + x);
+      for (int i = 0; i < kBandRows; i++)
+        __builtin_prefetch(from + plane + static_cast<long long>(i) * q + x);
       F::spread(y, t);
       for (int i = 0; i < F::points; i++) store(to + i * plan.dy_line + x, t[i]);
     }

@@ -64,6 +64,18 @@ static inline V join_halves(V a, V b) {
   return upper ? b : a;
 }
 
+// The lower half from one place, the upper one from another; without AVX `high` has half a vector before it.
+static inline vf load_halves(const float* low, const float* high) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_insertf64x4((__m512d)_mm512_castps256_ps512(_mm256_loadu_ps(low)),
+                                (__m256d)_mm256_loadu_ps(high), 1);
+#elif defined(__AVX2__)
+  return (vf)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
+#else
+  return join_halves(load(low), load(high - VF_WIDTH / 2));
+#endif
+}
+
 // The first n lanes, or all of them if n is larger; none if n < 1.
 static inline void store_part(float* p, vf v, int n) {
   if (n >= VF_WIDTH)
