@@ -236,11 +236,12 @@ void Machine::run(const Launch& launch, long long begin, long long end, int part
         }
       }
     }
+    const char* next = nullptr;
+    long long bytes = 0, line = 0;
     if (ahead >= 0) {
       const int size = kItemSize[program.inputs[ahead].dtype];
-      const char* next = static_cast<const char*>(launch.in[ahead]) + (at + n) * size;
-      const long long bytes = (end - at - n < n ? end - at - n : n) * size;
-      for (long long line = 0; line < bytes; line += 64) __builtin_prefetch(next + line);
+      next = static_cast<const char*>(launch.in[ahead]) + (at + n) * size;
+      bytes = (end - at - n < n ? end - at - n : n) * size;
     }
     for (int i = 0; i < p.n_ops; i++) {
       const ElementwiseOp& op = program.ops[i];
@@ -251,6 +252,8 @@ void Machine::run(const Launch& launch, long long begin, long long end, int part
       const Instruction& instruction = instructions[i];
       const void* in[3];
       for (int k = 0; k < 3; k++) in[k] = value[instruction.args[k]];
+      for (const long long upto = bytes * (i + 1) / n_instructions; line < upto; line += 64)
+        __builtin_prefetch(next + line);
       instruction.loop(in, value[p.n_in + instruction.result], n, instruction.immediate);
     }
     if (layout.streams)
