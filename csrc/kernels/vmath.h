@@ -44,25 +44,37 @@ static inline vf scaled(vf y, vi k) {
   return y * power_of_two(half) * power_of_two(k - half);
 }
 
-// x = n ln 2 + r with |r| <= ln 2 / 2; returns e^r - 1. |x| < 2^15, or NaN (then n is arbitrary). `bits` gets
-// n in its low bits.
-static inline vf exp_reduced_bits(vf x, vi& bits) {
+// x = n ln 2 + r with |r| <= ln 2 / 2; gives p = e^r - 1, and `bits` with n in its low bits. |x| < 2^15, or NaN (then n is
+// arbitrary). Of U vectors step by step, so that none waits for the last step of another.
+template <int U>
+static inline void exp_reduced_bits(const vf* x, vf* p, vi* bits) {
   const vf shift =
       set1(12582912.0f);  // 1.5 * 2^23: adding it leaves the nearest whole number in the low bits
-  vf shifted = fma(x, set1(1.44269504f), shift);
-  vf k = shifted - shift;
-  bits = as_int(shifted);
-  vf r = fma(k, set1(-0.693145752f), x);  // ln 2 in two parts; the first has 15 bits, so k times it is exact
-  r = fma(k, set1(-1.42860677e-6f), r);
-  vf q = fma(r, set1(1.39475951e-3f), set1(8.36724695e-3f));
-  q = fma(q, r, set1(4.16662656e-2f));
-  q = fma(q, r, set1(0.166665375f));
-  q = fma(q, r, set1(0.5f));
-  return fma(r * r, q, r);
+  vf k[U], r[U];
+  // ln 2 in two parts; the first has 15 bits, so k times it is exact
+#pragma GCC unroll 4
+  for (int u = 0; u < U; u++) k[u] = fma(x[u], set1(1.44269504f), shift);
+#pragma GCC unroll 4
+  for (int u = 0; u < U; u++) bits[u] = as_int(k[u]), k[u] = k[u] - shift;
+#pragma GCC unroll 4
+  for (int u = 0; u < U; u++) r[u] = fma(k[u], set1(-0.693145752f), x[u]);
+#pragma GCC unroll 4
+  for (int u = 0; u < U; u++) r[u] = fma(k[u], set1(-1.42860677e-6f), r[u]);
+#pragma GCC unroll 4
+  for (int u = 0; u < U; u++) p[u] = fma(r[u], set1(1.39475951e-3f), set1(8.36724695e-3f));
+#pragma GCC unroll 4
+  for (int u = 0; u < U; u++) p[u] = fma(p[u], r[u], set1(4.16662656e-2f));
+#pragma GCC unroll 4
+  for (int u = 0; u < U; u++) p[u] = fma(p[u], r[u], set1(0.166665375f));
+#pragma GCC unroll 4
+  for (int u = 0; u < U; u++) p[u] = fma(p[u], r[u], set1(0.5f));
+#pragma GCC unroll 4
+  for (int u = 0; u < U; u++) p[u] = fma(r[u] * r[u], p[u], r[u]);
 }
 
 static inline vf exp_reduced(vf x, vi& n) {
-  vf p = exp_reduced_bits(x, n);
+  vf p;
+  exp_reduced_bits<1>(&x, &p, &n);
   n = n - 0x4b400000;
   return p;
 }
@@ -71,39 +83,18 @@ static inline vf exp_reduced(vf x, vi& n) {
 static inline vi extreme(vf x) { return ~(abs(x) < 87.0f); }
 static inline bool any_extreme(vf x) { return any(extreme(x)); }
 
-// e^x for |x| < 87: n is added to the exponent, which stays within bounds.
-static inline vf exp_of_moderate(vf x) {
-  vi bits;
-  vf p = exp_reduced_bits(x, bits) + 1.0f;
-  return as_float(as_int(p) + (bits << 23));
-}
-
-// The same of U vectors at once: step by step for all, so that one need not wait for the last step of another.
+// e^x of U vectors, |x| < 87: n is added to the exponent, which stays within bounds.
 template <int U>
 static inline void exp_of_moderates(const vf* x, vf* y) {
-  const vf shift = set1(12582912.0f);
-  vf k[U], r[U], q[U];
   vi bits[U];
-#pragma GCC unroll 8
-  for (int u = 0; u < U; u++) k[u] = fma(x[u], set1(1.44269504f), shift);
-#pragma GCC unroll 8
-  for (int u = 0; u < U; u++) bits[u] = as_int(k[u]) << 23, k[u] = k[u] - shift;
-#pragma GCC unroll 8
-  for (int u = 0; u < U; u++) r[u] = fma(k[u], set1(-0.693145752f), x[u]);
-#pragma GCC unroll 8
-  for (int u = 0; u < U; u++) r[u] = fma(k[u], set1(-1.42860677e-6f), r[u]);
-#pragma GCC unroll 8
-  for (int u = 0; u < U; u++) q[u] = fma(r[u], set1(1.39475951e-3f), set1(8.36724695e-3f));
-#pragma GCC unroll 8
-  for (int u = 0; u < U; u++) q[u] = fma(q[u], r[u], set1(4.16662656e-2f));
-#pragma GCC unroll 8
-  for (int u = 0; u < U; u++) q[u] = fma(q[u], r[u], set1(0.166665375f));
-#pragma GCC unroll 8
-  for (int u = 0; u < U; u++) q[u] = fma(q[u], r[u], set1(0.5f));
-#pragma GCC unroll 8
-  for (int u = 0; u < U; u++) q[u] = fma(r[u] * r[u], q[u], r[u]) + 1.0f;
-#pragma GCC unroll 8
-  for (int u = 0; u < U; u++) y[u] = as_float(as_int(q[u]) + bits[u]);
+  exp_reduced_bits<U>(x, y, bits);
+#pragma GCC unroll 4
+  for (int u = 0; u < U; u++) y[u] = as_float(as_int(y[u] + 1.0f) + (bits[u] << 23));
+}
+static inline vf exp_of_moderate(vf x) {
+  vf y;
+  exp_of_moderates<1>(&x, &y);
+  return y;
 }
 
 // Far out, both ends are clamped so that the scale is right and results still round to inf and 0; a NaN stays,
