@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conv_runs import dims, named, node_of, run
-from test_winograd_kernels import assert_close
+from test_winograd_kernels import Pooled, check_conv_pool
 
 import symconv as sc
 from kernels import oracle
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
+from symconv.ops.conv_pool import ConvPool
+from symconv.testing import assert_close
 
 core = pytest.importorskip("symconv._core")
 
@@ -161,6 +163,70 @@ def test_winograd_columns_refusals(rules_of) -> None:
     node = node_of(op, (dy, w, *dims(27, 27)))
     refused = named(op, "winograd_columns_dgrad").supports(node)
     assert refused == f"stride (2, 2), dilation (1, 1), {needed}"
+
+
+# x, w, window, padding: rows that fill vectors, halves of them or neither, odd numbers of rows and columns.
+POOLED: dict[str, Pooled] = {
+    "book_first": ((3, 1, 28, 28), (20, 1, 5, 5), (2, 2), (0, 0, 0, 0)),
+    "lenet_first": ((2, 1, 28, 28), (6, 1, 5, 5), (2, 2), (2, 2, 2, 2)),
+    "rgb": ((2, 3, 32, 32), (5, 3, 3, 3), (2, 2), (1, 1, 1, 1)),
+    "odd": ((1, 2, 19, 21), (3, 2, 4, 3), (2, 2), (0, 0, 1, 2)),
+    "few_columns": ((2, 3, 13, 9), (9, 3, 7, 2), (2, 2), (3, 2, 0, 1)),
+    "one_window": ((1, 1, 4, 4), (1, 1, 3, 3), (2, 2), (0, 0, 0, 0)),
+    "three_bands": ((1, 1, 14, 24), (7, 1, 3, 1), (2, 2), (0, 0, 0, 0)),
+    "long_rows": ((1, 1, 11, 301), (4, 1, 9, 5), (2, 2), (0, 0, 0, 0)),
+    "no_images": ((0, 1, 12, 12), (4, 1, 5, 5), (2, 2), (0, 0, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("name", POOLED)
+def test_winograd_columns_conv_pool(name: str, flip: bool, isa: str, threads: int) -> None:
+    for activation in ("linear", "relu"):
+        check_conv_pool("winograd_columns_conv_pool", POOLED[name], flip, activation)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+def test_activations_of_pooled_columns(activation: str, isa: str) -> None:
+    rng = np.random.default_rng(6)
+    arrays = tuple(rng.standard_normal(s).astype("float32") for s in ((2, 2, 15, 20), (3, 2, 5, 5), (3,)))
+    op = ConvPool((2, 2), activation=activation)
+    y, argmax = run(node_of(op, arrays), named(op, "winograd_columns_conv_pool"), arrays)
+    want, places = oracle(op, *arrays)
+    assert_close(y, want, 1e-4, 1e-4)
+    assert np.array_equal(argmax, places)
+
+
+@pytest.mark.parametrize("size", [3, 4, 5])
+def test_ties_of_pooled_columns_go_to_the_first(size: int, isa: str) -> None:
+    rng = np.random.default_rng(3)
+    x = np.repeat(rng.random((2, 3, 1, 1)), 400, axis=2).reshape(2, 3, 20, 20).astype("float32")
+    w, b = rng.random((10, 3, size, size)).astype("float32"), np.zeros(10, "float32")
+    op = ConvPool((2, 2))
+    kernel = named(op, "winograd_columns_conv_pool")
+    assert not run(node_of(op, (x, w, b)), kernel, (x, w, b))[1].any()
+    x[0, 1, 5, 5] = np.nan
+    y, argmax = run(node_of(op, (x, w, b)), kernel, (x, w, b))
+    want = op.reference(x, w, b)[0]
+    assert np.isnan(y[np.isnan(want)]).all() and np.isnan(want).any()
+    assert not argmax[1].any() and np.isfinite(y[1]).all()
+
+
+def test_pooled_columns_refusals(rules_of) -> None:
+    def refusal(x: tuple[int, ...], w: tuple[int, ...], window=(2, 2), dtype: str = "float32") -> str:
+        op = ConvPool(window)
+        node = op.make(*(sc.tensor(dtype, s) for s in (x, w, w[:1])))
+        return named(op, "winograd_columns_conv_pool").supports(node) or ""
+
+    for name in ("avx2", "avx512"):
+        rules_of(name)
+        assert refusal((10, 1, 28, 28), (4, 1, 5, 5)) == refusal((10, 3, 32, 32), (6, 3, 5, 5)) == ""
+        slower = "1 channels to 20 with 5x5: lanes of channels are faster"
+        assert refusal((10, 1, 28, 28), (20, 1, 5, 5)) == slower
+    assert refusal((10, 1, 28, 28), (4, 1, 5, 5), (2, 3)) == "pooling windows of (2, 3), needs (2, 2)"
+    assert refusal((10, 1, 28, 28), (4, 1, 5, 5), dtype="float64") == "dtype float64, needs float32"
+    with sc.config(winograd=False):
+        assert refusal((10, 1, 28, 28), (4, 1, 5, 5)) == "config.winograd is off"
 
 
 def test_sizes_are_checked_at_the_border() -> None:

@@ -35,16 +35,17 @@ WINOGRAD = {
 }
 
 
-@pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("name", WINOGRAD)
-def test_winograd_conv_pool(name: str, flip: bool, isa: str, threads: int) -> None:
+Pooled = tuple[tuple[int, ...], tuple[int, ...], tuple[int, int], tuple[int, int, int, int]]
+
+
+def check_conv_pool(kernel: str, case: Pooled, flip: bool, activation: str = "linear") -> None:
     """Within the tolerance of the case table; each place holds, to that tolerance, the maximum."""
-    x_shape, w_shape, window, padding = WINOGRAD[name]
+    x_shape, w_shape, window, padding = case
     rng = np.random.default_rng(9)
     x, w, b = (rng.standard_normal(s).astype("float32") for s in (x_shape, w_shape, w_shape[:1]))
-    op = ConvPool(window, padding, flip=flip)
+    op = ConvPool(window, padding, activation, flip=flip)
     node = node_of(op, (x, w, b))
-    y, argmax = run(node, named(op, "winograd_conv_pool"), (x, w, b))
+    y, argmax = run(node, named(op, kernel), (x, w, b))
     want, _ = oracle(op, x, w, b)
     rtol = 16 * float(np.finfo("float32").eps) * float(np.sqrt(np.prod(w_shape[1:])))
     atol = rtol * float(np.sqrt(np.mean(want**2))) if want.size else 0.0
@@ -55,7 +56,15 @@ def test_winograd_conv_pool(name: str, flip: bool, isa: str, threads: int) -> No
     cols += np.arange(y.shape[3]) * window[1]
     n, k = np.ogrid[: y.shape[0], : y.shape[1]]
     picked = full[n[..., None, None], k[..., None, None], rows, cols] + b[:, None, None]
+    if activation == "relu":
+        picked = np.maximum(picked, 0)
     assert_close(picked, want, rtol, atol)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("name", WINOGRAD)
+def test_winograd_conv_pool(name: str, flip: bool, isa: str, threads: int) -> None:
+    check_conv_pool("winograd_conv_pool", WINOGRAD[name], flip)
 
 
 @pytest.mark.parametrize("size", [3, 5])

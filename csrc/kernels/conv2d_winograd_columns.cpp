@@ -1,366 +1,66 @@
-// conv2d, and its input gradient at stride 1, by Winograd's transforms along columns alone: for few input channels,
-// whose sums are too short for the transforms of both axes (conv2d_winograd.cpp), and for larger windows.
-//
-// Point i of a band (winograd_columns.h) of output channel k, with the outputs of a row in the lanes, is
-//
-//   sum over c, s of t[c][i][column + s] weight(k, c, i, s)
-//
-// and the transform of all points gives the 4 rows: points x S products a channel and column for 4 x R x S. The points of
-// all pieces of a window are added up before the transform.
-//
-// Products stay in registers, a tile of up to 8 channels (4 without AVX-512) x 3 vectors. Where the rest of a row fills
-// half a vector or less, it is joined with that of the next band.
-#include "winograd_columns.h"
+// conv2d, and its input gradient at stride 1, by Winograd's transforms along columns alone (winograd_columns_tiles.h): for
+// few input channels, whose sums are too short for the transforms of both axes (conv2d_winograd.cpp), and for larger
+// windows.
+#include "winograd_columns_tiles.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-constexpr int kMaxVectors = 3;
-constexpr int kMaxChannels = VF_WIDTH == 16 ? 8 : 4;
 constexpr long long kFetchBytes = 12LL << 20;  // outputs that caches hold are not fetched
 
-struct Plan {
-  Gather g;
-  ConvParams p;
-  Columns columns;
-  int terms;       // of a point's sum: pieces * channels * S
-  int joined;      // bands of a unit of work: 2 where rests of rows share a vector
-  int shares;      // of an image's bands, to have work for all threads
-  long long line;  // from point to point of a transformed row
-  int first_row,
-      first_col;   // of the padded plane, which begins earlier where padding is wider than the window
-  bool backwards;  // the window is read from its last element
-  bool fetch;      // outputs before they are written
-};
+// The outputs of one image and group.
+struct Planes {
+  const Gather& g;
+  float* out;
+  bool fetches;
 
-Plan make_plan(const ConvParams& p, bool dgrad, int threads) {
-  Plan plan{};
-  Gather& g = plan.g;
-  g = make_gather(p, dgrad, true, nullptr, nullptr);
-  plan.p = p;
-  plan.backwards = is_flipped(p) != dgrad;
-  if (dgrad) {
-    const ConvParams forwards = unflipped(p);
-    plan.first_row = most(0, forwards.top - (p.r - 1)), plan.first_col = most(0, forwards.left - (p.s - 1));
+  float* at(const Place& place, int channel) const {
+    return out + static_cast<long long>(channel) * g.out_h * g.out_w + place.at;
   }
-  plan.fetch = static_cast<long long>(sizeof(float)) * p.n * p.groups * g.out_channels * g.out_h * g.out_w >
-               kFetchBytes;
-  plan.columns = make_columns(p, g.in_step_h, g.out_h);
-  plan.terms = plan.columns.pieces * g.in_channels * p.s;
-  const int rest = g.out_w % VF_WIDTH;
-  plan.joined = rest && rest <= VF_WIDTH / 2 && plan.columns.bands > 1 ? 2 : 1;
-  // The last band's inputs may lie below the padding.
-  const int rows =
-      plan.first_row + (plan.columns.bands - 1) * kBandRows * g.in_step_h + plan.columns.last_row + 1;
-  if (rows > g.hp) g.bottom += rows - g.hp, g.hp = rows;
-  g.plane = static_cast<long long>(g.hp) * g.wp;
-  const int shift = plan.first_col + (g.in_step_w - 1) * g.columns +
-                    (p.s - 1) / g.in_step_w;  // of the last tap's column, or more
-  plan.line = skewed(most(g.wp, shift + static_cast<int>(round_up(g.out_w, VF_WIDTH))) + VF_WIDTH);
-  const int units = ceil_div(plan.columns.bands, plan.joined);
-  plan.shares = p.n * g.groups < 2 * threads && threads > 1 ? least(units, 2 * threads) : 1;
-  return plan;
-}
-
-struct Scratch {
-  long long* offsets;  // of the terms, from that of the first one of a point
-  float* weights;      // [group][block of channels][point][term][channel]
-  long long* copied;   // which (image, group) each part's `in` holds
-  float* in;           // the padded planes
-  float* points;       // [band of the unit][piece][channel][point][line]
-  float* sums;         // two of [point][channel][vector]
-};
-
-size_t carve(const Plan& plan, char* base, int threads, int part, Scratch& out) {
-  Carver c{base};
-  const Gather& g = plan.g;
-  Scratch s{};
-  s.offsets = c.take<long long>(plan.terms);
-  s.weights =
-      c.take<float>(static_cast<long long>(plan.columns.points) * plan.terms * g.out_channels * g.groups);
-  s.copied = c.take<long long>(threads);
-  for (int t = 0; t < threads; t++) {
-    c.begin_part(t);
-    s.in = c.take<float>(g.plane * g.in_channels + plan.line);  // lines reach over the end
-    s.points = c.take<float>(static_cast<long long>(plan.joined) * plan.columns.pieces * g.in_channels *
-                             plan.columns.points * plan.line);
-    s.sums = c.take<float>(2 * plan.columns.points * kMaxChannels * kMaxVectors * VF_WIDTH);
-    if (t == part) out = s;
+  // Inlined: GCC leaves calls out that do nothing but fetch.
+  __attribute__((always_inline)) void fetch(const Place& place, int channel) const {
+    if (!fetches) return;
+    const float* to = at(place, channel);
+    for (int r = 0; r < kBandRows; r++) __builtin_prefetch(to + static_cast<long long>(r) * g.out_w, 1);
   }
-  return c.used;
-}
-
-// Where block i of n channels begins, in as few and as even blocks as possible.
-int block_at(int channels, int i) { return share_of(channels, i, ceil_div(channels, kMaxChannels)); }
-
-// The weights of channels [k, k + m) of a group: to[point][term][channel].
-template <class F>
-void pack_block(const Plan& plan, const float* w, int k, int m, float* to) {
-  const Gather& g = plan.g;
-  const ConvParams& p = plan.p;
-  const int window = p.r * p.s;
-  w += k * g.weight_out;
-  for (int piece = 0; piece < plan.columns.pieces; piece++) {
-    const Piece rows = piece_at(p, g.in_step_h, plan.columns.window, piece);
-    for (int c = 0; c < g.in_channels; c++)
-      for (int s = 0; s < p.s; s++, to += m) {
-        float taps[F::window][VF_WIDTH] = {};
-        for (int i = 0; i < rows.taps; i++) {
-          const int at = (rows.first + i * g.in_step_h) * p.s + s;
-          const float* own = w + c * g.weight_in + (plan.backwards ? window - 1 - at : at);
-          for (int j = 0; j < m; j++) taps[i][j] = own[j * g.weight_out];
-        }
-        vf lanes[F::window], t[F::points];
-        for (int i = 0; i < F::window; i++) lanes[i] = load(taps[i]);
-        F::weights(lanes, t);
-        for (int i = 0; i < F::points; i++)
-          store_part(to + static_cast<long long>(i) * plan.terms * m, t[i], m);
-      }
-  }
-}
-
-// All points of one band.
-template <class F>
-void transform_band(const Plan& plan, const float* in, int band, float* points) {
-  const Gather& g = plan.g;
-  const long long row = static_cast<long long>(g.in_step_h) * g.wp;
-  for (int piece = 0; piece < plan.columns.pieces; piece++) {
-    const float* first = in + (plan.first_row + static_cast<long long>(band) * kBandRows * g.in_step_h +
-                               piece_at(plan.p, g.in_step_h, F::window, piece).first) *
-                                  g.wp;
-    for (int c = 0; c < g.in_channels; c++, first += g.plane, points += F::points * plan.line)
-      transform_columns<F>(first, row, g.wp, points, plan.line);
-  }
-}
-
-// Vectors of a unit: the outputs from column `col` of one band on, or those of the first band in the lower half, of the
-// second in the upper.
-struct Place {
-  int band, col;
-  bool halves, whole;  // whole: all lanes of one band's four rows are outputs
-  long long at;        // of the first output in its plane
-};
-
-struct Tile {
-  const long long* offsets;
-  int terms;
-  long long at[kMaxVectors];  // of the vectors, in a point's line of the first band
-  long long band;             // from the points of a band to those of the next
-};
-
-// sums[m][v] = sum over terms of x[at[v] + offset] w[term][m]; with HALVES the last vector is of two bands.
-template <int M, int V, bool HALVES>
-void multiply_point(const Tile& tile, const float* x, const float* w, float* sums) {
-  vf acc[M][V] = {};
-  const long long* offset = tile.offsets;
-  const float* from[V];
-  for (int v = 0; v < V; v++) from[v] = x + tile.at[v];
-  for (int i = 0; i < tile.terms; i++, w += M) {
-    const long long o = offset[i];
-    vf xv[V];
-#pragma GCC unroll 3
-    for (int v = 0; v < V; v++) {
-      xv[v] = HALVES && v == V - 1 ? load_halves(from[v] + o, from[v] + o + tile.band) : load(from[v] + o);
-      pin(xv[v]);
-    }
-#pragma GCC unroll 8
-    for (int m = 0; m < M; m++) {
-      const vf wv = set1(w[m]);
-#pragma GCC unroll 3
-      for (int v = 0; v < V; v++) acc[m][v] = fma(wv, xv[v], acc[m][v]);
-    }
-  }
-#pragma GCC unroll 8
-  for (int m = 0; m < M; m++)
-#pragma GCC unroll 3
-    for (int v = 0; v < V; v++) store(sums + (m * V + v) * VF_WIDTH, acc[m][v]);
-}
-
-// Tiles whose outputs are still to come from the sums of their points.
-struct Pending {
-  const float* sums;  // of the next one
-  long long point;    // to its next point
-  int channels, vectors;
-  Place places[kMaxVectors];
-  float* out;  // of the next channel
-  int vector;  // next
-
-  int tiles() const { return channels * vectors - vector; }
-};
-
-// Rows of two bands, or rows that are not whole.
-__attribute__((always_inline)) inline void store_rest(const Gather& g, const Place& place, const vf* y,
-                                                      float* to) {
-  const int n = g.out_w - place.col, rows = least(kBandRows, g.out_h - place.band * kBandRows);
-#pragma GCC unroll 4
-  for (int r = 0; r < kBandRows; r++, to += g.out_w)
-    if (r < rows) store_part(to, y[r], n);
-  const int others = place.halves ? least(kBandRows, g.out_h - (place.band + 1) * kBandRows) : 0;
-#pragma GCC unroll 4
-  for (int r = 0; r < kBandRows; r++, to += g.out_w)
-    if (r < others) store_part(to, swap_halves(y[r]), n);
-}
-
-// The outputs of `count` more tiles of a channel and a vector, or of those that are left. They come between the
-// products of other tiles: all stores at once would wait for memory.
-template <class F>
-void finish(const Plan& plan, Pending& p, int count) {
-  const Gather& g = plan.g;
-  const long long pitch = g.out_w, plane = pitch * g.out_h, point = p.point;
-  for (; count > 0 && p.channels; count--) {
-    vf t[F::points], y[F::outputs];
-#pragma GCC unroll 8
-    for (int i = 0; i < F::points; i++) t[i] = load(p.sums + i * point);
-    p.sums += VF_WIDTH;
-    F::output(t, y);
-    const Place& place = p.places[p.vector];
-    float* to = p.out + place.at;
+  __attribute__((always_inline)) void put(const Place& place, int channel, const vf* y) const {
+    const long long pitch = g.out_w;
+    float* to = at(place, channel);
     if (place.whole) {
       store(to, y[0]), store(to + pitch, y[1]);
       to += 2 * pitch;
       store(to, y[2]), store(to + pitch, y[3]);
-    } else {
-      store_rest(g, place, y, to);
+      return;
     }
-    if (++p.vector == p.vectors) p.vector = 0, p.channels--, p.out += plane;
+    const int n = g.out_w - place.col, rows = least(kBandRows, g.out_h - place.band * kBandRows);
+#pragma GCC unroll 4
+    for (int r = 0; r < kBandRows; r++, to += pitch)
+      if (r < rows) store_part(to, y[r], n);
+    const int others = place.halves ? least(kBandRows, g.out_h - (place.band + 1) * kBandRows) : 0;
+#pragma GCC unroll 4
+    for (int r = 0; r < kBandRows; r++, to += pitch)
+      if (r < others) store_part(to, swap_halves(y[r]), n);
   }
-}
-
-// Outputs of tiles [begin, end) are wanted in the cache soon. (GCC leaves calls out that do nothing but fetch.)
-__attribute__((always_inline)) inline void fetch(const Gather& g, const Pending& p, int begin, int end) {
-  for (int i = begin; i < end; i++) {
-    const float* to =
-        p.out + static_cast<long long>(i / p.vectors) * g.out_h * g.out_w + p.places[i % p.vectors].at;
-    for (int r = 0; r < kBandRows; r++) __builtin_prefetch(to + static_cast<long long>(r) * g.out_w, 1);
-  }
-}
-
-// All points of M channels and some vectors, whose outputs are `next`, and meanwhile the outputs of the tiles before.
-template <int M, class F>
-void multiply_points(const Plan& plan, const float* points, const Tile& tile, const float* w, float* sums,
-                     Pending& before, const Pending& next) {
-  const int count = ceil_div(before.tiles(), F::points), tiles = next.tiles();
-  const bool halves = next.places[next.vectors - 1].halves;
-  with_constant<kMaxVectors>(next.vectors, [&](auto v) {
-    constexpr int V = v.value;
-    for (int i = 0; i < F::points; i++) {
-      if (halves)
-        multiply_point<M, V, true>(tile, points, w, sums);
-      else
-        multiply_point<M, V, false>(tile, points, w, sums);
-      points += plan.line, w += static_cast<long long>(plan.terms) * M, sums += M * V * VF_WIDTH;
-      finish<F>(plan, before, count);
-      if (plan.fetch) fetch(plan.g, next, share_of(tiles, i, F::points), share_of(tiles, i + 1, F::points));
-    }
-  });
-}
-
-// A unit: `bands` bands from `band` on, of all channels of a group.
-template <class F>
-void run_unit(const Plan& plan, const Scratch& s, int band, int bands, const float* w, float* out) {
-  const Gather& g = plan.g;
-  const long long of_band =
-                      static_cast<long long>(plan.columns.pieces) * g.in_channels * F::points * plan.line,
-                  plane = static_cast<long long>(g.out_h) * g.out_w;
-  for (int b = 0; b < bands; b++) transform_band<F>(plan, s.in, band + b, s.points + b * of_band);
-  const int whole = bands == 2 ? g.out_w / VF_WIDTH : ceil_div(g.out_w, VF_WIDTH),
-            all = bands * whole + (bands == 2);
-  const int blocks = ceil_div(g.out_channels, kMaxChannels), chunks = ceil_div(all, kMaxVectors);
-  Pending before{};
-  int parity = 0;
-  for (int b = 0; b < blocks; b++) {
-    const int k = block_at(g.out_channels, b), m = block_at(g.out_channels, b + 1) - k;
-    for (int chunk = 0; chunk < chunks; chunk++) {
-      const int first = share_of(all, chunk, chunks), vectors = share_of(all, chunk + 1, chunks) - first;
-      float* sums = s.sums + (parity ^= 1) * F::points * kMaxChannels * kMaxVectors * VF_WIDTH;
-      Pending next{sums, static_cast<long long>(m) * vectors * VF_WIDTH, m, vectors, {}, out + k * plane, 0};
-      Tile tile{s.offsets, plan.terms, {}, of_band};
-      for (int v = 0; v < vectors; v++) {
-        const int i = first + v, own = i < bands * whole ? i / whole : 0;
-        Place& place = next.places[v];
-        place = {band + own, (i < bands * whole ? i - own * whole : whole) * VF_WIDTH, i == bands * whole,
-                 false, 0};
-        place.whole =
-            !place.halves && place.col + VF_WIDTH <= g.out_w && (place.band + 1) * kBandRows <= g.out_h;
-        place.at = static_cast<long long>(place.band) * kBandRows * g.out_w + place.col;
-        tile.at[v] = own * of_band + place.col;
-      }
-      with_constant<kMaxChannels>(
-          m, [&](auto n) { multiply_points<n.value, F>(plan, s.points, tile, w, sums, before, next); });
-      before = next;
-    }
-    w += static_cast<long long>(plan.columns.points) * plan.terms * m;
-  }
-  finish<F>(plan, before, before.tiles());
-}
-
-template <class F>
-void run_transform(const Launch& l, const Plan& plan) {
-  const Gather& g = plan.g;
-  const ConvParams& p = plan.p;
-  const int threads = l.pool->size();
-  char* base = static_cast<char*>(l.workspace);
-  Scratch shared{};
-  carve(plan, base, threads, 0, shared);
-  for (int t = 0; t < threads; t++) {
-    Scratch s{};
-    carve(plan, base, threads, t, s);
-    s.copied[t] = -1;
-    memset(s.in + g.plane * g.in_channels, 0, static_cast<size_t>(plan.line) * sizeof(float));
-  }
-  int term = 0;
-  for (int piece = 0; piece < plan.columns.pieces; piece++)
-    for (int c = 0; c < g.in_channels; c++)
-      for (int s = 0; s < p.s; s++, term++)
-        shared.offsets[term] = (piece * g.in_channels + c) * F::points * plan.line + plan.first_col +
-                               (g.columns ? s % g.in_step_w * g.columns + s / g.in_step_w : s);
-  const long long in_image = static_cast<long long>(g.in_channels) * g.in_h * g.in_w,
-                  out_image = static_cast<long long>(g.out_channels) * g.out_h * g.out_w,
-                  packed = static_cast<long long>(plan.columns.points) * plan.terms * g.out_channels;
-  const bool share = pays(conv_flops(p), kConvPartFlops, l.pool);
-  const int blocks = ceil_div(g.out_channels, kMaxChannels);
-  parallel_for(
-      l.pool, g.groups * blocks,
-      [&](int task, int) {
-        const int group = task / blocks, k = block_at(g.out_channels, task % blocks);
-        const float* w = static_cast<const float*>(l.in[1]) +
-                         static_cast<long long>(group) * (p.k / p.groups) * (p.c / p.groups) * p.r * p.s;
-        pack_block<F>(
-            plan, w, k, block_at(g.out_channels, task % blocks + 1) - k,
-            shared.weights + group * packed + static_cast<long long>(k) * plan.columns.points * plan.terms);
-      },
-      share);
-  const int units = ceil_div(plan.columns.bands, plan.joined);
-  parallel_for(
-      l.pool, p.n * g.groups * plan.shares,
-      [&](int task, int part) {
-        Scratch s{};
-        carve(plan, base, threads, part, s);
-        const long long which = task / plan.shares;  // image * groups + group
-        if (s.copied[part] != which)
-          copy_planes(g, static_cast<const float*>(l.in[0]) + which * in_image, s.in);
-        s.copied[part] = which;
-        const int end = share_of(units, task % plan.shares + 1, plan.shares);
-        for (int u = share_of(units, task % plan.shares, plan.shares); u < end; u++)
-          run_unit<F>(plan, s, u * plan.joined, least(plan.joined, plan.columns.bands - u * plan.joined),
-                      shared.weights + which % g.groups * packed,
-                      static_cast<float*>(l.out[0]) + which * out_image);
-      },
-      share);
-}
+};
 
 template <bool DGRAD>
 void run(const Launch& l) {
-  const Plan plan = make_plan(params_as<ConvParams>(l), DGRAD, l.pool->size());
-  with_transform(plan.columns, [&](auto f) { run_transform<decltype(f)>(l, plan); });
+  const ColumnsPlan plan = plan_columns(params_as<ConvParams>(l), DGRAD, l.pool->size());
+  const Gather& g = plan.g;
+  const long long image = static_cast<long long>(g.out_channels) * g.out_h * g.out_w;
+  const bool fetches = image * g.groups * plan.p.n * static_cast<long long>(sizeof(float)) > kFetchBytes;
+  float* out = static_cast<float*>(l.out[0]);
+  with_transform(plan.columns, [&](auto f) {
+    run_columns<decltype(f)>(l, plan, [&](long long i) { return Planes{g, out + i * image, fetches}; });
+  });
 }
 
 template <bool DGRAD>
 size_t workspace(const Sizes& s) {
-  const Plan plan = make_plan(params_as<ConvParams>(s, "winograd_columns"), DGRAD, s.threads);
-  Scratch scratch;
-  return carve(plan, nullptr, s.threads, 0, scratch);
+  const ColumnsPlan plan = plan_columns(params_as<ConvParams>(s, "winograd_columns"), DGRAD, s.threads);
+  ColumnsScratch scratch;
+  return carve_columns(plan, nullptr, s.threads, 0, scratch);
 }
 
 void check_shape(const Sizes& s, const char* name, bool dgrad) {

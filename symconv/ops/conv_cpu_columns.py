@@ -28,6 +28,8 @@ BLOCK, CHUNK, SUMS = 24, 192 << 10, 512 << 10
 # line of x; the end of a sum.
 GRAD_PRODUCT, GRAD_ADD, GRAD_OUTPUT, GRAD_INPUT, GRAD_END = 1.05, 5, 50, 40, 40
 GRAD_GAIN = 0.85
+# conv_pool: the maxima of a vector; what the direct kernel does besides the products of an output; its time's share.
+POOL, DIRECT_POOL, POOL_GAIN = 75, 10, 0.8
 
 
 def transform_of(r: int, stride: int) -> tuple[int, int]:
@@ -104,4 +106,16 @@ def _supports_gradient(g: dict[str, int]) -> str | None:
     plain = g["n"] * g["k"] * g["p"] * g["q"] * of_group * g["r"] * g["s"]
     if columns * rate > GRAD_GAIN * plain / lanes:
         return Slower(f"{terms} terms of {channels} channels, {g['n']} x {g['p']}x{g['q']} outputs: too few")
+    return None
+
+
+def pool_refusal(c: int, k: int, window: tuple[int, int], rows: int, cols: int) -> str | None:
+    """Why winograd_columns_conv_pool is slower than direct_conv_pool, whose lanes are output channels.
+    rows, cols: of the convolution."""
+    points, pieces = transform_of(window[0], 1)
+    vectors = ceil(rows / ROWS) * ceil(2 * cols / rates().lanes) / 2
+    columns = k * vectors * (points * (pieces * c * window[1] * PRODUCT + OUTPUT) + POOL)
+    blocks = ceil(2 * k / rates().lanes) / 2 if k > rates().lanes else 1
+    if columns > POOL_GAIN * rows * cols * blocks * (c * window[0] * window[1] + DIRECT_POOL):
+        return Slower(f"{c} channels to {k} with {window[0]}x{window[1]}: lanes of channels are faster")
     return None

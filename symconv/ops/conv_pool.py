@@ -31,6 +31,7 @@ from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
 from symconv.ops import conv_pool_kernels
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
+from symconv.ops.conv_cpu_columns import pool_refusal
 from symconv.ops.conv_cpu_kernels import too_many_sums
 from symconv.ops.conv_pool_kernels import sizes_of
 from symconv.ops.epilogue import ACTIVATIONS
@@ -203,6 +204,23 @@ def _supports_winograd(node: Apply) -> str | None:
     return None
 
 
+def _supports_columns(node: Apply) -> str | None:
+    op, (x, w, _) = node.op, node.inputs
+    assert isinstance(op, ConvPool)
+    k, c, r, s = (d or 0 for d in w.type.shape)
+    if not config.winograd:
+        return "config.winograd is off"
+    if x.dtype != "float32":
+        return f"dtype {x.dtype}, needs float32"
+    if op.window != (2, 2):
+        return f"pooling windows of {op.window}, needs (2, 2)"
+    if refusal := _supports(node):
+        return refusal
+    sizes = sizes_of(node)
+    rows, cols = sizes.h + sizes.top + sizes.bottom - r + 1, sizes.w + sizes.left + sizes.right - s + 1
+    return pool_refusal(c, k, (r, s), rows, cols)
+
+
 def _mostly_zero(node: Apply) -> bool:
     """Whether relu's derivative has made zeros of most gradients, here or in the product that dy is."""
     op: Any = node.op
@@ -241,6 +259,10 @@ ConvPool.kernels = [
     Kernel(
         "winograd_conv_pool", "cpu", "csrc/kernels/conv_pool_winograd.cpp", "winograd_conv_pool",
         _supports_winograd, _launch,
+    ),
+    Kernel(
+        "winograd_columns_conv_pool", "cpu", "csrc/kernels/conv_pool_columns.cpp",
+        "winograd_columns_conv_pool", _supports_columns, _launch,
     ),
     Kernel("direct_conv_pool", "cpu", "csrc/kernels/conv_pool.cpp", "direct_conv_pool", _supports, _launch),
     *conv_pool_kernels.FORWARD,
