@@ -11,8 +11,6 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int W = VF_WIDTH;
-// As in conv_pool_winograd.cpp: a place is given up for what is larger by more than the transforms' rounding.
-constexpr float kTie = 1.0f / (1 << 17);
 
 ConvParams conv_of(const ConvPoolParams& p) {
   ConvParams conv{};
@@ -57,21 +55,14 @@ struct Pooled {
     split_pairs(rows[0], rows[2], v[0], v[1]);
     split_pairs(rows[1], rows[3], v[2], v[3]);
     split_pairs(largest, largest, each, other);
-    largest = max(each, other);
-    const vf margin = select(largest < INFINITY, largest * kTie, vf{});
-    vf best = v[0], held = v[0], at{}, unused{};
+    TieFold window(v[0], tie_margin(max(each, other)));
 #pragma GCC unroll 3
-    for (int k = 1; k < 4; k++) {
-      fold(best, unused, v[k], static_cast<float>(k));
-      const auto better = (v[k] > held + margin) | (v[k] != v[k]);
-      held = select(better, v[k], held);
-      at = select(better, set1(static_cast<float>(k)), at);
-    }
+    for (int k = 1; k < 4; k++) window.add(v[k], static_cast<float>(k));
     float values[W];
     int32_t numbers[W];
     uint8_t places[W];
-    store(values, activate(ACTIVATION, best + bias[channel]));
-    store(numbers, to_int(at));
+    store(values, activate(ACTIVATION, window.best + bias[channel]));
+    store(numbers, to_int(window.place));
     for (int i = 0; i < W; i++) places[i] = static_cast<uint8_t>(numbers[i]);
     const long long plane = channel * shape.positions;
     const int row = 2 * place.band, col = place.col / 2;

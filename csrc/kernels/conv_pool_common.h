@@ -71,6 +71,25 @@ inline void fold(V& best, V& place, V value, T index) {
   place = select(wins, set1(index), place);
 }
 
+// The maximum of a window's values and its place, after Winograd's transforms. Outputs over flat parts of an image are equal,
+// but the transforms round each in its own way: a place is given up only for a value that is larger by more than that, a
+// part of the largest output of the tile. Ties go to the first, as in plain sums, and so do gradients.
+inline vf tie_margin(vf largest) { return select(largest < INFINITY, largest * (1.0f / (1 << 17)), vf{}); }
+
+struct TieFold {
+  vf best, held, place{}, margin;
+
+  TieFold(vf first, vf margin_) : best(first), held(first), margin(margin_) {}
+
+  void add(vf value, float index) {
+    vf unused{};
+    fold(best, unused, value, index);
+    const auto better = (value > held + margin) | (value != value);
+    held = select(better, value, held);
+    place = select(better, set1(index), place);
+  }
+};
+
 // places[n][lanes] -> argmax[channel * positions + i].
 inline void store_places(const float* places, long long lanes, long long n, int channels, long long positions,
                          uint8_t* argmax) {

@@ -138,37 +138,29 @@ void fill_band(const Plan& plan, const float* x, int tile_row, float* band) {
   }
 }
 
-// The maxima of one tile of outputs; row and col are those of its first window, in the chunk's positions.
-// Outputs over flat parts of an image are equal, but the transforms round each in its own way. A place is given up
-// only for a value that is larger by more than that: ties go to the first, as in plain sums, and so do gradients.
-constexpr float kTie = 1.0f / (1 << 17);  // of the largest output of the tile
-
-vf tie_margin(const vf (*y)[kOutputs]) {
+// The size of a tile's largest output.
+vf largest_of(const vf (*y)[kOutputs]) {
   vf largest{};
   for (int i = 0; i < kOutputs; i++)
     for (int j = 0; j < kOutputs; j++) {
       const vf size = max(y[i][j], -y[i][j]);
       largest = select(size > largest, size, largest);  // NaN is passed over
     }
-  return select(largest < INFINITY, largest * kTie, vf{});
+  return largest;
 }
 
+// The maxima of one tile of outputs; row and col are those of its first window, in the chunk's positions.
 void pool_tile(const Plan& plan, const vf (*y)[kOutputs], int rows, int cols, float* pooled, float* places) {
   const int ph = plan.p.pool_h, pw = plan.p.pool_w;
-  const vf margin = tie_margin(y);
+  const vf margin = tie_margin(largest_of(y));
   for (int i = 0; i < rows; i++)
     for (int j = 0; j < cols; j++) {
-      vf best = y[i * ph][j * pw], held = best, place{}, unused{};
-      for (int k = 1; k < ph * pw; k++) {
-        const vf v = y[i * ph + k / pw][j * pw + k % pw];
-        fold(best, unused, v, static_cast<float>(k));
-        const auto better = (v > held + margin) | (v != v);
-        held = select(better, v, held);
-        place = select(better, set1(static_cast<float>(k)), place);
-      }
+      TieFold window(y[i * ph][j * pw], margin);
+      for (int k = 1; k < ph * pw; k++)
+        window.add(y[i * ph + k / pw][j * pw + k % pw], static_cast<float>(k));
       const long long at = (static_cast<long long>(i) * plan.cols + j) * plan.k_lanes;
-      store(pooled + at, best);
-      store(places + at, place);
+      store(pooled + at, window.best);
+      store(places + at, window.place);
     }
 }
 

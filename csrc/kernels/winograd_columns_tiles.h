@@ -27,8 +27,8 @@ struct ColumnsPlan {
   int joined;      // bands of a unit of work: 2 where rests of rows share a vector
   int shares;      // of an image's bands, to have work for all threads
   long long line;  // from point to point of a transformed row
-  int first_row,
-      first_col;   // of the padded plane, which begins earlier where padding is wider than the window
+  // Where the first window begins in the padded plane: later where padding is wider than the window.
+  int first_row, first_col;
   bool backwards;  // the window is read from its last element
 };
 

@@ -28,8 +28,8 @@ BLOCK, CHUNK, SUMS = 24, 192 << 10, 512 << 10
 # line of x; the end of a sum.
 GRAD_PRODUCT, GRAD_ADD, GRAD_OUTPUT, GRAD_INPUT, GRAD_END = 1.05, 5, 50, 40, 40
 GRAD_GAIN = 0.85
-# conv_pool: the maxima of a vector; what the direct kernel does besides the products of an output; the share of
-# its time at most.
+# conv_pool: the maxima of a vector; what the direct kernel does besides the products of an output; the share
+# of its time at most.
 POOL, DIRECT_POOL, POOL_GAIN = 75, 10, 0.8
 
 
