@@ -7,20 +7,17 @@ namespace symconv {
 namespace SYMCONV_ISA {
 namespace {
 
-constexpr long long kFetchBytes = 12LL << 20;  // outputs that caches hold are not fetched
-
 // The outputs of one image and group.
 struct Planes {
   const Gather& g;
   float* out;
-  bool fetches;
+  bool fetches;  // not what caches hold
 
   float* at(const Place& place, int channel) const {
     return out + static_cast<long long>(channel) * g.out_h * g.out_w + place.at;
   }
   // Inlined: GCC leaves calls out that do nothing but fetch.
   __attribute__((always_inline)) void fetch(const Place& place, int channel) const {
-    if (!fetches) return;
     const float* to = at(place, channel);
     for (int r = 0; r < kBandRows; r++) __builtin_prefetch(to + static_cast<long long>(r) * g.out_w, 1);
   }
@@ -49,7 +46,7 @@ void run(const Launch& l) {
   const ColumnsPlan plan = plan_columns(params_as<ConvParams>(l), DGRAD, l.pool->size());
   const Gather& g = plan.g;
   const long long image = static_cast<long long>(g.out_channels) * g.out_h * g.out_w;
-  const bool fetches = image * g.groups * plan.p.n * static_cast<long long>(sizeof(float)) > kFetchBytes;
+  const bool fetches = image * g.groups * plan.p.n * static_cast<long long>(sizeof(float)) > kCachedBytes;
   float* out = static_cast<float*>(l.out[0]);
   with_transform(plan.columns, [&](auto f) {
     run_columns<decltype(f)>(l, plan, [&](long long i) { return Planes{g, out + i * image, fetches}; });

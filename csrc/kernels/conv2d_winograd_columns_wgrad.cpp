@@ -32,6 +32,7 @@ struct Plan {
   int blocks;                 // of the output channels of a group
   int parts;                  // of the images
   int chunk;                  // bands
+  long long lines;            // of x in a band: pieces * channels * runs
   long long x_line, dy_line;  // from point to point
 };
 
@@ -42,10 +43,7 @@ Plan make_plan(const ConvParams& p) {
   plan.p = p;
   plan.columns = make_columns(p, g.in_step_h, g.out_h);
   const Columns& columns = plan.columns;
-  // The last band's inputs may lie below the padding.
-  const int rows = (columns.bands - 1) * kBandRows * g.in_step_h + columns.last_row + 1;
-  if (rows > g.hp) g.bottom += rows - g.hp, g.hp = rows;
-  g.plane = static_cast<long long>(g.hp) * g.wp;
+  cover_bands(columns, 0, g);
   plan.runs = g.in_step_w, plan.width = g.wp / g.in_step_w;
   plan.vectors = ceil_div(g.out_w, W);
   plan.x_pitch = static_cast<int>(round_up(most(plan.width, plan.vectors * W + (p.s - 1) / plan.runs), W));
@@ -54,8 +52,8 @@ Plan make_plan(const ConvParams& p) {
   const double tasks = conv_flops(p) / kTaskFlops;
   const int wanted = tasks < kTasks ? static_cast<int>(tasks) + 1 : kTasks;
   plan.parts = most(1, least(p.n, wanted / (plan.blocks * g.groups)));
-  const long long lines = static_cast<long long>(columns.pieces) * g.in_channels * plan.runs;
-  const long long band = (lines * plan.x_pitch + kMaxChannels * plan.vectors * W) * columns.points *
+  plan.lines = static_cast<long long>(columns.pieces) * g.in_channels * plan.runs;
+  const long long band = (plan.lines * plan.x_pitch + kMaxChannels * plan.vectors * W) * columns.points *
                          static_cast<long long>(sizeof(float));
   plan.chunk = static_cast<int>(kChunkBytes / band);
   plan.chunk = most(1, least(plan.chunk, columns.bands));
@@ -84,7 +82,6 @@ struct Scratch {
 size_t carve(const Plan& plan, char* base, int threads, int part, Scratch& out) {
   Carver c{base};
   const Gather& g = plan.g;
-  const long long lines = static_cast<long long>(plan.columns.pieces) * g.in_channels * plan.runs;
   Scratch s{};
   s.offsets = c.take<long long>(plan.terms);
   s.sums = c.take<float>(sums_of_task(plan) * tasks_of(plan));
@@ -92,20 +89,11 @@ size_t carve(const Plan& plan, char* base, int threads, int part, Scratch& out) 
   for (int t = 0; t < threads; t++) {
     c.begin_part(t);
     s.in = c.take<float>(g.plane * g.in_channels + W);  // vectors reach over the end
-    s.x = c.take<float>(lines * plan.columns.points * plan.x_line);
+    s.x = c.take<float>(plan.lines * plan.columns.points * plan.x_line);
     s.dy = c.take<float>(kMaxChannels * plan.columns.points * plan.dy_line);
     if (t == part) out = s;
   }
   return c.used;
-}
-
-// Channels or terms [begin, end) of n, in as few and as even pieces of at most `most` as possible.
-struct Cut {
-  int begin, end;
-};
-Cut cut(int n, int most, int i) {
-  const int pieces = ceil_div(n, most);
-  return {share_of(n, i, pieces), share_of(n, i + 1, pieces)};
 }
 
 // The points of x of `bands` bands from `first` on.
@@ -199,12 +187,12 @@ void add_image(const Plan& plan, const Scratch& s, const float* dy, int begin, i
       const Cut k = cut(end - begin, kMaxChannels, i);
       for (int m = k.begin; m < k.end; m++)
         transform_dy<F>(plan, dy + (begin + m) * plane, first, bands, s.dy + (m - k.begin) * channel);
-      with_constant<kMaxChannels>(k.end - k.begin, [&](auto m) {
+      with_constant<kMaxChannels>(k.size(), [&](auto m) {
         for (int q = 0; q < F::points; q++)
           for (int j = 0; j < ceil_div(plan.terms, kMaxTerms); j++) {
             const Cut t = cut(plan.terms, kMaxTerms, j);
             rows.offsets = s.offsets + t.begin;
-            with_constant<kMaxTerms>(t.end - t.begin, [&](auto terms) {
+            with_constant<kMaxTerms>(t.size(), [&](auto terms) {
               add_products<m.value, terms.value>(rows, s.dy + q * plan.dy_line, s.x + q * plan.x_line,
                                                  sums + q * point + k.begin * row + t.begin * W, row);
             });
@@ -265,8 +253,7 @@ void run_transform(const Launch& l, const Plan& plan) {
     s.copied[t] = -1;
     memset(s.in + g.plane * g.in_channels, 0, W * sizeof(float));
     // Columns behind a chunk's are multiplied by zeros: they must be numbers.
-    const long long lines = static_cast<long long>(plan.columns.pieces) * g.in_channels * plan.runs;
-    memset(s.x, 0, static_cast<size_t>(lines * F::points * plan.x_line) * sizeof(float));
+    memset(s.x, 0, static_cast<size_t>(plan.lines * F::points * plan.x_line) * sizeof(float));
   }
   int term = 0;
   for (int line = 0; line < plan.columns.pieces * g.in_channels; line++)

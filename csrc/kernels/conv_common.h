@@ -17,6 +17,9 @@ struct Lanes {
   static constexpr int W = Vec<T>::width;
 };
 
+// Of arrays that are taken to stay in caches from one kernel to the next.
+constexpr long long kCachedBytes = 12LL << 20;
+
 // Keeps a loaded value in a register: the compiler may neither fold nor repeat the load.
 #if defined(__x86_64__)
 template <class V>

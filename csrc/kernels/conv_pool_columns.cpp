@@ -29,6 +29,7 @@ struct Pooled {
   float* y;  // of one image
   uint8_t* argmax;
 
+  static constexpr bool fetches = false;
   void fetch(const Place&, int) const {}
 
   // n lanes from `lane` on are outputs of a pooled row.

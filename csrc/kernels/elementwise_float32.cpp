@@ -17,9 +17,9 @@ void vector_loop(const void* const* in, void* out, long long n, double) {
   if (rest) store_n(y + i, F(load_n(a + i, rest)), rest);
 }
 
-// Four vectors at a time where all are of moderate size.
-template <vf (*F)(vf), void (*MODERATES)(const vf*, vf*)>
-void moderate_loop(const void* const* in, void* out, long long n, double immediate) {
+// Four vectors at a time, by FOUR.
+template <vf (*F)(vf), void (*FOUR)(const vf*, vf*)>
+void four_loop(const void* const* in, void* out, long long n, double immediate) {
   const float* a = static_cast<const float*>(in[0]);
   float* y = static_cast<float*>(out);
   long long i = 0;
@@ -27,23 +27,12 @@ void moderate_loop(const void* const* in, void* out, long long n, double immedia
     vf x[4], z[4];
 #pragma GCC unroll 4
     for (int u = 0; u < 4; u++) x[u] = load(a + i + u * VF_WIDTH);
-    if (any((extreme(x[0]) | extreme(x[1])) | (extreme(x[2]) | extreme(x[3]))))
-      for (int u = 0; u < 4; u++) z[u] = F(x[u]);
-    else
-      MODERATES(x, z);
+    FOUR(x, z);
 #pragma GCC unroll 4
     for (int u = 0; u < 4; u++) store(y + i + u * VF_WIDTH, z[u]);
   }
   const void* rest = a + i;
   vector_loop<F>(&rest, y + i, n - i, immediate);
-}
-
-inline void exp_moderates(const vf* x, vf* y) { exp_of_moderates<4>(x, y); }
-inline void sigmoid_moderates(const vf* x, vf* y) {
-  const vf back[4] = {-x[0], -x[1], -x[2], -x[3]};
-  exp_of_moderates<4>(back, y);
-#pragma GCC unroll 4
-  for (int u = 0; u < 4; u++) y[u] = 1.0f / (y[u] + 1.0f);
 }
 
 template <vf (*F)(vf, vf)>
@@ -101,7 +90,7 @@ Loop float32_loop(int op) {
     case op_elu:
       return immediate_loop<elu>;
     case op_exp:
-      return moderate_loop<exp, exp_moderates>;
+      return four_loop<exp, exps<4>>;
     case op_expm1:
       return vector_loop<expm1>;
     case op_log:
@@ -111,7 +100,7 @@ Loop float32_loop(int op) {
     case op_tanh:
       return vector_loop<tanh>;
     case op_sigmoid:
-      return moderate_loop<sigmoid, sigmoid_moderates>;
+      return four_loop<sigmoid, sigmoids<4>>;
     case op_softplus:
       return vector_loop<softplus>;
     case op_sin:

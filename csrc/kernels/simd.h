@@ -206,6 +206,25 @@ static inline vf abs(vf a) { return as_float(as_int(a) & 0x7fffffff); }
 #if defined(__x86_64__)
 
 // The sum, or the maximum, of the halves of the lanes, down to the last pair.
+#if defined(__AVX2__)
+static inline __m128 sum_to_four(__m256 v) {
+  return _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+}
+static inline __m128d sum_to_two(__m256d v) {
+  return _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
+}
+static inline __m128 max_of_four(__m256 v) {
+  return _mm_max_ps(_mm256_extractf128_ps(v, 1), _mm256_castps256_ps128(v));
+}
+static inline __m128d max_of_two(__m256d v) {
+  return _mm_max_pd(_mm256_extractf128_pd(v, 1), _mm256_castpd256_pd128(v));
+}
+#else
+static inline __m128 sum_to_four(__m128 v) { return v; }
+static inline __m128d sum_to_two(__m128d v) { return v; }
+static inline __m128 max_of_four(__m128 v) { return v; }
+static inline __m128d max_of_two(__m128d v) { return v; }
+#endif
 #if defined(__AVX512F__)
 static inline __m256 lower_half(vf v) { return _mm512_castps512_ps256((__m512)v); }
 static inline __m256 upper_half(vf v) {
@@ -213,40 +232,10 @@ static inline __m256 upper_half(vf v) {
 }
 static inline __m256d lower_half(vd v) { return _mm512_castpd512_pd256((__m512d)v); }
 static inline __m256d upper_half(vd v) { return _mm512_extractf64x4_pd((__m512d)v, 1); }
-static inline __m128 sum_to_four(vf v) {
-  const __m256 half = _mm256_add_ps(lower_half(v), upper_half(v));
-  return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
-}
-static inline __m128d sum_to_two(vd v) {
-  const __m256d half = _mm256_add_pd(lower_half(v), upper_half(v));
-  return _mm_add_pd(_mm256_castpd256_pd128(half), _mm256_extractf128_pd(half, 1));
-}
-static inline __m128 max_of_four(vf v) {
-  const __m256 half = _mm256_max_ps(upper_half(v), lower_half(v));
-  return _mm_max_ps(_mm256_extractf128_ps(half, 1), _mm256_castps256_ps128(half));
-}
-static inline __m128d max_of_two(vd v) {
-  const __m256d half = _mm256_max_pd(upper_half(v), lower_half(v));
-  return _mm_max_pd(_mm256_extractf128_pd(half, 1), _mm256_castpd256_pd128(half));
-}
-#elif defined(__AVX2__)
-static inline __m128 sum_to_four(vf v) {
-  return _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
-}
-static inline __m128d sum_to_two(vd v) {
-  return _mm_add_pd(_mm256_castpd256_pd128((__m256d)v), _mm256_extractf128_pd((__m256d)v, 1));
-}
-static inline __m128 max_of_four(vf v) {
-  return _mm_max_ps(_mm256_extractf128_ps((__m256)v, 1), _mm256_castps256_ps128((__m256)v));
-}
-static inline __m128d max_of_two(vd v) {
-  return _mm_max_pd(_mm256_extractf128_pd((__m256d)v, 1), _mm256_castpd256_pd128((__m256d)v));
-}
-#else
-static inline __m128 sum_to_four(vf v) { return (__m128)v; }
-static inline __m128d sum_to_two(vd v) { return (__m128d)v; }
-static inline __m128 max_of_four(vf v) { return (__m128)v; }
-static inline __m128d max_of_two(vd v) { return (__m128d)v; }
+static inline __m128 sum_to_four(vf v) { return sum_to_four(_mm256_add_ps(lower_half(v), upper_half(v))); }
+static inline __m128d sum_to_two(vd v) { return sum_to_two(_mm256_add_pd(lower_half(v), upper_half(v))); }
+static inline __m128 max_of_four(vf v) { return max_of_four(_mm256_max_ps(upper_half(v), lower_half(v))); }
+static inline __m128d max_of_two(vd v) { return max_of_two(_mm256_max_pd(upper_half(v), lower_half(v))); }
 #endif
 static inline float hsum(vf v) {
   const __m128 four = sum_to_four(v), two = _mm_add_ps(four, _mm_movehl_ps(four, four));

@@ -71,8 +71,7 @@ struct Row {
   static void put(T* p, V v, int n) { n == width ? store(p, v) : store_n(p, v, n); }
 };
 
-// How far ahead of a row of n x k those to come are fetched, one row or, where they lie in memory, two.
-constexpr long long kCachedBytes = 12LL << 20;  // of both sides
+// How far ahead of a row of n x k those to come are fetched: one row or, where both sides lie in memory, two.
 template <class T>
 long long ahead_of(long long n, long long k) {
   return 2 * n * k * static_cast<long long>(sizeof(T)) > kCachedBytes ? 2 * k : k;
@@ -107,10 +106,7 @@ inline float exp_row(const float* x, float* y, long long k, long long ahead, flo
     }
 #pragma GCC unroll 4
     for (int u = 0; u < U; u++) d[u] = load(x + i + u * VF_WIDTH) - m;
-    if (any((extreme(d[0]) | extreme(d[1])) | (extreme(d[2]) | extreme(d[3]))))
-      for (int u = 0; u < U; u++) e[u] = exp(d[u]);
-    else
-      exp_of_moderates<U>(d, e);
+    exps<U>(d, e);
 #pragma GCC unroll 4
     for (int u = 0; u < U; u++) store(y + i + u * VF_WIDTH, e[u]), total[u] += e[u];
   }

@@ -107,6 +107,21 @@ static inline vf exp(vf x) {
   return scaled(p, n);
 }
 
+// Whether one of U vectors has such a lane.
+template <int U>
+static inline bool any_extreme(const vf* x) {
+  vi found = extreme(x[0]);
+  for (int u = 1; u < U; u++) found = found | extreme(x[u]);
+  return any(found);
+}
+
+// e^x of U vectors.
+template <int U>
+static inline void exps(const vf* x, vf* y) {
+  if (!any_extreme<U>(x)) return exp_of_moderates<U>(x, y);
+  for (int u = 0; u < U; u++) y[u] = exp(x[u]);
+}
+
 // e^x for -87 <= x <= 0, or NaN.
 static inline vf exp_of_negative(vf x) {
   vi n;
@@ -174,6 +189,21 @@ static inline vf sigmoid(vf x) {
   if (!any_extreme(x)) return 1.0f / (exp_of_moderate(-x) + 1.0f);
   vf t = exp(-abs(x));
   return select(x < 0.0f, t, set1(1.0f)) / (t + 1.0f);
+}
+
+// That of U vectors.
+template <int U>
+static inline void sigmoids(const vf* x, vf* y) {
+  if (any_extreme<U>(x)) {
+    for (int u = 0; u < U; u++) y[u] = sigmoid(x[u]);
+    return;
+  }
+  vf back[U];
+#pragma GCC unroll 4
+  for (int u = 0; u < U; u++) back[u] = -x[u];
+  exp_of_moderates<U>(back, y);
+#pragma GCC unroll 4
+  for (int u = 0; u < U; u++) y[u] = 1.0f / (y[u] + 1.0f);
 }
 
 static inline vf softplus(vf x) {

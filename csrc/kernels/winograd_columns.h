@@ -54,6 +54,23 @@ inline Columns make_columns(const ConvParams& p, int step, int rows) {
   return best;
 }
 
+// Rows of zeros below the padding, as far as the last band's inputs lie; the first band's begin in padded row first_row.
+inline void cover_bands(const Columns& columns, int first_row, Gather& g) {
+  const int rows = first_row + (columns.bands - 1) * kBandRows * g.in_step_h + columns.last_row + 1;
+  if (rows > g.hp) g.bottom += rows - g.hp, g.hp = rows;
+  g.plane = static_cast<long long>(g.hp) * g.wp;
+}
+
+// Piece i of n things, [begin, end), cut into as few and as even pieces of at most `most` as possible.
+struct Cut {
+  int begin, end;
+  int size() const { return end - begin; }
+};
+inline Cut cut(int n, int most, int i) {
+  const int pieces = ceil_div(n, most);
+  return {share_of(n, i, pieces), share_of(n, i + 1, pieces)};
+}
+
 // Calls f with the transform, which has the adjoints too.
 template <class F>
 void with_transform(const Columns& columns, F&& f) {

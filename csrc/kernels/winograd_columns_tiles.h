@@ -1,6 +1,6 @@
 // Convolution by Winograd's transforms along columns (winograd_columns.h), down to the outputs, which go to a Sink:
 //
-//   put(place, channel, y)   four rows of a vector of outputs    fetch(place, channel)   they will come soon
+//   put(place, channel, y)   four rows of a vector of outputs    fetch(place, channel)   they will come soon, if it `fetches`
 //
 // Point i of a band of output channel k, with the outputs of a row in the lanes, is
 //
@@ -46,11 +46,7 @@ inline ColumnsPlan plan_columns(const ConvParams& p, bool dgrad, int threads) {
   plan.terms = plan.columns.pieces * g.in_channels * p.s;
   const int rest = g.out_w % VF_WIDTH;
   plan.joined = rest && rest <= VF_WIDTH / 2 && plan.columns.bands > 1 ? 2 : 1;
-  // The last band's inputs may lie below the padding.
-  const int rows =
-      plan.first_row + (plan.columns.bands - 1) * kBandRows * g.in_step_h + plan.columns.last_row + 1;
-  if (rows > g.hp) g.bottom += rows - g.hp, g.hp = rows;
-  g.plane = static_cast<long long>(g.hp) * g.wp;
+  cover_bands(plan.columns, plan.first_row, g);
   const int shift = plan.first_col + (g.in_step_w - 1) * g.columns +
                     (p.s - 1) / g.in_step_w;  // of the last tap's column, or more
   plan.line = skewed(most(g.wp, shift + static_cast<int>(round_up(g.out_w, VF_WIDTH))) + VF_WIDTH);
@@ -86,9 +82,6 @@ inline size_t carve_columns(const ColumnsPlan& plan, char* base, int threads, in
   }
   return c.used;
 }
-
-// Where block i of n channels begins, in as few and as even blocks as possible.
-inline int block_at(int channels, int i) { return share_of(channels, i, ceil_div(channels, kMaxChannels)); }
 
 // The weights of channels [k, k + m) of a group: to[point][term][channel].
 template <class F>
@@ -213,8 +206,9 @@ void multiply_points(const ColumnsPlan& plan, const Sink& sink, const float* poi
         multiply_point<M, V, false>(tile, points, w, sums);
       points += plan.line, w += static_cast<long long>(plan.terms) * M, sums += M * V * VF_WIDTH;
       finish<F>(sink, before, count);
-      for (int n = share_of(tiles, i, F::points); n < share_of(tiles, i + 1, F::points); n++)
-        sink.fetch(next.places[n % V], next.channel + n / V);
+      if (sink.fetches)
+        for (int n = share_of(tiles, i, F::points); n < share_of(tiles, i + 1, F::points); n++)
+          sink.fetch(next.places[n % V], next.channel + n / V);
     }
   });
 }
@@ -233,14 +227,16 @@ void run_unit(const ColumnsPlan& plan, const ColumnsScratch& s, const Sink& sink
   Pending before{};
   int parity = 0;
   for (int b = 0; b < blocks; b++) {
-    const int k = block_at(g.out_channels, b), m = block_at(g.out_channels, b + 1) - k;
+    const Cut k = cut(g.out_channels, kMaxChannels, b);
+    const int m = k.size();
     for (int chunk = 0; chunk < chunks; chunk++) {
-      const int first = share_of(all, chunk, chunks), vectors = share_of(all, chunk + 1, chunks) - first;
+      const Cut part = cut(all, kMaxVectors, chunk);
+      const int vectors = part.size();
       float* sums = s.sums + (parity ^= 1) * F::points * kMaxChannels * kMaxVectors * VF_WIDTH;
-      Pending next{sums, static_cast<long long>(m) * vectors * VF_WIDTH, k, k + m, 0, vectors, {}};
+      Pending next{sums, static_cast<long long>(m) * vectors * VF_WIDTH, k.begin, k.end, 0, vectors, {}};
       Tile tile{s.offsets, plan.terms, {}, of_band};
       for (int v = 0; v < vectors; v++) {
-        const int i = first + v, own = i < bands * whole ? i / whole : 0;
+        const int i = part.begin + v, own = i < bands * whole ? i / whole : 0;
         Place& place = next.places[v];
         place = {band + own, (i < bands * whole ? i - own * whole : whole) * VF_WIDTH, i == bands * whole,
                  false, 0};
@@ -286,12 +282,13 @@ void run_columns(const Launch& l, const ColumnsPlan& plan, const SinkOf& sink_of
   parallel_for(
       l.pool, g.groups * blocks,
       [&](int task, int) {
-        const int group = task / blocks, k = block_at(g.out_channels, task % blocks);
+        const int group = task / blocks;
+        const Cut k = cut(g.out_channels, kMaxChannels, task % blocks);
         const float* w = static_cast<const float*>(l.in[1]) +
                          static_cast<long long>(group) * (p.k / p.groups) * (p.c / p.groups) * p.r * p.s;
-        pack_block<F>(
-            plan, w, k, block_at(g.out_channels, task % blocks + 1) - k,
-            shared.weights + group * packed + static_cast<long long>(k) * plan.columns.points * plan.terms);
+        pack_block<F>(plan, w, k.begin, k.size(),
+                      shared.weights + group * packed +
+                          static_cast<long long>(k.begin) * plan.columns.points * plan.terms);
       },
       share);
   const int units = ceil_div(plan.columns.bands, plan.joined);

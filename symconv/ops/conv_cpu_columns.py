@@ -21,7 +21,7 @@ CHANNELS, VECTORS = 8, 3  # of a tile of the convolution
 # transform it; the transform of a point of the outputs. What the direct kernels do besides.
 PRODUCT, FETCH, INPUT, OUTPUT, DIRECT_OUTPUT = 1.2, 2, 4, 6.5, 16
 GAIN, GAIN_IN_MEMORY = 0.95, 0.7  # at most, of the others' time; where a side is larger than caches
-CACHE = 12 << 20  # bytes, kFetchBytes
+CACHE = 12 << 20  # bytes, kCachedBytes in csrc/kernels/conv_common.h
 # The weight gradient: output channels and bytes of points in work at once; what a task's sums may take.
 BLOCK, CHUNK, SUMS = 24, 192 << 10, 512 << 10
 # A product; to add up the sums of a tile, by vector of its columns; the transforms of a vector of dy and of a
@@ -41,14 +41,19 @@ def transform_of(r: int, stride: int) -> tuple[int, int]:
     return min(found, key=lambda form: form[0] * form[1])
 
 
+def transforms_refusal(dtype: str) -> str | None:
+    """Why no kernel with Winograd's transforms, of one axis or of both."""
+    if not config.winograd:
+        return "config.winograd is off"
+    return None if dtype == "float32" else f"dtype {dtype}, needs float32"
+
+
 def supports_columns(node: Apply) -> str | None:
     """Why not winograd_columns, of any of the three kinds."""
     g, kind = geometry(node), KINDS[node.op.name]
     stride, dilation = (g["stride_h"], g["stride_w"]), (abs(g["dilation_h"]), abs(g["dilation_w"]))
-    if not config.winograd:
-        return "config.winograd is off"
-    if node.out.dtype != "float32":
-        return f"dtype {node.out.dtype}, needs float32"
+    if refusal := transforms_refusal(node.out.dtype):
+        return refusal
     if dilation != (1, 1) or (kind == "dgrad" and stride != (1, 1)):
         needed = "dilation 1 and in the input gradient stride 1"
         return f"stride {stride}, dilation {dilation}, needs {needed}"

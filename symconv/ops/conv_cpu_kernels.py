@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from symconv.config import config
 from symconv.graph import Apply, Kernel, Launch
 from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
-from symconv.ops.conv_cpu_columns import supports_columns
+from symconv.ops.conv_cpu_columns import supports_columns, transforms_refusal
 from symconv.ops.conv_cpu_rates import lanes_of, rates
 from symconv.ops.conv_kernels import KINDS, geometry
 
@@ -96,10 +95,8 @@ def too_many_sums(c: int, k: int, r: int) -> str | None:
 def _supports_winograd(node: Apply) -> str | None:
     g = geometry(node)
     stride, dilation = (g["stride_h"], g["stride_w"]), (abs(g["dilation_h"]), abs(g["dilation_w"]))
-    if not config.winograd:
-        return "config.winograd is off"
-    if node.out.dtype != "float32":
-        return f"dtype {node.out.dtype}, needs float32"
+    if refusal := transforms_refusal(node.out.dtype):
+        return refusal
     if stride not in ((1, 1), (2, 2)) or dilation != (1, 1) or g["groups"] != 1:
         needed = "needs stride 1 or 2, dilation 1, one group"
         return f"stride {stride}, dilation {dilation}, groups {g['groups']}: {needed}"

@@ -24,14 +24,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from symconv.config import config
 from symconv.errors import DTypeError
 from symconv.graph import Apply, Kernel, Launch, Op, TensorType, Variable, op_error
 from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
 from symconv.ops import conv_pool_kernels
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
-from symconv.ops.conv_cpu_columns import pool_refusal
+from symconv.ops.conv_cpu_columns import pool_refusal, transforms_refusal
 from symconv.ops.conv_cpu_kernels import too_many_sums
 from symconv.ops.conv_pool_kernels import sizes_of
 from symconv.ops.epilogue import ACTIVATIONS
@@ -185,10 +184,8 @@ def _supports_winograd(node: Apply) -> str | None:
     op, (x, w, _), y = node.op, node.inputs, node.outputs[0]
     assert isinstance(op, ConvPool)
     k, c, r, s = w.type.shape
-    if not config.winograd:
-        return "config.winograd is off"
-    if x.dtype != "float32":
-        return f"dtype {x.dtype}, needs float32"
+    if refusal := transforms_refusal(x.dtype):
+        return refusal
     if (window := (r or 0, s or 0)) not in TRANSFORMED:
         return f"windows of {r}x{s}, needs 3x3 or 5x5"
     if 4 % op.window[0] or 4 % op.window[1]:
@@ -208,10 +205,8 @@ def _supports_columns(node: Apply) -> str | None:
     op, (x, w, _) = node.op, node.inputs
     assert isinstance(op, ConvPool)
     k, c, r, s = (d or 0 for d in w.type.shape)
-    if not config.winograd:
-        return "config.winograd is off"
-    if x.dtype != "float32":
-        return f"dtype {x.dtype}, needs float32"
+    if refusal := transforms_refusal(x.dtype):
+        return refusal
     if op.window != (2, 2):
         return f"pooling windows of {op.window}, needs (2, 2)"
     if refusal := _supports(node):
@@ -235,10 +230,8 @@ def _supports_winograd_grad(node: Apply) -> str | None:
     op, (x, w, y) = node.op, node.inputs[:3]
     assert isinstance(op, ConvPoolGrad)
     k, c, r, s = (d or 0 for d in w.type.shape)
-    if not config.winograd:
-        return "config.winograd is off"
-    if x.dtype != "float32":
-        return f"dtype {x.dtype}, needs float32"
+    if refusal := transforms_refusal(x.dtype):
+        return refusal
     if (r, s) != (3, 3):
         return f"windows of {r}x{s}, needs 3x3"
     if refusal := _supports(node):
