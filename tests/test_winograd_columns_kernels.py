@@ -218,11 +218,14 @@ def test_pooled_columns_refusals(rules_of) -> None:
         node = op.make(*(sc.tensor(dtype, s) for s in (x, w, w[:1])))
         return named(op, "winograd_columns_conv_pool").supports(node) or ""
 
+    book = ((10, 1, 28, 28), (20, 1, 5, 5))
     for name in ("avx2", "avx512"):
         rules_of(name)
         assert refusal((10, 1, 28, 28), (4, 1, 5, 5)) == refusal((10, 3, 32, 32), (6, 3, 5, 5)) == ""
-        slower = "1 channels to 20 with 5x5: lanes of channels are faster"
-        assert refusal((10, 1, 28, 28), (20, 1, 5, 5)) == slower
+        slower = "16 channels to 64 with 5x5, 12x12 outputs: winograd_conv_pool is faster"
+        assert refusal((10, 16, 16, 16), (64, 16, 5, 5)) == slower
+        direct = "1 channels to 20 with 5x5, 24x24 outputs: direct_conv_pool is faster"
+        assert refusal(*book) == (direct if name == "avx2" else "")
     assert refusal((10, 1, 28, 28), (4, 1, 5, 5), (2, 3)) == "pooling windows of (2, 3), needs (2, 2)"
     assert refusal((10, 1, 28, 28), (4, 1, 5, 5), dtype="float64") == "dtype float64, needs float32"
     with sc.config(winograd=False):

@@ -11,6 +11,7 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr int W = VF_WIDTH;
+typedef uint8_t Bytes __attribute__((vector_size(VF_WIDTH)));
 
 ConvParams conv_of(const ConvPoolParams& p) {
   ConvParams conv{};
@@ -32,48 +33,52 @@ struct Pooled {
   static constexpr bool fetches = false;
   void fetch(const Place&, int) const {}
 
-  // n lanes from `lane` on are outputs of a pooled row.
-  void part(const float* values, const uint8_t* places, int lane, int n, int row, int col,
-            long long plane) const {
-    if (row >= shape.rows) return;
-    const long long at = plane + static_cast<long long>(row) * shape.cols + col;
-    n = least(n, shape.cols - col);
-    if (n == W / 2) {
-      memcpy(y + at, values + lane, W / 2 * sizeof(float)), memcpy(argmax + at, places + lane, W / 2);
-    } else if (n == W / 4) {
-      memcpy(y + at, values + lane, W / 4 * sizeof(float)), memcpy(argmax + at, places + lane, W / 4);
-    } else {
-      for (int i = 0; i < n; i++) y[at + i] = values[lane + i], argmax[at + i] = places[lane + i];
+  // PARTS equal parts of a vector are outputs of as many pooled rows, `rows[i]` below the band's first.
+  template <int PARTS>
+  __attribute__((always_inline)) void store_rows(vf values, vi places, const int (&rows)[PARTS], int row,
+                                                 int col, long long plane) const {
+    constexpr int N = W / PARTS;
+    const auto bytes = __builtin_convertvector(places, Bytes);
+    const long long cols = shape.cols, at = plane + row * cols + col;
+    if (col + N > cols || row + PARTS > shape.rows)
+      return store_some<PARTS>(values, bytes, rows, row, col, plane);
+#pragma GCC unroll 4
+    for (int i = 0; i < PARTS; i++) {
+      memcpy(y + at + rows[i] * cols, reinterpret_cast<const float*>(&values) + i * N, N * sizeof(float));
+      memcpy(argmax + at + rows[i] * cols, reinterpret_cast<const uint8_t*>(&bytes) + i * N, N);
+    }
+  }
+
+  // The same where some lanes lie beyond the outputs. Not inlined: the compiler would take all lanes apart before it looks.
+  template <int PARTS>
+  __attribute__((noinline)) void store_some(vf values, Bytes places, const int (&rows)[PARTS], int row,
+                                            int col, long long plane) const {
+    constexpr int N = W / PARTS;
+    const int n = least(N, shape.cols - col);
+    float lanes[2 * W];
+    store(lanes, values);
+    for (int i = 0; i < PARTS; i++) {
+      if (row + rows[i] >= shape.rows) continue;
+      const long long at = plane + static_cast<long long>(row + rows[i]) * shape.cols + col;
+      store_n(y + at, load(lanes + i * N), n);
+      for (int j = 0; j < n; j++) argmax[at + j] = places[i * N + j];
     }
   }
 
   __attribute__((always_inline)) void put(const Place& place, int channel, const vf* rows) const {
-    vf v[4], largest{}, other, each;
-    for (int r = 0; r < kBandRows; r++) {
-      const vf size = abs(rows[r]);
-      largest = select(size > largest, size, largest);  // NaN is passed over
-    }
+    vf v[4], largest{}, other, each, best, number;
+    for (int r = 0; r < kBandRows; r++) largest = max(abs(rows[r]), largest);  // NaN is passed over
     split_pairs(rows[0], rows[2], v[0], v[1]);
     split_pairs(rows[1], rows[3], v[2], v[3]);
     split_pairs(largest, largest, each, other);
-    TieFold window(v[0], tie_margin(max(each, other)));
-#pragma GCC unroll 3
-    for (int k = 1; k < 4; k++) window.add(v[k], static_cast<float>(k));
-    float values[W];
-    int32_t numbers[W];
-    uint8_t places[W];
-    store(values, activate(ACTIVATION, window.best + bias[channel]));
-    store(numbers, to_int(window.place));
-    for (int i = 0; i < W; i++) places[i] = static_cast<uint8_t>(numbers[i]);
+    fold_ties<4>(v, tie_margin(max(each, other)), best, number);
+    const vf values = activate(ACTIVATION, best + bias[channel]);
     const long long plane = channel * shape.positions;
     const int row = 2 * place.band, col = place.col / 2;
-    if (!place.halves) {
-      part(values, places, 0, W / 2, row, col, plane);
-      part(values, places, W / 2, W / 2, row + 1, col, plane);
-    } else {
-      for (int i = 0; i < 4; i++)  // two bands, and of each two rows
-        part(values, places, i * W / 4, W / 4, row + 2 * (i % 2) + i / 2, col, plane);
-    }
+    if (place.halves)
+      store_rows<4>(values, to_int(number), {0, 2, 1, 3}, row, col, plane);  // of two bands
+    else
+      store_rows<2>(values, to_int(number), {0, 1}, row, col, plane);
   }
 };
 

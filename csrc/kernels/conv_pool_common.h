@@ -3,6 +3,7 @@
 #include "activation.h"
 #include "conv_common.h"
 #include "params.h"
+#include "vmath.h"
 
 namespace symconv {
 namespace SYMCONV_ISA {
@@ -71,24 +72,25 @@ inline void fold(V& best, V& place, V value, T index) {
   place = select(wins, set1(index), place);
 }
 
-// The maximum of a window's values and its place, after Winograd's transforms. Outputs over flat parts of an image are equal,
-// but the transforms round each in its own way: a place is given up only for a value that is larger by more than that, a
-// part of the largest output of the tile. Ties go to the first, as in plain sums, and so do gradients.
+// The maximum of a window's n values and its place, after Winograd's transforms. Outputs over flat parts of an image are
+// equal, but the transforms round each in its own way: the place is the first one whose value is not below the maximum by more
+// than that, a part of the largest output of the tile. Ties go to the first, as in plain sums, and so do gradients.
 inline vf tie_margin(vf largest) { return select(largest < INFINITY, largest * (1.0f / (1 << 17)), vf{}); }
 
-struct TieFold {
-  vf best, held, place{}, margin;
-
-  TieFold(vf first, vf margin_) : best(first), held(first), margin(margin_) {}
-
-  void add(vf value, float index) {
-    vf unused{};
-    fold(best, unused, value, index);
-    const auto better = (value > held + margin) | (value != value);
-    held = select(better, value, held);
-    place = select(better, set1(index), place);
+template <int N>
+inline void fold_ties(const vf* v, vf margin, vf& best, vf& place) {
+  best = v[0], place = vf{};
+  vf sum = v[0];
+#pragma GCC unroll 16
+  for (int k = 1; k < N; k++) best = max(best, v[k]), sum = sum + v[k];
+  if (any_nan(sum)) {  // NaN wins
+    best = v[0];
+    for (int k = 1; k < N; k++) fold(best, place, v[k], static_cast<float>(k));
   }
-};
+  const vf least = best - margin;
+#pragma GCC unroll 16
+  for (int k = N - 1; k >= 0; k--) place = select(v[k] >= least, set1(static_cast<float>(k)), place);
+}
 
 // places[n][lanes] -> argmax[channel * positions + i].
 inline void store_places(const float* places, long long lanes, long long n, int channels, long long positions,

@@ -9,6 +9,8 @@
 // an image sorted by pixel and keeps a tile of the pixel's patch in registers while it adds all channels that
 // have their maximum there. Zeros cost nothing but their place in the gather. Each part of the pool owns a
 // range of images and a copy of dw; the copies are added in order.
+#include <numeric>
+
 #include "conv_pool_walk.h"
 #include "params.h"
 
@@ -28,6 +30,8 @@ struct Plan : PooledShape {
   int pixels;        // of a packed image, with room for vectors that reach over its end
   long long image;   // their values
   int group;         // images walked together
+  bool shifts;       // sums are added to dx by aligned vectors (walk_dx)
+  bool longer;       // which may be one more than those of the sums
   int parts;
   bool own;  // each part packs the weights for itself, which is sooner done than read from another core
   int n_tiles;
@@ -42,7 +46,9 @@ Plan make_plan(const ConvPoolParams& p, int threads) {
   plan.length = static_cast<long long>(p.s) * p.c;
   plan.narrow = VF_WIDTH >= 8 && plan.length <= W / 2;
   plan.stride = round_up(plan.length, W);
-  plan.pixels = plan.hp * plan.wp + (W + p.c - 1) / p.c;
+  plan.pixels = plan.hp * plan.wp + (2 * W + p.c - 1) / p.c;
+  plan.shifts = kShifts && p.c % W;
+  plan.longer = plan.length + W - std::gcd(p.c, W) > plan.stride;
   plan.image = static_cast<long long>(plan.pixels) * p.c;
   long long group = kGroupBytes / (plan.image * static_cast<long long>(sizeof(T)));
   plan.group = static_cast<int>(group < 1 ? 1 : group > 8 ? 8 : group);
@@ -57,32 +63,30 @@ Plan make_plan(const ConvPoolParams& p, int threads) {
 
 template <class T>
 struct Scratch {
-  T* weights;   // [K][R][stride]
-  Tile* tiles;  // shared
-  T* dw;        // [K][R][stride]
-  T* db;        // [K][W]: lane by lane
-  T* x;         // [group][image]
-  T* dx;        // [image]
-  T* values;    // of the lists
-  int* pixels;
+  T* weights;     // [K][R][stride]
+  Tile* tiles;    // shared
+  T* dw;          // [K][R][stride]
+  T* db;          // [K][W]: lane by lane
+  T* x;           // [group][image]
+  T* dx;          // [group][image]
+  List<T> list;   // of the group, channel after channel; without dx, of one channel
+  int* channels;  // of its entries
   Sorted<T> sorted;
-  int* base;       // pixel of each pooled position's window
-  List<T>* lists;  // [channel], of the group
-  int* ends;       // [channel][image]: where the list of that image ends
-  T* patch;        // [R S C]: weights on their way between layouts
+  int* base;  // pixel of each pooled position's window
+  T* patch;   // [R S C]: weights on their way between layouts
 };
 
-// Values of one list: a whole vector may be written behind the last.
+// Entries of the list: a whole vector may be written behind the last.
 template <class T>
 long long list_room(const Plan& plan) {
-  return plan.group * plan.positions + Lanes<T>::W;
+  return (plan.p.need_dx ? plan.p.k : 1) * plan.group * plan.positions + Lanes<T>::W;
 }
 
 template <class T>
 size_t carve(const Plan& plan, char* base, int part, Scratch<T>& out) {
   Carver c{base};
   const ConvPoolParams& p = plan.p;
-  const long long kernel = p.k * p.r * plan.stride, slots = p.need_dx ? p.k : 1;
+  const long long kernel = p.k * p.r * plan.stride, room = list_room<T>(plan);
   constexpr int W = Lanes<T>::W;
   Scratch<T> s{};
   s.tiles = c.take<Tile>(plan.n_tiles);
@@ -92,18 +96,17 @@ size_t carve(const Plan& plan, char* base, int part, Scratch<T>& out) {
     s.dw = c.take<T>(kernel);
     s.db = c.take<T>(static_cast<long long>(p.k) * W);
     s.x = c.take<T>(plan.group * plan.image);
-    s.values = c.take<T>(slots * list_room<T>(plan));
-    s.pixels = c.take<int>(slots * list_room<T>(plan));
+    s.list = {c.take<T>(room), c.take<int>(room), 0};
     s.base = c.take<int>(plan.positions + W);
-    s.lists = c.take<List<T>>(slots);
-    s.ends = c.take<int>(slots * plan.group);
     s.patch = c.take<T>(p.r * plan.length);
     if (p.need_dx) {
-      s.dx = c.take<T>(plan.image);
-      s.sorted.g = c.take<T>(p.k * plan.positions);
-      s.sorted.channels = c.take<int>(p.k * plan.positions);
-      s.sorted.starts = c.take<int>(static_cast<long long>(plan.hp) * plan.wp + 1);
-      s.sorted.living = c.take<Living>(static_cast<long long>(plan.hp) * plan.wp);
+      const long long pixels = static_cast<long long>(plan.group) * plan.pixels;
+      s.dx = c.take<T>(plan.group * plan.image);
+      s.channels = c.take<int>(room);
+      s.sorted.g = c.take<T>(room);
+      s.sorted.channels = c.take<int>(room);
+      s.sorted.starts = c.take<int>(pixels + 1);
+      s.sorted.living = c.take<Living>(pixels);
       s.sorted.bins = c.take<int>(p.k + 2);
     }
     if (t == part) out = s;
@@ -121,27 +124,29 @@ struct Arrays {
   T *dx, *dw, *db;
 };
 
+// Appends the gradients of channel k of `count` images from `first` on; returns where its list begins.
 template <int kActivation, class T>
-void gather_channel(const Plan& plan, const Arrays<T>& a, const Scratch<T>& s, PixelTable& table, int first,
-                    int count, int k) {
+int gather_channel(const Plan& plan, const Arrays<T>& a, Scratch<T>& s, PixelTable& table, int first,
+                   int count, int k) {
   const ConvPoolParams& p = plan.p;
-  const int slot = p.need_dx ? k : 0;
-  List<T>& list = s.lists[slot];
-  list = {s.values + slot * list_room<T>(plan), s.pixels + slot * list_room<T>(plan), 0};
+  if (!p.need_dx) s.list.count = 0;
+  const int begin = s.list.count;
   for (int i = 0; i < count; i++) {
     const long long at = (static_cast<long long>(first + i) * p.k + k) * plan.positions;
     table.first = i * plan.pixels;
-    gather<kActivation>(a.y + at, a.dy + at, a.argmax + at, table, plan.positions, list,
+    gather<kActivation>(a.y + at, a.dy + at, a.argmax + at, table, plan.positions, s.list,
                         s.db + k * Lanes<T>::W);
-    s.ends[slot * plan.group + i] = list.count;
   }
+  if (p.need_dx)
+    for (int e = begin; e < s.list.count; e++) s.channels[e] = k;
+  return begin;
 }
 
 template <class T>
-void add_dw(const Plan& plan, const Scratch<T>& s, int k) {
+void add_dw(const Plan& plan, const Scratch<T>& s, int k, int begin) {
   const ConvPoolParams& p = plan.p;
   constexpr int W = Lanes<T>::W;
-  const List<T>& list = s.lists[p.need_dx ? k : 0];
+  const List<T> list{s.list.g + begin, s.list.pixel + begin, s.list.count - begin};
   const long long pitch = static_cast<long long>(plan.wp) * p.c;
   if (!list.count) return;
   for (int i = 0; i < plan.n_tiles; i++) {
@@ -152,57 +157,61 @@ void add_dw(const Plan& plan, const Scratch<T>& s, int k) {
   }
 }
 
-// The pixels that have any of at most `most` gradients, by their number.
+// The pixels of `count` images that have any of at most `most` gradients, by their number. Neighbours in the list lie in
+// different images and rows, so that none waits for what the one before adds to dx.
 template <class T>
-void list_living(int pixels, int most, Sorted<T>& s) {
+void list_living(const Plan& plan, int count, int most, Sorted<T>& s) {
+  const int rows = plan.hp - plan.p.r + 1, cols = plan.wp - plan.p.s + 1;
+  auto visit = [&](auto&& pixel) {
+    for (int col = 0; col < cols; col++)
+      for (int row = 0; row < rows; row++)
+        for (int i = 0; i < count; i++) pixel(i * plan.pixels + row * plan.wp + col);
+  };
   memset(s.bins, 0, static_cast<size_t>(most + 2) * sizeof(int));
-  for (int pixel = 0; pixel < pixels; pixel++) s.bins[s.starts[pixel + 1] - s.starts[pixel] + 1]++;
+  visit([&](int pixel) { s.bins[s.starts[pixel + 1] - s.starts[pixel] + 1]++; });
   const int dead = s.bins[1];
   s.bins[1] = 0;
   for (int n = 1; n <= most; n++) s.bins[n + 1] += s.bins[n];
-  for (int pixel = 0; pixel < pixels; pixel++)
+  visit([&](int pixel) {
     if (const int begin = s.starts[pixel], n = s.starts[pixel + 1] - begin; n)
       s.living[s.bins[n]++] = {pixel, begin, n};
-  s.n_living = pixels - dead;
+  });
+  s.n_living = count * rows * cols - dead;
 }
 
-// The lists of image i of the group, sorted by pixel (counting sort; within a pixel channels ascend).
+// The list of `count` images by pixel (counting sort; within a pixel channels ascend).
 template <class T>
-void sort_by_pixel(const Plan& plan, Scratch<T>& s, int i) {
-  const int pixels = plan.hp * plan.wp, first = i * plan.pixels;
+void sort_by_pixel(const Plan& plan, Scratch<T>& s, int count) {
+  const int pixels = count * plan.pixels;
   int* starts = s.sorted.starts;
-  auto visit = [&](int k, auto&& entry) {
-    const int* ends = s.ends + k * plan.group;
-    const List<T>& list = s.lists[k];
-    for (int e = i ? ends[i - 1] : 0; e < ends[i]; e++) entry(list.pixel[e] - first, list.g[e]);
-  };
   memset(starts, 0, static_cast<size_t>(pixels + 1) * sizeof(int));
-  for (int k = 0; k < plan.p.k; k++) visit(k, [&](int pixel, T) { starts[pixel]++; });
+  for (int e = 0; e < s.list.count; e++) starts[s.list.pixel[e]]++;
   int total = 0;
   for (int pixel = 0; pixel <= pixels; pixel++) total += starts[pixel], starts[pixel] = total;
-  for (int k = plan.p.k - 1; k >= 0; k--)
-    visit(k, [&](int pixel, T g) {
-      const int at = --starts[pixel];
-      s.sorted.g[at] = g;
-      s.sorted.channels[at] = k;
-    });
-  list_living(pixels, plan.p.k, s.sorted);
+  for (int e = s.list.count - 1; e >= 0; e--) {
+    const int at = --starts[s.list.pixel[e]];
+    s.sorted.g[at] = s.list.g[e];
+    s.sorted.channels[at] = s.channels[e];
+  }
+  list_living(plan, count, plan.p.k, s.sorted);
 }
 
 template <class T>
-void make_dx(const Plan& plan, Scratch<T>& s, int i, T* dx) {
+void make_dx(const Plan& plan, Scratch<T>& s, int count, T* dx) {
   const ConvPoolParams& p = plan.p;
   constexpr int W = Lanes<T>::W;
   const long long pitch = static_cast<long long>(plan.wp) * p.c, kernel = p.r * plan.stride;
-  sort_by_pixel(plan, s, i);
-  memset(s.dx, 0, static_cast<size_t>(plan.image) * sizeof(T));
+  sort_by_pixel(plan, s, count);
+  memset(s.dx, 0, static_cast<size_t>(count * plan.image) * sizeof(T));
   for (int j = 0; j < plan.n_tiles; j++) {
     const Tile& t = s.tiles[j];
     kTiles<T>.dx[t.rows - 1][t.vectors - 1](s.sorted, p.c, pitch, kernel,
                                             s.weights + t.row * plan.stride + t.vector * W, plan.stride,
-                                            s.dx + t.row * pitch + t.vector * W);
+                                            s.dx + t.row * pitch + t.vector * W, plan.shifts,
+                                            (t.vector + t.vectors) * W != plan.stride || plan.longer);
   }
-  from_channels_last(s.dx, dx, p.c, p.h, p.w, p.top, p.left, plan.wp);
+  for (int i = 0; i < count; i++, dx += static_cast<long long>(p.c) * p.h * p.w)
+    from_channels_last(s.dx + i * plan.image, dx, p.c, p.h, p.w, p.top, p.left, plan.wp);
 }
 
 template <class T>
@@ -215,16 +224,18 @@ void run_part(const Plan& plan, const Arrays<T>& a, Scratch<T>& s, int first, in
   const long long image = static_cast<long long>(p.c) * p.h * p.w;
   for (; first < last; first += plan.group) {
     const int count = last - first < plan.group ? last - first : plan.group;
+    s.list.count = 0;
     for (int i = 0; i < count; i++)
       to_channels_last(a.x + (first + i) * image, s.x + i * plan.image, p.c, p.h, p.w, p.top, p.left,
                        plan.wp);
     for (int k = 0; k < p.k; k++) {
-      with_activation(p.activation,
-                      [&](auto act) { gather_channel<act.value>(plan, a, s, table, first, count, k); });
-      add_dw(plan, s, k);
+      int begin = 0;
+      with_activation(p.activation, [&](auto act) {
+        begin = gather_channel<act.value>(plan, a, s, table, first, count, k);
+      });
+      add_dw(plan, s, k, begin);
     }
-    if (p.need_dx)
-      for (int i = 0; i < count; i++) make_dx(plan, s, i, a.dx + (first + i) * image);
+    if (p.need_dx) make_dx(plan, s, count, a.dx + first * image);
   }
 }
 

@@ -37,7 +37,7 @@ struct Living {
   int pixel, begin, n;
 };
 
-// The non-zero gradients of one image, by pixel. Pixels with as many gradients follow one another, so that loops over
+// The non-zero gradients of some images, by pixel. Pixels with as many gradients follow one another, so that loops over
 // them end where the branch predictor expects it.
 template <class T>
 struct Sorted {
@@ -99,25 +99,57 @@ void walk_dw(const List<T>& list, const T* x, int channels, long long pitch, T* 
     }
 }
 
+constexpr bool kShifts =
+    VF_WIDTH == 16;  // a vector is a cache line, and one instruction shifts two by any number
+
+template <class T>
+inline typename Vec<T>::mask lane_numbers() {
+  typename Vec<T>::mask v{};
+  for (int i = 0; i < Vec<T>::width; i++) v[i] = i;
+  return v;
+}
+
+// to[0 .. NV W) += sums, where `to` begins anywhere in a vector: the sums are shifted, so that no store crosses a cache
+// line. longer: what is shifted out of the last vector may be other than zero.
+template <class T, int NV>
+inline void add_shifted(const typename Lanes<T>::V (&sums)[NV], T* to, bool longer) {
+  using V = typename Lanes<T>::V;
+  constexpr int W = Lanes<T>::W;
+  const int by = static_cast<int>(reinterpret_cast<uintptr_t>(to) / sizeof(T) % W);
+  const typename Vec<T>::mask lanes = lane_numbers<T>() + static_cast<typename Vec<T>::lane>(W - by);
+  to -= by;
+  V before{};  // the vector whose last lanes come first
+  for (int v = 0; v < NV; v++, to += W) {
+    store(to, load(to) + __builtin_shuffle(before, sums[v], lanes));
+    before = sums[v];
+  }
+  if (longer) store(to, load(to) + __builtin_shuffle(before, V{}, lanes));
+}
+
 // dx[pixel + r, v] += g w[k][r][v] over the pixels, for NR rows and NV vectors. All weights of a tile stay in L1.
+// shifts, longer: see add_shifted.
 template <class T, int NR, int NV>
 void walk_dx(const Sorted<T>& s, int channels, long long pitch, long long kernel, const T* w,
-             long long w_stride, T* dx) {
+             long long w_stride, T* dx, bool shifts, bool longer) {
   using V = typename Lanes<T>::V;
   constexpr int W = Lanes<T>::W;
   for (const Living *l = s.living, *last = l + s.n_living; l < last; l++) {
     T* patch = dx + static_cast<long long>(l->pixel) * channels;
-    V acc[NR][NV];
-    for (int r = 0; r < NR; r++)
-      for (int v = 0; v < NV; v++) acc[r][v] = load(patch + r * pitch + v * W);
+    V acc[NR][NV]{};
     for (int e = l->begin, end = e + l->n; e < end; e++) {
       const V gv = set1(s.g[e]);
       const T* row = w + s.channels[e] * kernel;
       for (int r = 0; r < NR; r++)
         for (int v = 0; v < NV; v++) acc[r][v] = fma(gv, load(row + r * w_stride + v * W), acc[r][v]);
     }
-    for (int r = 0; r < NR; r++)
-      for (int v = 0; v < NV; v++) store(patch + r * pitch + v * W, acc[r][v]);
+    for (int r = 0; r < NR; r++, patch += pitch) {
+      if constexpr (kShifts)
+        if (shifts) {
+          add_shifted<T, NV>(acc[r], patch, longer);
+          continue;
+        }
+      for (int v = 0; v < NV; v++) store(patch + v * W, load(patch + v * W) + acc[r][v]);
+    }
   }
 }
 

@@ -138,30 +138,41 @@ void fill_band(const Plan& plan, const float* x, int tile_row, float* band) {
   }
 }
 
-// The size of a tile's largest output.
+// The size of a tile's largest output. NaN is passed over.
 vf largest_of(const vf (*y)[kOutputs]) {
   vf largest{};
   for (int i = 0; i < kOutputs; i++)
-    for (int j = 0; j < kOutputs; j++) {
-      const vf size = max(y[i][j], -y[i][j]);
-      largest = select(size > largest, size, largest);  // NaN is passed over
-    }
+    for (int j = 0; j < kOutputs; j++) largest = max(abs(y[i][j]), largest);
   return largest;
 }
 
-// The maxima of one tile of outputs; row and col are those of its first window, in the chunk's positions.
+// The maxima of one tile of outputs in windows of PH x PW; row and col are those of its first window, in the chunk's positions.
+template <int PH, int PW>
 void pool_tile(const Plan& plan, const vf (*y)[kOutputs], int rows, int cols, float* pooled, float* places) {
-  const int ph = plan.p.pool_h, pw = plan.p.pool_w;
   const vf margin = tie_margin(largest_of(y));
-  for (int i = 0; i < rows; i++)
-    for (int j = 0; j < cols; j++) {
-      TieFold window(y[i * ph][j * pw], margin);
-      for (int k = 1; k < ph * pw; k++)
-        window.add(y[i * ph + k / pw][j * pw + k % pw], static_cast<float>(k));
+#pragma GCC unroll 4
+  for (int i = 0; i < kOutputs / PH; i++)
+#pragma GCC unroll 4
+    for (int j = 0; j < kOutputs / PW; j++) {
+      if (i >= rows || j >= cols) continue;
+      vf window[PH * PW], best, place;
+      for (int k = 0; k < PH * PW; k++) window[k] = y[i * PH + k / PW][j * PW + k % PW];
+      fold_ties<PH * PW>(window, margin, best, place);
       const long long at = (static_cast<long long>(i) * plan.cols + j) * plan.k_lanes;
-      store(pooled + at, window.best);
-      store(places + at, window.place);
+      store(pooled + at, best);
+      store(places + at, place);
     }
+}
+
+// Calls f with the sides of the pooling windows, which divide a tile's.
+template <class F>
+void with_window(const ConvPoolParams& p, F&& f) {
+  auto side = [](int n, auto&& g) {
+    if (n == 1) return g(std::integral_constant<int, 1>{});
+    if (n == 2) return g(std::integral_constant<int, 2>{});
+    g(std::integral_constant<int, 4>{});
+  };
+  side(p.pool_h, [&](auto ph) { side(p.pool_w, [&](auto pw) { f(ph, pw); }); });
 }
 
 template <class F>
@@ -174,7 +185,9 @@ void finish_tiles(const Plan& plan, int tile_row, const float* out, float* poole
       vf y[kOutputs][kOutputs];
       output_tile<F>(out + k, plan.out_step, y);
       const long long at = static_cast<long long>(t) * wide * plan.k_lanes + k;
-      pool_tile(plan, y, rows, cols, pooled + at, places + at);
+      with_window(plan.p, [&](auto ph, auto pw) {
+        pool_tile<ph.value, pw.value>(plan, y, rows, cols, pooled + at, places + at);
+      });
     }
   }
 }

@@ -21,6 +21,14 @@ static inline bool any(vi mask) {
 #endif
 }
 
+static inline bool any_nan(vf x) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask((__m512)x, (__m512)x, _CMP_UNORD_Q) != 0;
+#else
+  return any(x != x);
+#endif
+}
+
 // A vector in two halves, each of which is as long as a vector of doubles.
 typedef float half_float __attribute__((vector_size(4 * VD_WIDTH)));
 typedef int32_t half_int __attribute__((vector_size(4 * VD_WIDTH)));

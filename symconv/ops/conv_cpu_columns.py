@@ -28,9 +28,6 @@ BLOCK, CHUNK, SUMS = 24, 192 << 10, 512 << 10
 # line of x; the end of a sum.
 GRAD_PRODUCT, GRAD_ADD, GRAD_OUTPUT, GRAD_INPUT, GRAD_END = 1.05, 5, 50, 40, 40
 GRAD_GAIN = 0.85
-# conv_pool: the maxima of a vector; what the direct kernel does besides the products of an output; the share
-# of its time at most.
-POOL, DIRECT_POOL, POOL_GAIN = 75, 10, 0.8
 
 
 def transform_of(r: int, stride: int) -> tuple[int, int]:
@@ -71,17 +68,24 @@ def supports_columns(node: Apply) -> str | None:
     return None
 
 
-def _time(kind: str, g: dict[str, int]) -> float:
-    """Of an image and an output channel."""
-    (channels, row), lanes = lanes_of(kind, g), rates().lanes
-    points, pieces = transform_of(g["r"], g["stride_h"])
-    inputs = pieces * terms_of(kind, g) // (g["r"] * g["s"])
-    bands, rest, alone = ceil((g["h"] if kind == "dgrad" else g["p"]) / ROWS), row % lanes, ceil(row / lanes)
+def tiles_of(rows: int, row: int, channels: int) -> tuple[float, int, float]:
+    """Of `rows` rows of outputs: the vectors of their bands, the channels of a tile, and the share of its
+    time that products keep it busy."""
+    lanes = rates().lanes
+    bands, rest, alone = ceil(rows / ROWS), row % lanes, ceil(row / lanes)
     joined = 0 < rest <= lanes // 2 and bands > 1  # with that of the next band
     in_unit = 2 * (row // lanes) + 1 if joined else alone
     vectors = bands // 2 * in_unit + bands % 2 * alone if joined else bands * alone
     in_tile, block = in_unit / ceil(in_unit / VECTORS), min(channels, CHANNELS)
-    busy = min(1, in_tile * block / 8) * (1 if in_tile > 1 else 0.6)
+    return vectors, block, min(1, in_tile * block / 8) * (1 if in_tile > 1 else 0.6)
+
+
+def _time(kind: str, g: dict[str, int]) -> float:
+    """Of an image and an output channel."""
+    channels, row = lanes_of(kind, g)
+    points, pieces = transform_of(g["r"], g["stride_h"])
+    inputs = pieces * terms_of(kind, g) // (g["r"] * g["s"])
+    vectors, block, busy = tiles_of(g["h"] if kind == "dgrad" else g["p"], row, channels)
     each = PRODUCT / busy * g["s"] + FETCH / block + INPUT / channels
     return vectors * points * (inputs * each + OUTPUT)
 
@@ -112,16 +116,4 @@ def _supports_gradient(g: dict[str, int]) -> str | None:
     plain = g["n"] * g["k"] * g["p"] * g["q"] * of_group * g["r"] * g["s"]
     if columns * rate > GRAD_GAIN * plain / lanes:
         return Slower(f"{terms} terms of {channels} channels, {g['n']} x {g['p']}x{g['q']} outputs: too few")
-    return None
-
-
-def pool_refusal(c: int, k: int, window: tuple[int, int], rows: int, cols: int) -> str | None:
-    """Why winograd_columns_conv_pool is slower than direct_conv_pool, whose lanes are output channels.
-    rows, cols: of the convolution."""
-    points, pieces = transform_of(window[0], 1)
-    vectors = ceil(rows / ROWS) * ceil(2 * cols / rates().lanes) / 2
-    columns = k * vectors * (points * (pieces * c * window[1] * PRODUCT + OUTPUT) + POOL)
-    blocks = ceil(2 * k / rates().lanes) / 2 if k > rates().lanes else 1
-    if columns > POOL_GAIN * rows * cols * blocks * (c * window[0] * window[1] + DIRECT_POOL):
-        return Slower(f"{c} channels to {k} with {window[0]}x{window[1]}: lanes of channels are faster")
     return None

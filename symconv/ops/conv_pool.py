@@ -30,8 +30,9 @@ from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
 from symconv.ops import conv_pool_kernels
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
-from symconv.ops.conv_cpu_columns import pool_refusal, transforms_refusal
+from symconv.ops.conv_cpu_columns import transforms_refusal
 from symconv.ops.conv_cpu_kernels import too_many_sums
+from symconv.ops.conv_pool_cpu import columns_refusal, winograd_refusal
 from symconv.ops.conv_pool_kernels import sizes_of
 from symconv.ops.epilogue import ACTIVATIONS
 from symconv.ops.gemm import DotMulActGrad
@@ -41,8 +42,6 @@ from symconv.ops.window import Padding, Pair
 Array = np.ndarray
 
 MAX_WINDOW = 255  # elements that a uint8 argmax can tell apart
-# Winograd's windows: the plain products that the 36 or 64 of a tile and its transforms cost, roughly.
-TRANSFORMED = {(3, 3): 60, (5, 5): 120}
 # Channels, and share of a tile's outputs that are wanted, from which on a walk over all maxima is slower than
 # Winograd's transforms.
 WALKED, WALKED_FILL = 64, 0.8
@@ -180,42 +179,6 @@ def _supports(node: Apply) -> str | None:
     return None if c and node.inputs[1].type.shape[0] else "no channels"
 
 
-def _supports_winograd(node: Apply) -> str | None:
-    op, (x, w, _), y = node.op, node.inputs, node.outputs[0]
-    assert isinstance(op, ConvPool)
-    k, c, r, s = w.type.shape
-    if refusal := transforms_refusal(x.dtype):
-        return refusal
-    if (window := (r or 0, s or 0)) not in TRANSFORMED:
-        return f"windows of {r}x{s}, needs 3x3 or 5x5"
-    if 4 % op.window[0] or 4 % op.window[1]:
-        return f"pooling windows of {op.window} do not divide tiles of 4x4"
-    if refusal := _supports(node):
-        return refusal
-    if (c or 0) < 8 or (k or 0) < 8:
-        return Slower(f"{c} channels to {k}, pays from 8 on")
-    rows, cols = ((d or 0) * e for d, e in zip(y.type.shape[2:], op.window))
-    tiles = -(-rows // 4) * -(-cols // 4)
-    if TRANSFORMED[window] * tiles > rows * cols * window[0] * window[1]:
-        return Slower(f"{rows}x{cols} outputs fill tiles of 4x4 too little")
-    return None
-
-
-def _supports_columns(node: Apply) -> str | None:
-    op, (x, w, _) = node.op, node.inputs
-    assert isinstance(op, ConvPool)
-    k, c, r, s = (d or 0 for d in w.type.shape)
-    if refusal := transforms_refusal(x.dtype):
-        return refusal
-    if op.window != (2, 2):
-        return f"pooling windows of {op.window}, needs (2, 2)"
-    if refusal := _supports(node):
-        return refusal
-    sizes = sizes_of(node)
-    rows, cols = sizes.h + sizes.top + sizes.bottom - r + 1, sizes.w + sizes.left + sizes.right - s + 1
-    return pool_refusal(c, k, (r, s), rows, cols)
-
-
 def _mostly_zero(node: Apply) -> bool:
     """Whether relu's derivative has made zeros of most gradients, here or in the product that dy is."""
     op: Any = node.op
@@ -251,11 +214,11 @@ def _supports_winograd_grad(node: Apply) -> str | None:
 ConvPool.kernels = [
     Kernel(
         "winograd_conv_pool", "cpu", "csrc/kernels/conv_pool_winograd.cpp", "winograd_conv_pool",
-        _supports_winograd, _launch,
+        winograd_refusal, _launch,
     ),
     Kernel(
         "winograd_columns_conv_pool", "cpu", "csrc/kernels/conv_pool_columns.cpp",
-        "winograd_columns_conv_pool", _supports_columns, _launch,
+        "winograd_columns_conv_pool", columns_refusal, _launch,
     ),
     Kernel("direct_conv_pool", "cpu", "csrc/kernels/conv_pool.cpp", "direct_conv_pool", _supports, _launch),
     *conv_pool_kernels.FORWARD,
