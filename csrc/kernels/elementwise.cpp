@@ -9,9 +9,7 @@
 //   repeats  a pattern of up to kMaxPeriod elements: laid out once, a period longer than a block, read at its phase
 //   spread   block by block into a buffer. Where the last dimension is long, blocks end with it, and within a
 //            block such an input is read in place or is a single value
-#include "elementwise_layout.h"
-#include "elementwise_loops.h"
-#include "parallel.h"
+#include "elementwise_machine.h"
 #include "params.h"
 
 namespace symconv {
@@ -19,65 +17,36 @@ namespace SYMCONV_ISA {
 namespace {
 
 constexpr double kShareCost = 25000;  // additions (some 2 us) that each thread must have at least
-constexpr int kWorth = 8;             // additions for each element: less is done before the next block comes
 
-constexpr int kOperands[kOpcodes] = {
-#define ELEMENTWISE_OP(name, operands, cost) operands,
-#include "elementwise_ops.h"
-#undef ELEMENTWISE_OP
-};
-constexpr int kCost[kOpcodes] = {
-#define ELEMENTWISE_OP(name, operands, cost) cost,
-#include "elementwise_ops.h"
-#undef ELEMENTWISE_OP
-};
-
-Loop find_loop(const ElementwiseOp& op) {
-  if (op.opcode == op_cast) return cast_loop(op.operand_dtype, op.result_dtype);
-  Loop loop = arithmetic_loop(op.opcode, op.operand_dtype);
-  if (!loop) loop = logic_loop(op.opcode, op.operand_dtype);
-  if (!loop && op.operand_dtype == dtype_float32) loop = float32_loop(op.opcode);
-  if (!loop && op.operand_dtype == dtype_float64) loop = float64_loop(op.opcode);
-  return loop;
+// A line, past the caches; to: aligned.
+void stream_line(char* to, const char* from) {
+#if defined(__AVX512F__)
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_loadu_si512(from));
+#elif defined(__AVX2__)
+  for (int i = 0; i < 64; i += 32)
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + i),
+                        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i)));
+#elif defined(__x86_64__)
+  for (int i = 0; i < 64; i += 16)
+    _mm_stream_si128(reinterpret_cast<__m128i*>(to + i),
+                     _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i)));
+#else
+  memcpy(to, from, 64);
+#endif
 }
 
-// The loop that takes one element for operand `which`, or null.
-Loop find_single_loop(const ElementwiseOp& op, int which) {
-  Loop loop = arithmetic_single_loop(op.opcode, op.operand_dtype, which);
-  return loop ? loop : logic_single_loop(op.opcode, op.operand_dtype, which);
-}
-
-bool gives_bool(int opcode) {
-  return (opcode >= op_eq && opcode <= op_ge) || (opcode >= op_isnan && opcode <= op_isfinite);
-}
-
-struct Instruction {
-  Loop loop;
-  int args[3];
-  int result;  // the op whose value it gives
-  double immediate;
-};
-
-// to[0, bytes) = from[0, bytes), past the caches by whole lines.
-void stream(char* to, const char* from, size_t bytes) {
-#if defined(__x86_64__)
-  size_t i = 0, head = -reinterpret_cast<uintptr_t>(to) & 63;
+// to[0, bytes) = from[0, bytes), past the caches by whole lines; meanwhile next[0, ahead) is fetched.
+void stream(char* to, const char* from, size_t bytes, const char* next, size_t ahead) {
+  size_t head = -reinterpret_cast<uintptr_t>(to) & 63;
   if (head > bytes) head = bytes;
   memcpy(to, from, head);
-  for (i = head; i + 64 <= bytes; i += 64)
-#if defined(__AVX2__)
-    for (size_t j = i; j < i + 64; j += 32)
-      _mm256_stream_si256(reinterpret_cast<__m256i*>(to + j),
-                          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + j)));
-#else
-    for (size_t j = i; j < i + 64; j += 16)
-      _mm_stream_si128(reinterpret_cast<__m128i*>(to + j),
-                       _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + j)));
-#endif
+  size_t i = head;
+  for (; i + 64 <= bytes && i < ahead; i += 64) {
+    __builtin_prefetch(next + i);
+    stream_line(to + i, from + i);
+  }
+  for (; i + 64 <= bytes; i += 64) stream_line(to + i, from + i);
   memcpy(to + i, from + i, bytes - i);
-#else
-  memcpy(to, from, bytes);
-#endif
 }
 
 // Orders streamed writes before whatever tells other threads of them.
@@ -86,84 +55,6 @@ void end_streams() {
   _mm_sfence();
 #endif
 }
-
-struct Machine {
-  Program program;
-  Layout layout;
-  Instruction instructions[kMaxOps];
-  int n_instructions = 0;
-  bool filled[kMaxInputs];  // a single value that some loop wants as a block of copies
-  int ahead = -1;           // the input whose next block is asked for while one is computed
-
-  explicit Machine(const ElementwiseParams& p) : program(program_at(p)), layout(layout_of(program)) {
-    for (int i = 0; i < p.n_in; i++) filled[i] = false;
-    for (int i = 0; i < p.n_ops; i++) {
-      if (i + 1 < p.n_ops && add_pair(i)) {
-        i++;
-        continue;
-      }
-      const ElementwiseOp& op = program.ops[i];
-      int operands = kOperands[op.opcode], singles = 0, which = 0;
-      for (int k = 0; k < operands; k++)
-        if (is_single(op.args[k])) {
-          singles++;
-          which = k;
-        }
-      Loop loop = singles == 1 ? find_single_loop(op, which) : nullptr;
-      if (!loop) {
-        loop = find_loop(op);
-        for (int k = 0; k < operands; k++)
-          if (op.args[k] < p.n_in) filled[op.args[k]] = true;
-      }
-      Instruction& added = instructions[n_instructions++];
-      added = {loop, {}, i, op.immediate};
-      for (int k = 0; k < 3; k++) added.args[k] = op.args[k < operands ? k : 0];
-    }
-    if (layout.streams && waits_first()) ahead = only_spanning();
-  }
-
-  // Whether the first instruction does little but read memory, which then does not overlap with the work of the others.
-  bool waits_first() const {
-    int later = 0;
-    for (int i = 1; i < program.params->n_ops; i++) later += kCost[program.ops[i].opcode];
-    return kCost[program.ops[0].opcode] == 1 && later >= kWorth;
-  }
-
-  // The one input that spans the output, or -1: requests for two get in each other's way.
-  int only_spanning() const {
-    int found = -1;
-    for (int i = 0; i < program.params->n_in; i++)
-      if (layout.source[i].kind == kSpans) {
-        if (found >= 0) return -1;
-        found = i;
-      }
-    return found;
-  }
-
-  bool is_single(int value) const { return value < program.params->n_in && layout.source[value].single; }
-
-  // Op i and the next as one instruction, where the next alone reads what i gives. False where they have no loop.
-  bool add_pair(int i) {
-    const ElementwiseOp &first = program.ops[i], &second = program.ops[i + 1];
-    if (kOperands[first.opcode] != 2 || kOperands[second.opcode] != 2 || first.place < 0) return false;
-    const int between = program.params->n_in + i, at = second.args[1] == between;
-    const int other = second.args[1 - at];
-    if (second.args[at] != between || other == between) return false;
-    for (int j = i + 2; j < program.params->n_ops; j++)
-      for (int k = 0; k < kOperands[program.ops[j].opcode]; k++)
-        if (program.ops[j].args[k] == between) return false;
-    const bool reversed = is_single(first.args[0]);
-    const int a = first.args[reversed], b = first.args[1 - reversed];
-    if (is_single(a)) return false;
-    Loop loop = pair_loop_of({first.opcode, is_single(b), reversed},
-                             {second.opcode, is_single(other), at == 1}, first.operand_dtype);
-    if (!loop) return false;
-    instructions[n_instructions++] = {loop, {a, b, other}, i + 1, 0};
-    return true;
-  }
-
-  void run(const Launch& launch, long long begin, long long end, int part) const;
-};
 
 // Output elements [begin, end).
 void Machine::run(const Launch& launch, long long begin, long long end, int part) const {
@@ -236,13 +127,6 @@ void Machine::run(const Launch& launch, long long begin, long long end, int part
         }
       }
     }
-    const char* next = nullptr;
-    long long bytes = 0, line = 0;
-    if (ahead >= 0) {
-      const int size = kItemSize[program.inputs[ahead].dtype];
-      next = static_cast<const char*>(launch.in[ahead]) + (at + n) * size;
-      bytes = (end - at - n < n ? end - at - n : n) * size;
-    }
     for (int i = 0; i < p.n_ops; i++) {
       const ElementwiseOp& op = program.ops[i];
       if (op.place < 0 && !streams[i])
@@ -250,20 +134,30 @@ void Machine::run(const Launch& launch, long long begin, long long end, int part
     }
     for (int i = 0; i < n_instructions; i++) {
       const Instruction& instruction = instructions[i];
-      const void* in[3];
-      for (int k = 0; k < 3; k++) in[k] = value[instruction.args[k]];
-      for (const long long upto = bytes * (i + 1) / n_instructions; line < upto; line += 64)
-        __builtin_prefetch(next + line);
+      const void* in[kMaxArgs];
+      for (int k = 0; k < kMaxArgs; k++) {
+        const int which = instruction.args[k];
+        in[k] = which < 0 ? kSingles + (-1 - which) : value[which];
+      }
       instruction.loop(in, value[p.n_in + instruction.result], n, instruction.immediate);
     }
-    if (layout.streams)
-      for (int i = 0; i < p.n_ops; i++)
-        if (streams[i]) {
-          const ElementwiseOp& op = program.ops[i];
-          const size_t size = kItemSize[op.result_dtype];
-          stream(static_cast<char*>(launch.out[-1 - op.place]) + at * size,
-                 static_cast<const char*>(value[p.n_in + i]), n * size);
-        }
+    if (layout.streams) {
+      const char* next = nullptr;
+      size_t bytes = 0;
+      if (ahead >= 0) {
+        const int size = kItemSize[program.inputs[ahead].dtype];
+        next = static_cast<const char*>(launch.in[ahead]) + (at + n) * size;
+        bytes = static_cast<size_t>((end - at - n < n ? end - at - n : n) * size);
+      }
+      for (int i = 0; i < p.n_ops; i++) {
+        if (!streams[i]) continue;
+        const ElementwiseOp& op = program.ops[i];
+        const size_t size = kItemSize[op.result_dtype];
+        stream(static_cast<char*>(launch.out[-1 - op.place]) + at * size,
+               static_cast<const char*>(value[p.n_in + i]), n * size, next, bytes);
+        bytes = 0;  // it is under way
+      }
+    }
     at += n;
     if (!layout.rows) continue;
     column += n;

@@ -47,6 +47,11 @@ struct Half {
 // The loop over (a . b) . c, or null; its operands are a, b, c, of which a is a block.
 Loop pair_loop_of(const Half& first, const Half& second, int dtype);
 
+// The loop over F(x * a + b) * c + d, F being instruction `op` of float32, or null: the operands are x, which is a block, and
+// single elements a to d; without `before` or `after`, a and b or c and d are not looked at. Products and sums round, as by
+// themselves. immediate: so many elements ahead x is fetched, if it is not 0.
+Loop scaled_loop(int op, bool before, bool after);
+
 // F has `static R apply(T...)`; the compiler makes vectors of these loops.
 template <class F, class T>
 static void unary_loop(const void* const* in, void* out, long long n, double) {
