@@ -135,8 +135,17 @@ static inline void stage_line(const T* from, int step, int begin, int end, int n
   constexpr int W = Lanes<T>::W;
   for (int i = 0; i < begin; i++) to[i] = 0;
   for (int i = end; i < n; i++) to[i] = 0;
-  if (end - begin < W || step > 2) {
+  if (step > 2) {
     for (long long i = begin; i < end; i++) to[i] = from[i * step];
+    return;
+  }
+  if (const int count = end - begin; count < W) {
+    if (count <= 0) return;
+    from += static_cast<long long>(begin) * step;
+    const int values = (count - 1) * step + 1, ahead = values - (W - 1);
+    typename Lanes<T>::V line = load_n(from, least(values, W - 1));
+    if (step == 2) line = evens(line, ahead > 0 ? load_n(from + W - 1, ahead) : typename Lanes<T>::V{});
+    store_n(to + begin, line, count);
     return;
   }
   // The last vector begins earlier, lest it reach beyond the line.

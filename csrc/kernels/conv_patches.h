@@ -319,9 +319,10 @@ struct Patches {
       for (; i < n_runs && run[i].lane < (v + 1) * W; i++) {
         const Run& r = run[i];
         const Segment& s = segments[of_run[i]];
-        piece[total++] = {
-            of_run[i] * segment + static_cast<ll>(r.row - s.row) * cols.size + r.col - s.col + v * W - r.lane,
-            r.lane > v * W ? r.lane - v * W : 0};
+        const ll at =
+            of_run[i] * segment + static_cast<ll>(r.row - s.row) * cols.size + r.col - s.col + v * W - r.lane;
+        if (total == first[v] || at != piece[total - 1].at)  // else this row lies right behind the one before
+          piece[total++] = {at, r.lane > v * W ? r.lane - v * W : 0};
         if (r.end > (v + 1) * W) break;  // it goes on in the next vector
       }
     }
