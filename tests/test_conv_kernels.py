@@ -310,6 +310,10 @@ def test_avx512_prefers_the_direct_kernels(rules_of: Callable[[str], None]) -> N
     with sc.config(winograd=False):
         assert chosen_of("dgrad", (8, 64, 56, 56), (64, 64, 3, 3), stride=2, padding=1) == "direct_rows_dgrad"
     assert chosen_of("dgrad", (2, 3, 224, 224), (64, 3, 3, 3), padding=1) == "gemm_scatter_dgrad"
+    for c, k in ((8, 8), (32, 3), (3, 20)):  # few on one side: transforms of the columns alone
+        for kind in ("fprop", "dgrad"):
+            assert chosen_of(kind, (10, c, 56, 56), (k, c, 5, 5), padding=2) == f"winograd_columns_{kind}"
+    assert chosen_of("fprop", (10, 20, 12, 12), (40, 20, 5, 5)) == "winograd_fprop"
     assert chosen_of("wgrad", (8, 3, 28, 28), (1, 3, 5, 5)) == "winograd_columns_wgrad"
     with sc.config(winograd=False):
         assert chosen_of("wgrad", (8, 3, 28, 28), (1, 3, 5, 5)) == "direct_rows_wgrad"
@@ -337,7 +341,9 @@ def test_selection_by_filled_lanes(rules_of: Callable[[str], None]) -> None:
     assert chosen((32, 16, 32, 32), (32, 16, 1, 1)) == "direct_rows_fprop"
     assert chosen((32, 16, 32, 32), (32, 16, 1, 1), stride=2) == "direct_channels_fprop"
     assert chosen_of("dgrad", (32, 16, 32, 32), (32, 16, 1, 1), stride=2) == "gemm_gather_dgrad"
-    assert chosen_of("dgrad", (2, 3, 224, 224), (64, 3, 3, 3), padding=1) == "gemm_scatter_dgrad"
+    assert chosen_of("dgrad", (2, 3, 224, 224), (64, 3, 3, 3), padding=1) == "winograd_columns_dgrad"
+    with sc.config(winograd=False):
+        assert chosen_of("dgrad", (2, 3, 224, 224), (64, 3, 3, 3), padding=1) == "gemm_scatter_dgrad"
     node = sc.conv2d(sc.tensor("float32", (8, 3, 56, 56)), sc.tensor("float32", (1, 3, 3, 3))).owner
     refusal = named(Conv2d(), "direct_channels_fprop").supports(node)
     assert refusal == "rows of 54 outputs fill the lanes better than 1 channels per group"

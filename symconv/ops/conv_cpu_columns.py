@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from math import ceil
 
-from symconv.config import config
 from symconv.graph import Apply
 from symconv.graph.kernel import Slower
 from symconv.ops.conv_cpu_rates import lanes_of, rates, terms_of
+from symconv.ops.conv_cpu_winograd import SIDE, Columns, transform_of, transforms_refusal
 from symconv.ops.conv_kernels import KINDS, geometry
 
-ROWS = 4  # kBandRows in csrc/kernels/winograd_columns.h
-WINDOWS = (3, 4, 5)  # rows of a window that a transform takes
-CHANNELS, VECTORS = 8, 3  # of a tile of the convolution
-# Of a vector of a band: one product; of a point, piece of the window and input channel, to fetch and to
-# transform it; the transform of a point of the outputs. What the direct kernels do besides.
-PRODUCT, FETCH, INPUT, OUTPUT, DIRECT_OUTPUT = 1.2, 2, 4, 6.5, 16
+# direct_rows, with less than 4, less than 8, or more output channels: what a product costs; so much more
+# where a row fills one vector at most, and where it steps; what an output costs besides, in products.
+ROWS_PRODUCT, ONE_VECTOR, STEPS = (1.75, 0.95, 0.82), (1.85, 2.5, 1.35), (1.6, 1.45, 1.2)
+ROWS_OUTPUT = 16
 GAIN, GAIN_IN_MEMORY = 0.95, 0.7  # at most, of the others' time; where a side is larger than caches
 CACHE = 12 << 20  # bytes, kCachedBytes in csrc/kernels/conv_common.h
 # The weight gradient: output channels and bytes of points in work at once; what a task's sums may take.
@@ -28,21 +26,6 @@ BLOCK, CHUNK, SUMS = 24, 192 << 10, 512 << 10
 # line of x; the end of a sum.
 GRAD_PRODUCT, GRAD_ADD, GRAD_OUTPUT, GRAD_INPUT, GRAD_END = 1.05, 5, 50, 40, 40
 GRAD_GAIN = 0.85
-
-
-def transform_of(r: int, stride: int) -> tuple[int, int]:
-    """Points of the transform with the fewest products for windows of r rows, and the number of pieces into
-    which it cuts them (make_columns in csrc/kernels/winograd_columns.h)."""
-    sets = [ceil((r - first) / stride) for first in range(min(stride, r))]  # rows of the window in each
-    found = [(ROWS + n - 1, sum(ceil(rows / n) for rows in sets)) for n in WINDOWS]
-    return min(found, key=lambda form: form[0] * form[1])
-
-
-def transforms_refusal(dtype: str) -> str | None:
-    """Why no kernel with Winograd's transforms, of one axis or of both."""
-    if not config.winograd:
-        return "config.winograd is off"
-    return None if dtype == "float32" else f"dtype {dtype}, needs float32"
 
 
 def supports_columns(node: Apply) -> str | None:
@@ -58,7 +41,7 @@ def supports_columns(node: Apply) -> str | None:
         return "no channels"
     if kind == "wgrad":
         return _supports_gradient(g)
-    columns, others = _time(kind, g), _time_of_others(kind, g)
+    columns, others = columns_time(kind, g), _time_of_others(kind, g)
     in_memory = 4 * g["n"] * max(g["c"] * g["h"] * g["w"], g["k"] * g["p"] * g["q"]) > CACHE
     if columns > (GAIN_IN_MEMORY if in_memory else GAIN) * others:
         channels, row = lanes_of(kind, g)
@@ -68,32 +51,20 @@ def supports_columns(node: Apply) -> str | None:
     return None
 
 
-def tiles_of(rows: int, row: int, channels: int) -> tuple[float, int, float]:
-    """Of `rows` rows of outputs: the vectors of their bands, the channels of a tile, and the share of its
-    time that products keep it busy."""
-    lanes = rates().lanes
-    bands, rest, alone = ceil(rows / ROWS), row % lanes, ceil(row / lanes)
-    joined = 0 < rest <= lanes // 2 and bands > 1  # with that of the next band
-    in_unit = 2 * (row // lanes) + 1 if joined else alone
-    vectors = bands // 2 * in_unit + bands % 2 * alone if joined else bands * alone
-    in_tile, block = in_unit / ceil(in_unit / VECTORS), min(channels, CHANNELS)
-    return vectors, block, min(1, in_tile * block / 8) * (1 if in_tile > 1 else 0.6)
-
-
-def _time(kind: str, g: dict[str, int]) -> float:
-    """Of an image and an output channel."""
+def columns_time(kind: str, g: dict[str, int]) -> float:
+    """Of an image and an output channel; kind: fprop, or dgrad at stride 1."""
     channels, row = lanes_of(kind, g)
-    points, pieces = transform_of(g["r"], g["stride_h"])
-    inputs = pieces * terms_of(kind, g) // (g["r"] * g["s"])
-    vectors, block, busy = tiles_of(g["h"] if kind == "dgrad" else g["p"], row, channels)
-    each = PRODUCT / busy * g["s"] + FETCH / block + INPUT / channels
-    return vectors * points * (inputs * each + OUTPUT)
+    inputs, height = (g["k"], g["h"]) if kind == "dgrad" else (g["c"], g["p"])
+    form = Columns(inputs // g["groups"], channels, g["r"], g["s"], height, row, g["stride_h"], g["stride_w"])
+    return form.time(g["n"]) / channels
 
 
 def _time_of_others(kind: str, g: dict[str, int]) -> float:
-    row, height = lanes_of(kind, g)[1], g["h"] if kind == "dgrad" else g["p"]
-    plain = terms_of(kind, g)
-    by_rows = (plain + DIRECT_OUTPUT / ROWS) * ceil(row / rates().lanes)
+    (channels, row), height = lanes_of(kind, g), g["h"] if kind == "dgrad" else g["p"]
+    plain, vectors = terms_of(kind, g), ceil(row / rates().lanes)
+    few = 0 if channels < 4 else 1 if channels < 8 else 2
+    product = ROWS_PRODUCT[few] * (ONE_VECTOR[few] if vectors == 1 else 1)
+    by_rows = (plain + ROWS_OUTPUT) * vectors * product * (STEPS[few] if g["stride_w"] > 1 else 1)
     rate = max(rates().gather(kind, g), rates().direct(kind, g)[0] * rates().turned(kind, g))
     if kind == "dgrad":
         rate = max(rate, rates().scatter(g))
@@ -106,7 +77,7 @@ def _supports_gradient(g: dict[str, int]) -> str | None:
     lines, terms, block = pieces * of_group * g["stride_w"], pieces * of_group * g["s"], min(channels, BLOCK)
     if 4 * lanes * points * block * terms > SUMS:
         return Slower(f"sums of {block} x {terms} terms at {points} points do not stay in the cache")
-    bands, vectors = ceil(g["p"] / ROWS), ceil(g["q"] / lanes)
+    bands, vectors = ceil(g["p"] / SIDE), ceil(g["q"] / lanes)
     row = ceil(max((g["w"] + g["s"]) / g["stride_w"], vectors * lanes + 1) / lanes) * lanes
     chunk = min(bands, max(1, CHUNK // (4 * points * (lines * row + 4 * vectors * lanes))))
     products = points * terms * (GRAD_PRODUCT + GRAD_ADD / (chunk * vectors))

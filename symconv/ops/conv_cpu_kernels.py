@@ -13,8 +13,9 @@ from typing import Any
 from symconv.graph import Apply, Kernel, Launch
 from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
-from symconv.ops.conv_cpu_columns import supports_columns, transforms_refusal
+from symconv.ops.conv_cpu_columns import columns_time, supports_columns
 from symconv.ops.conv_cpu_rates import lanes_of, rates
+from symconv.ops.conv_cpu_winograd import tiles_time, transforms_refusal
 from symconv.ops.conv_kernels import KINDS, geometry
 
 LANES = 8  # of an AVX2 vector; what asks for it need not be exact for others
@@ -123,6 +124,10 @@ def _supports_winograd(node: Apply) -> str | None:
         return Slower(
             f"{g['c']} channels to {g['k']}, {g['n']} x {rows}x{cols} outputs: too few for the transforms"
         )
+    if kind != "wgrad" and not strided:
+        inputs, outputs = (g["k"], g["c"]) if dgrad else (g["c"], g["k"])
+        if outputs * columns_time(kind, g) < tiles_time(inputs, outputs, g["r"], rows, cols, g["n"]):
+            return Slower(f"{g['c']} channels to {g['k']}, {rows}x{cols} outputs: winograd_columns is faster")
     return None
 
 

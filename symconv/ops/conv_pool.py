@@ -30,8 +30,8 @@ from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
 from symconv.ops import conv_pool_kernels
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
-from symconv.ops.conv_cpu_columns import transforms_refusal
 from symconv.ops.conv_cpu_kernels import too_many_sums
+from symconv.ops.conv_cpu_winograd import transforms_refusal
 from symconv.ops.conv_pool_cpu import columns_refusal, winograd_refusal
 from symconv.ops.conv_pool_kernels import sizes_of
 from symconv.ops.epilogue import ACTIVATIONS

@@ -12,38 +12,24 @@ from typing import NamedTuple
 
 from symconv.graph import Apply
 from symconv.graph.kernel import Slower
-from symconv.ops.conv_cpu_columns import ROWS, tiles_of, transform_of, transforms_refusal
 from symconv.ops.conv_cpu_rates import rates
+from symconv.ops.conv_cpu_winograd import SIDE, Columns, tiles_time, transforms_refusal
 from symconv.ops.conv_pool_kernels import Sizes, sizes_of
 
-SIDE = 4  # of a tile of outputs, kOutputs in csrc/kernels/conv_pool_winograd.cpp
 WINDOWS = ((3, 3), (5, 5))
 
 
 class Costs(NamedTuple):
-    """Of one instruction set. `product`: of a vector; `weights`: to lay out a vector of them, or to transform
-    it to one point, once for all images."""
+    """Of one instruction set."""
 
-    # winograd_conv_pool; input and output: the transforms of a vector, of each point
+    pool: float  # the maxima of a vector of winograd_columns_conv_pool
+    # direct_conv_pool; output: of the convolution; weights: to lay out a vector of them, once for all images
     product: float
-    input: float
     output: float
     weights: float
-    # winograd_columns_conv_pool; load: of a point's vector, for a tile's channels; put: to transform, pool
-    # and store one
-    columns_product: float
-    columns_load: float
-    columns_input: float
-    columns_put: float
-    columns_weights: float
-    # direct_conv_pool; pool: of an output of the convolution
-    direct_product: float
-    direct_pool: float
-    direct_weights: float
 
 
-NARROW = Costs(0.73, 9.3, 4.9, 14.6, 0.43, 4.2, 8.2, 97, 52, 0.97, 4.5, 18)
-WIDE = Costs(0.85, 11.7, 6.4, 22.6, 0.55, 5.1, 12, 81, 42, 0.9, 9.4, 32)
+NARROW, WIDE = Costs(43, 0.97, 4.5, 18), Costs(20, 0.9, 9.4, 32)
 
 
 def winograd_refusal(node: Apply) -> str | None:
@@ -101,27 +87,15 @@ def _direct(s: Sizes) -> float:
     costs, lanes, window = _costs(), rates().lanes, s.c * s.r * s.s
     blocks = ceil(2 * s.k / lanes) / 2 if s.k > lanes else 1  # the last half vectors of two outputs share one
     outputs = s.rows * s.pool_h * s.cols * s.pool_w * blocks
-    weights = costs.direct_weights * window * ceil(s.k / lanes) / max(1, s.n)
-    return outputs * (costs.direct_product * window + costs.direct_pool) + weights
+    weights = costs.weights * window * ceil(s.k / lanes) / max(1, s.n)
+    return outputs * (costs.product * window + costs.output) + weights
 
 
 def _winograd(s: Sizes) -> float:
-    costs, lanes, points = _costs(), rates().lanes, (s.r + SIDE - 1) * (s.s + SIDE - 1)
-    tiles = ceil(s.rows * s.pool_h / SIDE) * ceil(s.cols * s.pool_w / SIDE)
-    inputs, outputs = ceil(s.c / lanes), ceil(s.k / lanes)
-    each = costs.product * s.c * outputs + costs.input * inputs + costs.output * outputs
-    return points * (tiles * each + costs.weights * s.c * outputs / max(1, s.n))
+    return tiles_time(s.c, s.k, s.r, s.rows * s.pool_h, s.cols * s.pool_w, s.n)
 
 
 def _columns(s: Sizes) -> float:
-    costs, lanes = _costs(), rates().lanes
-    points, pieces = transform_of(s.r, 1)
-    height, width = s.h + s.top + s.bottom, s.w + s.left + s.right
-    rows, cols = height - s.r + 1, width - s.s + 1
-    vectors, block, busy = tiles_of(rows, cols, s.k)
-    lines = points * pieces * s.c  # of a band's inputs
-    each = lines * (costs.columns_product * s.s / busy + costs.columns_load / block) + costs.columns_put
-    inputs = costs.columns_input * ceil(rows / ROWS) * lines * ceil(width / lanes)
-    return (
-        s.k * vectors * each + inputs + costs.columns_weights * lines * s.s * ceil(s.k / lanes) / max(1, s.n)
-    )
+    form = Columns(s.c, s.k, s.r, s.s, s.h + s.top + s.bottom - s.r + 1, s.w + s.left + s.right - s.s + 1)
+    vectors, _, _ = form.tiles()
+    return form.time(s.n) + _costs().pool * s.k * vectors

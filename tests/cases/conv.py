@@ -106,8 +106,9 @@ KERNELS = {
     "stride_wide": ("gemm_gather", "gemm_gather", "channels"),
     "few_channels": ("channels", "gemm_scatter", "channels"),
 }
-# By winograd_columns on some instruction set, not exact on whole numbers: forward, and the weight gradient.
-TRANSFORMED = {"primes", "stride_padding", "four_paddings", "same"}
+# By winograd_columns on some instruction set, not exact on whole numbers: forward, and the gradients.
+TRANSFORMED = {"primes", "stride_padding", "four_paddings", "same", "groups"}
+TRANSFORMED_DGRAD = {"primes"}
 TRANSFORMED_WGRAD = {"depthwise_5x5", "depthwise_7x7", "depthwise_stride_7x7", "stride_long_rows"}
 
 
@@ -150,8 +151,8 @@ def layers() -> list[OpCase]:
             f and (f"direct_{f}_{kind}" if f in ("channels", "rows") else f"{f}_{kind}")
             for f, kind in zip(forms, ("fprop", "dgrad", "wgrad"))
         ]
-        exact = [f != "winograd" for f in forms]
-        exact[0], exact[2] = exact[0] and name not in TRANSFORMED, exact[2] and name not in TRANSFORMED_WGRAD
+        transformed = (TRANSFORMED, TRANSFORMED_DGRAD, TRANSFORMED_WGRAD)
+        exact = [f != "winograd" and name not in names for f, names in zip(forms, transformed)]
         outputs = int(np.prod([shape[0] or 1, *shape[2:]]))
         for dtype in ("float32", "float64") if name in ("primes", "all_at_once") else ("float32",):
             end = "" if dtype == "float32" else "_f64"
