@@ -4,9 +4,9 @@
 //   dw[k] += g x[patch at the maximum],  dx[patch at the maximum] += g w[k],  db[k] += g
 //
 // argmax_walk: images and weights are repacked channels-last, so that row r of a patch, and of w[k], are
-// L = S C contiguous values. For each channel the non-zero g are gathered into lists (value, pixel).
-// dw walks the list of a channel with a tile of [rows][vectors] of dw[k] in registers; dx takes the lists of
-// an image sorted by pixel and keeps a tile of the pixel's patch in registers while it adds all channels that
+// L = S C contiguous values. The non-zero g of some images are gathered into a list (value, pixel), channel after
+// channel. dw walks a channel's part of it with a tile of [rows][vectors] of dw[k] in registers; dx takes the list
+// sorted by pixel and keeps a tile of the pixel's patch in registers while it adds all channels that
 // have their maximum there. Zeros cost nothing but their place in the gather. Each part of the pool owns a
 // range of images and a copy of dw; the copies are added in order.
 #include <numeric>
