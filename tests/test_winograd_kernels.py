@@ -98,13 +98,14 @@ def test_winograd_ties_go_to_the_first(size: int, isa: str) -> None:
     assert np.isnan(y[0]).any() and not argmax[1].any() and np.isfinite(y[1]).all()
 
 
-def test_winograd_refusals() -> None:
+def test_winograd_refusals(rules_of) -> None:
     def refusal(
         x: tuple[int, ...], w: tuple[int, ...], window: tuple[int, int] = (2, 2), dtype: str = "float32"
     ) -> str:
         node = ConvPool(window)(*(sc.tensor(dtype, s) for s in (x, w, w[:1])))[0].owner
         return ConvPool.kernels[0].supports(node) or ""
 
+    rules_of("avx2")
     book = ((10, 20, 12, 12), (40, 20, 5, 5))
     assert refusal(*book) == ""
     assert refusal(*book, dtype="float64") == "dtype float64, needs float32"

@@ -261,8 +261,7 @@ void run_transform(const Launch& l, const Plan& plan) {
       shared.offsets[term] =
           (static_cast<long long>(line) * plan.runs + s % plan.runs) * F::points * plan.x_line +
           s / plan.runs;
-  const long long in_image = static_cast<long long>(g.in_channels) * g.in_h * g.in_w,
-                  out_image = static_cast<long long>(g.out_channels) * g.out_h * g.out_w,
+  const long long out_image = static_cast<long long>(g.out_channels) * g.out_h * g.out_w,
                   sums = sums_of_task(plan);
   const bool share = pays(conv_flops(p), kConvPartFlops, l.pool);
   parallel_for(
@@ -276,9 +275,7 @@ void run_transform(const Launch& l, const Plan& plan) {
         memset(own, 0, static_cast<size_t>(sums) * sizeof(float));
         for (int n = share_of(p.n, images, plan.parts); n < share_of(p.n, images + 1, plan.parts); n++) {
           const long long which = static_cast<long long>(n) * g.groups + group;
-          if (s.copied[part] != which)
-            copy_planes(g, static_cast<const float*>(l.in[0]) + which * in_image, s.in);
-          s.copied[part] = which;
+          hold_planes(g, l.in[0], which, s.copied[part], s.in);
           add_image<F>(plan, s, static_cast<const float*>(l.in[1]) + which * out_image, k.begin, k.end, own);
         }
       },

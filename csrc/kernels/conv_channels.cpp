@@ -260,8 +260,7 @@ void run(const Launch& l, bool dgrad) {
         const int block = task % per_group / plan.pieces, piece = task % plan.pieces;
         const T* in = static_cast<const T*>(l.in[0]) + which * in_image;
         if (g.copied) {
-          if (s.copied[part] != which) copy_planes(g, in, s.in);
-          s.copied[part] = which;
+          hold_planes(g, l.in[0], which, s.copied[part], s.in);
           in = s.in;
         }
         run_block(plan, s, static_cast<int>(which % p.groups), block, piece, in,

@@ -184,6 +184,14 @@ static inline void copy_planes(const Gather& g, const T* in, T* out) {
   }
 }
 
+// `to`, a part's planes, holds those of `which`, an image and group: `holds` tells what it did until now.
+template <class T>
+static inline void hold_planes(const Gather& g, const void* in, long long which, long long& holds, T* to) {
+  if (holds == which) return;
+  copy_planes(g, static_cast<const T*>(in) + which * g.in_channels * g.in_h * g.in_w, to);
+  holds = which;
+}
+
 // Throws unless the numbers are those of a convolution and the buffers hold the tensors.
 static inline void check_conv(const Sizes& s, const char* name, const ConvParams& p, size_t x, size_t w,
                               size_t y) {

@@ -268,8 +268,7 @@ struct Patches {
       return;
     }
     using Lane = typename Vec<T>::lane;
-    Mask lanes;
-    for (int i = 0; i < W; i++) lanes[i] = i;
+    const Mask lanes = lane_numbers<T>();
     const T* other = values + piece[1].at;
     const Mask second = lanes >= static_cast<Lane>(piece[1].lane);
     for (int i = 0; i < n; i++, to += to_step) {

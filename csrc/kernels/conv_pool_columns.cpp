@@ -66,8 +66,8 @@ struct Pooled {
   }
 
   __attribute__((always_inline)) void put(const Place& place, int channel, const vf* rows) const {
-    vf v[4], largest{}, other, each, best, number;
-    for (int r = 0; r < kBandRows; r++) largest = max(abs(rows[r]), largest);  // NaN is passed over
+    const vf largest = largest_of<kBandRows>(rows);
+    vf v[4], other, each, best, number;
     split_pairs(rows[0], rows[2], v[0], v[1]);
     split_pairs(rows[1], rows[3], v[2], v[3]);
     split_pairs(largest, largest, each, other);

@@ -72,6 +72,15 @@ inline void fold(V& best, V& place, V value, T index) {
   place = select(wins, set1(index), place);
 }
 
+// The size of the largest of n vectors, lane by lane. NaN is passed over.
+template <int N>
+inline vf largest_of(const vf* v) {
+  vf largest{};
+#pragma GCC unroll 16
+  for (int k = 0; k < N; k++) largest = max(abs(v[k]), largest);
+  return largest;
+}
+
 // The maximum of a window's n values and its place, after Winograd's transforms. Outputs over flat parts of an image are
 // equal, but the transforms round each in its own way: the place is the first one whose value is not below the maximum by more
 // than that, a part of the largest output of the tile. Ties go to the first, as in plain sums, and so do gradients.

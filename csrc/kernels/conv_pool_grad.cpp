@@ -76,18 +76,14 @@ struct Scratch {
   T* patch;   // [R S C]: weights on their way between layouts
 };
 
-// Entries of the list: a whole vector may be written behind the last.
-template <class T>
-long long list_room(const Plan& plan) {
-  return (plan.p.need_dx ? plan.p.k : 1) * plan.group * plan.positions + Lanes<T>::W;
-}
-
 template <class T>
 size_t carve(const Plan& plan, char* base, int part, Scratch<T>& out) {
   Carver c{base};
   const ConvPoolParams& p = plan.p;
-  const long long kernel = p.k * p.r * plan.stride, room = list_room<T>(plan);
   constexpr int W = Lanes<T>::W;
+  // Of the list: a whole vector may be written behind its last entry.
+  const long long kernel = p.k * p.r * plan.stride,
+                  room = (p.need_dx ? p.k : 1) * plan.group * plan.positions + W;
   Scratch<T> s{};
   s.tiles = c.take<Tile>(plan.n_tiles);
   for (int t = 0; t < plan.parts; t++) {

@@ -102,13 +102,6 @@ void walk_dw(const List<T>& list, const T* x, int channels, long long pitch, T* 
 constexpr bool kShifts =
     VF_WIDTH == 16;  // a vector is a cache line, and one instruction shifts two by any number
 
-template <class T>
-inline typename Vec<T>::mask lane_numbers() {
-  typename Vec<T>::mask v{};
-  for (int i = 0; i < Vec<T>::width; i++) v[i] = i;
-  return v;
-}
-
 // to[0 .. NV W) += sums, where `to` begins anywhere in a vector: the sums are shifted, so that no store crosses a cache
 // line. longer: what is shifted out of the last vector may be other than zero.
 template <class T, int NV>

@@ -138,18 +138,10 @@ void fill_band(const Plan& plan, const float* x, int tile_row, float* band) {
   }
 }
 
-// The size of a tile's largest output. NaN is passed over.
-vf largest_of(const vf (*y)[kOutputs]) {
-  vf largest{};
-  for (int i = 0; i < kOutputs; i++)
-    for (int j = 0; j < kOutputs; j++) largest = max(abs(y[i][j]), largest);
-  return largest;
-}
-
 // The maxima of one tile of outputs in windows of PH x PW; row and col are those of its first window, in the chunk's positions.
 template <int PH, int PW>
 void pool_tile(const Plan& plan, const vf (*y)[kOutputs], int rows, int cols, float* pooled, float* places) {
-  const vf margin = tie_margin(largest_of(y));
+  const vf margin = tie_margin(largest_of<kOutputs * kOutputs>(y[0]));
 #pragma GCC unroll 4
   for (int i = 0; i < kOutputs / PH; i++)
 #pragma GCC unroll 4

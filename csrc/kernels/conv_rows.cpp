@@ -254,8 +254,7 @@ void run(const Launch& l, bool dgrad) {
     memset(s.in + plan.g.plane * plan.g.in_channels, 0, kMaxVectors * sizeof(typename Lanes<T>::V));
   }
   const Gather& g = plan.g;
-  const long long in_image = static_cast<long long>(g.in_channels) * g.in_h * g.in_w,
-                  out_image = static_cast<long long>(g.out_channels) * g.out_h * g.out_w,
+  const long long out_image = static_cast<long long>(g.out_channels) * g.out_h * g.out_w,
                   weights = static_cast<long long>(p.k / p.groups) * (p.c / p.groups) * p.r * p.s,
                   packed = weights_of_group(plan);
   const bool share = pays(conv_flops(p), kConvPartFlops, l.pool);
@@ -272,8 +271,7 @@ void run(const Launch& l, bool dgrad) {
         Scratch<T> s{};
         carve(plan, base, threads, part, s);
         const long long which = task / plan.pieces;  // image * groups + group
-        if (s.copied[part] != which) copy_planes(g, static_cast<const T*>(l.in[0]) + which * in_image, s.in);
-        s.copied[part] = which;
+        hold_planes(g, l.in[0], which, s.copied[part], s.in);
         run_piece(plan, s, task % plan.pieces, s.in, s.weights + which % p.groups * packed,
                   static_cast<T*>(l.out[0]) + which * out_image);
       },

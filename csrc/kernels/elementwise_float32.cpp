@@ -17,24 +17,6 @@ void vector_loop(const void* const* in, void* out, long long n, double) {
   if (rest) store_n(y + i, F(load_n(a + i, rest)), rest);
 }
 
-// Four vectors at a time, by FOUR.
-template <vf (*F)(vf), void (*FOUR)(const vf*, vf*)>
-void four_loop(const void* const* in, void* out, long long n, double immediate) {
-  const float* a = static_cast<const float*>(in[0]);
-  float* y = static_cast<float*>(out);
-  long long i = 0;
-  for (; i + 4 * VF_WIDTH <= n; i += 4 * VF_WIDTH) {
-    vf x[4], z[4];
-#pragma GCC unroll 4
-    for (int u = 0; u < 4; u++) x[u] = load(a + i + u * VF_WIDTH);
-    FOUR(x, z);
-#pragma GCC unroll 4
-    for (int u = 0; u < 4; u++) store(y + i + u * VF_WIDTH, z[u]);
-  }
-  const void* rest = a + i;
-  vector_loop<F>(&rest, y + i, n - i, immediate);
-}
-
 template <vf (*F)(vf, vf)>
 void immediate_loop(const void* const* in, void* out, long long n, double immediate) {
   const float* a = static_cast<const float*>(in[0]);
@@ -73,8 +55,6 @@ Loop float32_loop(int op) {
       return binary_loop<Div, float>;
     case op_pow:
       return binary_vector_loop<pow>;
-    case op_sqrt:
-      return vector_loop<sqrt>;
     case op_reciprocal:
       return vector_loop<reciprocal>;
     case op_floor:
@@ -89,28 +69,16 @@ Loop float32_loop(int op) {
       return immediate_loop<leaky_relu>;
     case op_elu:
       return immediate_loop<elu>;
-    case op_exp:
-      return four_loop<exp, exps<4>>;
     case op_expm1:
       return vector_loop<expm1>;
-    case op_log:
-      return vector_loop<log>;
     case op_log1p:
       return vector_loop<log1p>;
-    case op_tanh:
-      return vector_loop<tanh>;
-    case op_sigmoid:
-      return four_loop<sigmoid, sigmoids<4>>;
-    case op_softplus:
-      return vector_loop<softplus>;
     case op_sin:
       return vector_loop<sin>;
     case op_cos:
       return vector_loop<cos>;
     case op_tan:
       return vector_loop<tan>;
-    case op_erf:
-      return vector_loop<erf>;
     case op_erfc:
       return vector_loop<erfc>;
     case op_arcsin:
@@ -122,7 +90,7 @@ Loop float32_loop(int op) {
     case op_arctan2:
       return binary_vector_loop<arctan2>;
   }
-  return nullptr;
+  return scaled_loop(op, false, false);
 }
 
 }  // namespace SYMCONV_ISA

@@ -48,7 +48,6 @@ struct Instruction {
   int args[kMaxArgs];
   int result;  // the op whose value it gives
   double immediate;
-  bool fetches;  // its first operand, as far ahead as the immediate says
 };
 
 struct Machine {
@@ -61,6 +60,7 @@ struct Machine {
 
   explicit Machine(const ElementwiseParams& p) : program(program_at(p)), layout(layout_of(program)) {
     for (int i = 0; i < p.n_in; i++) filled[i] = false;
+    if (layout.streams) ahead = only_spanning();
     for (int i = 0; i < p.n_ops; i++) {
       if (const int taken = add_scaled(i)) {
         i += taken - 1;
@@ -84,12 +84,9 @@ struct Machine {
           if (op.args[k] < p.n_in) filled[op.args[k]] = true;
       }
       Instruction& added = instructions[n_instructions++];
-      added = {loop, {}, i, op.immediate, false};
+      added = {loop, {}, i, op.immediate};
       for (int k = 0; k < kMaxArgs; k++) added.args[k] = op.args[k < operands ? k : 0];
     }
-    if (layout.streams) ahead = only_spanning();
-    if (ahead >= 0 && instructions[0].fetches && instructions[0].args[0] == ahead)
-      instructions[0].immediate = static_cast<double>(layout.block), ahead = -1;
   }
 
   // The one input that spans the output, or -1: requests for two get in each other's way.
@@ -149,8 +146,12 @@ struct Machine {
     take(2, op_mul), take(3, op_add);
     Loop loop = scaled_loop(ops[function].opcode, function > begin, at > function + 1);
     if (!loop || (at == begin + 1 && !layout.streams)) return 0;
-    instructions[n_instructions++] = {
-        loop, {block, singles[0], singles[1], singles[2], singles[3]}, at - 1, 0, true};
+    const bool fetches = !n_instructions && block == ahead;  // the next block, by itself
+    if (fetches) ahead = -1;
+    instructions[n_instructions++] = {loop,
+                                      {block, singles[0], singles[1], singles[2], singles[3]},
+                                      at - 1,
+                                      fetches ? static_cast<double>(layout.block) : 0};
     return at - begin;
   }
 
@@ -166,7 +167,7 @@ struct Machine {
     Loop loop = pair_loop_of({first.opcode, is_single(b), reversed},
                              {second.opcode, is_single(other), at == 1}, first.operand_dtype);
     if (!loop) return false;
-    instructions[n_instructions++] = {loop, {a, b, other}, i + 1, 0, false};
+    instructions[n_instructions++] = {loop, {a, b, other}, i + 1, 0};
     return true;
   }
 

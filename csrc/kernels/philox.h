@@ -39,8 +39,7 @@ constexpr int kPhiloxWords = 4 * kPhiloxBlocks;           // words of one call
 // low half of a 64-bit lane, so that a round needs no shuffle; the high halves hold rubbish.
 static inline void philox_words(const PhiloxKey& key, uint64_t block, uint32_t* out) {
   vul c0[kPhiloxVectors], c1[kPhiloxVectors], c2[kPhiloxVectors], c3[kPhiloxVectors];
-  vul lane{};
-  for (int i = 0; i < VD_WIDTH; i++) lane[i] = i;
+  const vul lane = reinterpret_cast<vul>(lane_numbers<double>());
   for (int v = 0; v < kPhiloxVectors; v++) {
     c0[v] = lane + (block + v * VD_WIDTH);
     c1[v] = vul{} + key.stream;

@@ -76,11 +76,13 @@ static inline vi to_int(vf v) { return __builtin_convertvector(v, vi); }
 static inline vf to_float(vi v) { return __builtin_convertvector(v, vf); }
 
 // Plain loops over lanes, which the compiler unrolls: also the fallback where there is no intrinsic.
-static inline vi iota() {
-  vi v{};
-  for (int i = 0; i < VF_WIDTH; i++) v[i] = i;
+template <class T>
+static inline typename Vec<T>::mask lane_numbers() {
+  typename Vec<T>::mask v{};
+  for (int i = 0; i < Vec<T>::width; i++) v[i] = i;
   return v;
 }
+static inline vi iota() { return lane_numbers<float>(); }
 
 static inline vf select(vi mask, vf a, vf b) { return mask ? a : b; }
 static inline vd select(vl mask, vd a, vd b) { return mask ? a : b; }

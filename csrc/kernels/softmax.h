@@ -24,9 +24,7 @@ inline vd log_of(vd x) {
 
 template <class T>
 inline typename Vec<T>::mask first_lanes(int n) {
-  typename Vec<T>::mask lane{};
-  for (int i = 0; i < Vec<T>::width; i++) lane[i] = i;
-  return lane < n;
+  return lane_numbers<T>() < n;
 }
 
 // ---- a row of k neighbours. each(f): f(offset, n) for every vector, n < width in the last one.

@@ -275,8 +275,7 @@ void run_columns(const Launch& l, const ColumnsPlan& plan, const SinkOf& sink_of
       for (int s = 0; s < p.s; s++, term++)
         shared.offsets[term] = (piece * g.in_channels + c) * F::points * plan.line + plan.first_col +
                                (g.columns ? s % g.in_step_w * g.columns + s / g.in_step_w : s);
-  const long long in_image = static_cast<long long>(g.in_channels) * g.in_h * g.in_w,
-                  packed = static_cast<long long>(plan.columns.points) * plan.terms * g.out_channels;
+  const long long packed = static_cast<long long>(plan.columns.points) * plan.terms * g.out_channels;
   const bool share = pays(conv_flops(p), kConvPartFlops, l.pool);
   const int blocks = ceil_div(g.out_channels, kMaxChannels);
   parallel_for(
@@ -298,9 +297,7 @@ void run_columns(const Launch& l, const ColumnsPlan& plan, const SinkOf& sink_of
         ColumnsScratch s{};
         carve_columns(plan, base, threads, part, s);
         const long long which = task / plan.shares;  // image * groups + group
-        if (s.copied[part] != which)
-          copy_planes(g, static_cast<const float*>(l.in[0]) + which * in_image, s.in);
-        s.copied[part] = which;
+        hold_planes(g, l.in[0], which, s.copied[part], s.in);
         const auto sink = sink_of(which);
         const int end = share_of(units, task % plan.shares + 1, plan.shares);
         for (int u = share_of(units, task % plan.shares, plan.shares); u < end; u++)

@@ -10,7 +10,7 @@ from math import ceil
 
 from symconv.graph import Apply
 from symconv.graph.kernel import Slower
-from symconv.ops.conv_cpu_rates import lanes_of, rates, terms_of
+from symconv.ops.conv_cpu_rates import inputs_of, lanes_of, rates, terms_of
 from symconv.ops.conv_cpu_winograd import SIDE, Columns, transform_of, transforms_refusal
 from symconv.ops.conv_kernels import KINDS, geometry
 
@@ -52,14 +52,14 @@ def supports_columns(node: Apply) -> str | None:
 
 
 def columns_time(kind: str, g: dict[str, int]) -> float:
-    """Of an image and an output channel; kind: fprop, or dgrad at stride 1."""
-    channels, row = lanes_of(kind, g)
-    inputs, height = (g["k"], g["h"]) if kind == "dgrad" else (g["c"], g["p"])
-    form = Columns(inputs // g["groups"], channels, g["r"], g["s"], height, row, g["stride_h"], g["stride_w"])
-    return form.time(g["n"]) / channels
+    """Of a group of an image; kind: fprop, or dgrad at stride 1."""
+    (channels, row), height = lanes_of(kind, g), g["h"] if kind == "dgrad" else g["p"]
+    inputs = inputs_of(kind, g)
+    return Columns(inputs, channels, g["r"], g["s"], height, row, g["stride_h"], g["stride_w"]).time(g["n"])
 
 
 def _time_of_others(kind: str, g: dict[str, int]) -> float:
+    """The same, of the fastest kernel without transforms."""
     (channels, row), height = lanes_of(kind, g), g["h"] if kind == "dgrad" else g["p"]
     plain, vectors = terms_of(kind, g), ceil(row / rates().lanes)
     few = 0 if channels < 4 else 1 if channels < 8 else 2
@@ -68,7 +68,8 @@ def _time_of_others(kind: str, g: dict[str, int]) -> float:
     rate = max(rates().gather(kind, g), rates().direct(kind, g)[0] * rates().turned(kind, g))
     if kind == "dgrad":
         rate = max(rate, rates().scatter(g))
-    return height * (min(by_rows, plain / rate * row / rates().lanes) if rate else by_rows)
+    fastest = min(by_rows, plain / rate * row / rates().lanes) if rate else by_rows
+    return channels * height * fastest
 
 
 def _supports_gradient(g: dict[str, int]) -> str | None:

@@ -126,7 +126,7 @@ def _supports_winograd(node: Apply) -> str | None:
         )
     if kind != "wgrad" and not strided:
         inputs, outputs = (g["k"], g["c"]) if dgrad else (g["c"], g["k"])
-        if outputs * columns_time(kind, g) < tiles_time(inputs, outputs, g["r"], rows, cols, g["n"]):
+        if columns_time(kind, g) < tiles_time(inputs, outputs, g["r"], rows, cols, g["n"]):
             return Slower(f"{g['c']} channels to {g['k']}, {rows}x{cols} outputs: winograd_columns is faster")
     return None
 

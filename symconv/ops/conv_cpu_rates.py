@@ -7,7 +7,11 @@ need not be exact.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from symconv.ops.instruction_set import instruction_set
+
+T = TypeVar("T")
 
 
 class Rates:
@@ -50,7 +54,7 @@ class Rates:
 
     def packing(self, kind: str, g: dict[str, int]) -> float:
         """Steps of a panel of columns in which one of its rows of patches is found and packed."""
-        terms = (g["k"] if kind == "dgrad" else g["c"]) // g["groups"]
+        terms = inputs_of(kind, g)
         stride = 1 if kind == "dgrad" else g["stride_w"]
         return 7 + 18 / terms if stride == 1 else (14 if stride == 2 else 20) + 40 / terms
 
@@ -125,9 +129,14 @@ def lanes_of(kind: str, g: dict[str, int]) -> tuple[int, int]:
     return channels, -(-g["w"] // g["stride_w"]) if kind == "dgrad" else g["q"]
 
 
+def inputs_of(kind: str, g: dict[str, int]) -> int:
+    """Channels of a group that an output is a sum over."""
+    return (g["k"] if kind == "dgrad" else g["c"]) // g["groups"]
+
+
 def terms_of(kind: str, g: dict[str, int]) -> int:
     """Products in an element of the output, all elements of the window counted."""
-    return (g["k"] if kind == "dgrad" else g["c"]) // g["groups"] * g["r"] * g["s"]
+    return inputs_of(kind, g) * g["r"] * g["s"]
 
 
 def depth_of(kind: str, g: dict[str, int]) -> float:
@@ -145,3 +154,8 @@ _DEFAULT = Rates()
 def rates() -> Rates:
     """The model of the instruction set in use."""
     return _MODELS.get(instruction_set(), _DEFAULT)
+
+
+def by_width(narrow: T, wide: T) -> T:
+    """What holds for the vectors in use: those of AVX-512, or narrower ones."""
+    return wide if rates().lanes == WideRates.lanes else narrow

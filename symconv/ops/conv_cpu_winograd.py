@@ -12,7 +12,7 @@ from math import ceil
 from typing import NamedTuple
 
 from symconv.config import config
-from symconv.ops.conv_cpu_rates import rates
+from symconv.ops.conv_cpu_rates import by_width, rates
 
 SIDE = 4  # outputs of a tile along each side, rows of a band
 WINDOWS = (3, 4, 5)  # rows of a window that a transform of columns takes
@@ -47,7 +47,7 @@ def transforms_refusal(dtype: str) -> str | None:
 
 
 def costs() -> Costs:
-    return WIDE if rates().lanes == 16 else NARROW
+    return by_width(NARROW, WIDE)
 
 
 def tiles_time(inputs: int, outputs: int, window: int, rows: int, cols: int, images: int) -> float:

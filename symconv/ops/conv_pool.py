@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,8 +33,8 @@ from symconv.ops import conv_pool_kernels
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
 from symconv.ops.conv_cpu_kernels import too_many_sums
 from symconv.ops.conv_cpu_winograd import transforms_refusal
-from symconv.ops.conv_pool_cpu import columns_refusal, winograd_refusal
-from symconv.ops.conv_pool_kernels import sizes_of
+from symconv.ops.conv_pool_cpu import forward_refusal
+from symconv.ops.conv_pool_kernels import channels_refusal, sizes_of
 from symconv.ops.epilogue import ACTIVATIONS
 from symconv.ops.gemm import DotMulActGrad
 from symconv.ops.shape import Reshape
@@ -174,11 +175,6 @@ def _launch(node: Apply) -> Launch:
     return Launch(pack("ConvPoolParams", itemsize=itemsize, need_dx=need_dx, **asdict(sizes_of(node))))
 
 
-def _supports(node: Apply) -> str | None:
-    _, c, _, _ = node.inputs[0].type.shape
-    return None if c and node.inputs[1].type.shape[0] else "no channels"
-
-
 def _mostly_zero(node: Apply) -> bool:
     """Whether relu's derivative has made zeros of most gradients, here or in the product that dy is."""
     op: Any = node.op
@@ -197,7 +193,7 @@ def _supports_winograd_grad(node: Apply) -> str | None:
         return refusal
     if (r, s) != (3, 3):
         return f"windows of {r}x{s}, needs 3x3"
-    if refusal := _supports(node):
+    if refusal := channels_refusal(node):
         return refusal
     if refusal := too_many_sums(c, k, r):
         return refusal
@@ -211,18 +207,18 @@ def _supports_winograd_grad(node: Apply) -> str | None:
     return None
 
 
+_SOURCES = {
+    "winograd_conv_pool": "conv_pool_winograd",
+    "winograd_columns_conv_pool": "conv_pool_columns",
+    "direct_conv_pool": "conv_pool",
+}
 ConvPool.kernels = [
-    Kernel(
-        "winograd_conv_pool", "cpu", "csrc/kernels/conv_pool_winograd.cpp", "winograd_conv_pool",
-        winograd_refusal, _launch,
+    *(
+        Kernel(name, "cpu", f"csrc/kernels/{file}.cpp", name, partial(forward_refusal, name), _launch)
+        for name, file in _SOURCES.items()
     ),
-    Kernel(
-        "winograd_columns_conv_pool", "cpu", "csrc/kernels/conv_pool_columns.cpp",
-        "winograd_columns_conv_pool", columns_refusal, _launch,
-    ),
-    Kernel("direct_conv_pool", "cpu", "csrc/kernels/conv_pool.cpp", "direct_conv_pool", _supports, _launch),
     *conv_pool_kernels.FORWARD,
-]  # fmt: skip
+]
 ConvPoolGrad.kernels = [
     Kernel(
         "winograd_conv_pool_grad",
@@ -232,6 +228,6 @@ ConvPoolGrad.kernels = [
         _supports_winograd_grad,
         _launch,
     ),
-    Kernel("argmax_walk", "cpu", "csrc/kernels/conv_pool_grad.cpp", "argmax_walk", _supports, _launch),
+    Kernel("argmax_walk", "cpu", "csrc/kernels/conv_pool_grad.cpp", "argmax_walk", channels_refusal, _launch),
     *conv_pool_kernels.BACKWARD,
 ]

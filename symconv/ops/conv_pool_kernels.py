@@ -172,7 +172,7 @@ def sizes_of(node: Apply) -> Sizes:
 # ---- forward
 
 
-def _no_channels(node: Apply) -> str | None:
+def channels_refusal(node: Apply) -> str | None:
     return None if node.inputs[0].type.shape[1] and node.inputs[1].type.shape[0] else "no channels"
 
 
@@ -186,7 +186,7 @@ def _direct(window: int, k: int) -> Kernel:
 
     def supports(node: Apply) -> str | None:
         s = sizes_of(node)
-        if refusal := _no_channels(node):
+        if refusal := channels_refusal(node):
             return refusal
         if node.out.dtype != "float32":
             return f"the output is {node.out.dtype}, this kernel is for float32"
@@ -230,7 +230,7 @@ def _naive(dtype: str) -> Kernel:
     def supports(node: Apply) -> str | None:
         if node.out.dtype != dtype:
             return f"the output is {node.out.dtype}, this kernel is for {dtype}"
-        return _no_channels(node)
+        return channels_refusal(node)
 
     def launch(node: Apply) -> Launch:
         params = _tile_params(
@@ -334,7 +334,7 @@ def _grad_params(s: Sizes, need_dx: bool, **tiling: int) -> bytes:
 def _of_dtype(dtype: str, node: Apply) -> str | None:
     if node.inputs[0].dtype != dtype:
         return f"the operands are {node.inputs[0].dtype}, this kernel is for {dtype}"
-    return _no_channels(node)
+    return channels_refusal(node)
 
 
 def _walk(dtype: str) -> Kernel:
