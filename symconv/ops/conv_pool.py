@@ -31,8 +31,7 @@ from symconv.graph.kernel import Slower
 from symconv.graph.params import pack
 from symconv.ops import conv_pool_kernels
 from symconv.ops.conv import Conv2d, Conv2dDgrad, Conv2dWgrad
-from symconv.ops.conv_cpu_kernels import too_many_sums
-from symconv.ops.conv_cpu_winograd import transforms_refusal
+from symconv.ops.conv_cpu_kernels import too_many_sums, transforms_refusal
 from symconv.ops.conv_pool_cpu import forward_refusal
 from symconv.ops.conv_pool_kernels import channels_refusal, sizes_of
 from symconv.ops.epilogue import ACTIVATIONS

@@ -1,49 +1,38 @@
-"""Which of the CPU's kernels is taken for conv_pool: the one whose estimate is the least.
-
-Estimates are of one image, in fused multiply-adds of a vector. The constants were fitted to the times of 198
-shapes, of dense inputs, one thread on one processor; the kernel that is taken was 1 to 2 % slower there than
-the fastest one, in the mean. They need not be exact.
-"""
+"""Which of the CPU's kernels is taken for conv_pool: of those that can do it, the one with the least estimate
+(conv_cpu_costs.py)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import ceil
-from typing import NamedTuple
+from dataclasses import asdict
 
 from symconv.graph import Apply
 from symconv.graph.kernel import Slower
-from symconv.ops.conv_cpu_rates import by_width, rates
-from symconv.ops.conv_cpu_winograd import SIDE, Columns, tiles_time, transforms_refusal
+from symconv.ops.conv_cpu_costs import quickest
+from symconv.ops.conv_cpu_kernels import transforms_refusal
+from symconv.ops.conv_cpu_work import SIDE
 from symconv.ops.conv_pool_kernels import Sizes, channels_refusal, sizes_of
 
 WINDOWS = ((3, 3), (5, 5))
 
 
-class Costs(NamedTuple):
-    """Of one instruction set."""
-
-    pool: float  # the maxima of a vector of winograd_columns_conv_pool
-    # direct_conv_pool; output: of the convolution; weights: to lay out a vector of them, once for all images
-    product: float
-    output: float
-    weights: float
-
-
-NARROW, WIDE = Costs(43, 0.97, 4.5, 18), Costs(20, 0.9, 9.4, 32)
-
-
 def forward_refusal(name: str, node: Apply) -> str | None:
-    """Why not the CPU kernel `name`, one of KERNELS."""
+    """Why not the CPU kernel `name`, one of LIMITS."""
     dtype, s = node.inputs[0].dtype, sizes_of(node)
-    if refusal := channels_refusal(node) or KERNELS[name].limits(dtype, s):
+    if refusal := channels_refusal(node) or LIMITS[name](dtype, s):
         return refusal
-    estimates = {other: each.estimate(s) for other, each in KERNELS.items() if not each.limits(dtype, s)}
-    best = min(estimates, key=lambda kernel: estimates[kernel])
-    if name == best:
-        return None
-    outputs = f"{s.rows * s.pool_h}x{s.cols * s.pool_w} outputs"
-    return Slower(f"{s.c} channels to {s.k} with {s.r}x{s.s}, {outputs}: {best} is faster")
+    forms = [form for form, limits in LIMITS.items() if not limits(dtype, s)]
+    best = quickest([(form, _conv(form, s)) for form in forms], "fprop")
+    return None if best == name else Slower(f"{best} is estimated faster")
+
+
+def _conv(name: str, s: Sizes) -> dict[str, int]:
+    """The convolution that the kernel does: along columns alone with outputs that no window wants."""
+    sizes = {key: asdict(s)[key] for key in ("n", "c", "h", "w", "k", "r", "s")}
+    p, q = s.rows * s.pool_h, s.cols * s.pool_w
+    if name == "winograd_columns_conv_pool":
+        p, q = s.h + s.top + s.bottom - s.r + 1, s.w + s.left + s.right - s.s + 1
+    return {**sizes, "p": p, "q": q, "stride_h": 1, "stride_w": 1, "groups": 1}
 
 
 def _tiles_limits(dtype: str, s: Sizes) -> str | None:
@@ -68,33 +57,8 @@ def _no_limits(dtype: str, s: Sizes) -> str | None:
     return None
 
 
-def _direct(s: Sizes) -> float:
-    costs, lanes, window = by_width(NARROW, WIDE), rates().lanes, s.c * s.r * s.s
-    blocks = ceil(2 * s.k / lanes) / 2 if s.k > lanes else 1  # the last half vectors of two outputs share one
-    outputs = s.rows * s.pool_h * s.cols * s.pool_w * blocks
-    weights = costs.weights * window * ceil(s.k / lanes) / max(1, s.n)
-    return outputs * (costs.product * window + costs.output) + weights
-
-
-def _tiles(s: Sizes) -> float:
-    return tiles_time(s.c, s.k, s.r, s.rows * s.pool_h, s.cols * s.pool_w, s.n)
-
-
-def _columns(s: Sizes) -> float:
-    form = Columns(s.c, s.k, s.r, s.s, s.h + s.top + s.bottom - s.r + 1, s.w + s.left + s.right - s.s + 1)
-    vectors, _, _ = form.tiles()
-    return form.time(s.n) + by_width(NARROW, WIDE).pool * s.k * vectors
-
-
-class Form(NamedTuple):
-    """A kernel: why it cannot do it, of dtype and sizes, and its estimate."""
-
-    limits: Callable[[str, Sizes], str | None]
-    estimate: Callable[[Sizes], float]
-
-
-KERNELS = {
-    "winograd_conv_pool": Form(_tiles_limits, _tiles),
-    "winograd_columns_conv_pool": Form(_columns_limits, _columns),
-    "direct_conv_pool": Form(_no_limits, _direct),
+LIMITS: dict[str, Callable[[str, Sizes], str | None]] = {
+    "winograd_conv_pool": _tiles_limits,
+    "winograd_columns_conv_pool": _columns_limits,
+    "direct_conv_pool": _no_limits,
 }
