@@ -134,14 +134,14 @@ def test_winograd_columns_refusals(rules_of) -> None:
         return named(node.op, "winograd_columns_fprop").supports(node) or ""
 
     book = ((10, 1, 28, 28), (20, 1, 5, 5))
-    too_few = "9 terms of 64 channels, 6x6 outputs: too few for the transforms"
     for name in ("avx2", "avx512"):
         rules_of(name)
         assert refusal(*book) == refusal((4, 3, 224, 224), (64, 3, 7, 7), stride=2, padding=3) == ""
         assert refusal((4, 64, 28, 28), (64, 64, 7, 7), padding=3) == ""
-        assert refusal((10, 1, 14, 14), (64, 1, 3, 3), stride=2) == too_few
-        assert "too few" in refusal((10, 8, 28, 28), (20, 8, 1, 1))
-    assert "too few" in refusal((2, 3, 224, 224), (64, 3, 3, 3), padding=1)  # memory is what it waits for
+        assert (
+            refusal((10, 1, 14, 14), (64, 1, 3, 3), stride=2) == "direct_channels_fprop is estimated faster"
+        )
+        assert refusal((10, 8, 28, 28), (20, 8, 1, 1)) == "gemm_gather_fprop is estimated faster"
     assert refusal(*book, dtype="float64") == "dtype float64, needs float32"
     needed = "needs dilation 1 and in the input gradient stride 1"
     assert refusal(*book, dilation=2) == f"stride (1, 1), dilation (2, 2), {needed}"
@@ -154,9 +154,7 @@ def test_winograd_columns_refusals(rules_of) -> None:
         return named(op, "winograd_columns_wgrad").supports(node) or ""
 
     assert wgrad_refusal(*book) == ""
-    assert (
-        wgrad_refusal((1, 1, 28, 28), (20, 1, 5, 5)) == "5 terms of 20 channels, 1 x 24x24 outputs: too few"
-    )
+    assert wgrad_refusal((1, 1, 8, 8), (20, 1, 5, 5)) == "direct_channels_wgrad is estimated faster"
     assert "do not stay in the cache" in wgrad_refusal((4, 64, 28, 28), (64, 64, 7, 7))
     dy, w = np.zeros((4, 8, 12, 12), "float32"), np.zeros((8, 3, 5, 5), "float32")
     op = Conv2dDgrad(stride=(2, 2))
@@ -218,14 +216,11 @@ def test_pooled_columns_refusals(rules_of) -> None:
         node = op.make(*(sc.tensor(dtype, s) for s in (x, w, w[:1])))
         return named(op, "winograd_columns_conv_pool").supports(node) or ""
 
-    book = ((10, 1, 28, 28), (20, 1, 5, 5))
     for name in ("avx2", "avx512"):
         rules_of(name)
         assert refusal((10, 1, 28, 28), (4, 1, 5, 5)) == refusal((10, 3, 32, 32), (6, 3, 5, 5)) == ""
-        slower = "16 channels to 64 with 5x5, 12x12 outputs: winograd_conv_pool is faster"
+        slower = "winograd_conv_pool is estimated faster"
         assert refusal((10, 16, 16, 16), (64, 16, 5, 5)) == slower
-        direct = "1 channels to 20 with 5x5, 24x24 outputs: direct_conv_pool is faster"
-        assert refusal(*book) == (direct if name == "avx2" else "")
     assert refusal((10, 1, 28, 28), (4, 1, 5, 5), (2, 3)) == "pooling windows of (2, 3), needs (2, 2)"
     assert refusal((10, 1, 28, 28), (4, 1, 5, 5), dtype="float64") == "dtype float64, needs float32"
     with sc.config(winograd=False):

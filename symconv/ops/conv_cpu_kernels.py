@@ -22,7 +22,7 @@ from symconv.ops.conv_cpu_work import BLOCK, SIDE, Sizes, transform_of
 from symconv.ops.conv_kernels import KINDS, geometry
 
 WIDE_ROW = 16  # from which on a depthwise convolution of stride 1 has its lanes along rows
-FILLED = 0.5  # of the lanes by channels, at least, for depthwise_channels
+LANES, FILLED = 8, 0.5  # of which so many by channels, at least, for depthwise_channels; not of AVX2 alone
 MOST_TAPS = 256  # kMostTaps in csrc/kernels/conv_depthwise_channels.cpp
 WINOGRAD_SUMS = 20_000_000  # of all points of a weight gradient
 # Terms of a weight gradient for 5x5, whose transforms lose as much as plain sums of some 150 terms.
@@ -145,14 +145,14 @@ def _supports_depthwise(node: Apply) -> str | None:
 
 
 def _supports_depthwise_channels(node: Apply) -> str | None:
-    g, lanes = geometry(node), vectors().lanes
+    g = geometry(node)
     if not g["c"] or not g["k"]:
         return "no channels"
     if not g["groups"] == g["c"] == g["k"] or g["groups"] == 1:
         return f"{g['c']} channels to {g['k']} in {g['groups']} groups, needs one channel each"
     if g["r"] * g["s"] > MOST_TAPS:
         return f"windows of {g['r']}x{g['s']}, needs {MOST_TAPS} elements at most"
-    if g["c"] < FILLED * lanes * -(-g["c"] // lanes):
+    if g["c"] < FILLED * LANES * -(-g["c"] // LANES):
         return Slower(f"{g['c']} channels fill the lanes too little")
     row = g["w"] if KINDS[node.op.name] == "dgrad" else g["q"]
     if row >= WIDE_ROW and g["stride_w"] == 1 and _supports_depthwise(node) is None:

@@ -81,7 +81,7 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
 }
 # Which kernel runs the forward pass, the input gradient and the weight gradient.
 KERNELS = {
-    "book_second": ("winograd", "winograd", "gemm_gather"),
+    "book_second": ("winograd", "winograd", "channels"),
     "many_terms": ("winograd",) * 3,
     "book_first": ("rows", "gemm_scatter", "channels"),
     "depthwise": ("depthwise_channels",) * 3,
@@ -96,20 +96,27 @@ KERNELS = {
     "depthwise_stride_5x5": ("depthwise", "depthwise", None),
     "depthwise_stride_7x7": ("depthwise", "depthwise", None),
     "many_channels": ("winograd",) * 3,
-    "skewed_planes": ("winograd",) * 3,
-    "flipped": ("winograd",) * 3,
+    "skewed_planes": ("winograd", "winograd", None),
+    "flipped": ("winograd", "winograd", None),
     "flipped_depthwise": ("depthwise",) * 3,
-    "wide_groups": ("gemm_gather", "gemm_gather", "channels"),
-    "dilation": ("rows", "rows", "channels"),
-    "pointwise": ("rows", "gemm_gather", "channels"),
-    "pointwise_wide": ("gemm_gather", "gemm_gather", "gemm_gather"),
-    "stride_wide": ("gemm_gather", "gemm_gather", "channels"),
+    "wide_groups": ("channels",) * 3,
+    "dilation": ("channels", "rows", "channels"),
+    "pointwise": ("channels",) * 3,
+    "pointwise_wide": ("channels",) * 3,
+    "stride_wide": ("channels", "gemm_gather", "gemm_gather"),
     "few_channels": ("channels", "gemm_scatter", "channels"),
 }
-# By winograd_columns on some instruction set, not exact on whole numbers: forward, and the gradients.
+# By Winograd's transforms on some instruction set, not exact on whole numbers: forward, and the gradients.
 TRANSFORMED = {"primes", "stride_padding", "four_paddings", "same", "groups"}
 TRANSFORMED_DGRAD = {"primes"}
-TRANSFORMED_WGRAD = {"depthwise_5x5", "depthwise_7x7", "depthwise_stride_7x7", "stride_long_rows"}
+TRANSFORMED_WGRAD = {
+    "depthwise_5x5",
+    "depthwise_7x7",
+    "depthwise_stride_7x7",
+    "flipped",
+    "skewed_planes",
+    "stride_long_rows",
+}
 
 
 def _numbers(padding: Any, w: tuple[int, ...], dilation: Any = 1) -> tuple[int, ...]:
