@@ -5,8 +5,8 @@
     python benchmarks/conv_costs.py check --isa avx2 FILE...    how well symconv/ops/conv_cpu_costs.py does
 
 Times are of one thread, the least of some, on data that lie in the caches. The fit is of costs that are not
-negative (SciPy), least in the sum of relative errors; `choice` is the time of the kernel with the least
-estimate, over that of the fastest one, in the mean over the shapes.
+negative (SciPy), with the least sum of relative errors to the power of 3/2; `choice` is the time of the kernel
+with the least estimate, over that of the fastest one, in the mean over the shapes.
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ TYPICAL = (
         for c, side, k in ((64, 56, 256), (256, 56, 64), (256, 14, 1024), (512, 7, 2048))
     ),
     *((2, c, side, 2 * c, 1, 2, 0, 2) for c, side in ((256, 56), (512, 28), (1024, 14))),
+    *((8, c, side, k, 1, 1, 0, 2) for c, side, k in ((64, 56, 256), (256, 56, 64), (256, 14, 256))),
+    (8, 512, 28, 1024, 1, 2, 0, 2),
+    (8, 64, 56, 64, 3, 1, 1, 2),
+    (2, 64, 112, 128, 3, 1, 1, 2),
 )
 WEIGHT = 20  # of a typical shape among the random ones
 LEAST_FLOPS, MOST_FLOPS, MOST_VALUES = 1e3, 6e8, 8e6
@@ -179,9 +183,9 @@ def fitted(works: Sequence[dict[str, tuple[dict[str, float], float]]]) -> tuple[
         t = np.array([time_ns for _, time_ns in of_kernel])
         a /= t[:, None]
         weights = np.ones(len(t))
-        for _ in range(12):  # iteratively reweighted: the sum of errors rather than of their squares
+        for _ in range(12):  # iteratively reweighted, for the sum of the errors to the power of 3/2
             found, _ = nnls(a * weights[:, None], weights)
-            weights = 1 / np.sqrt(np.maximum(np.abs(a @ found - 1), 0.05))
+            weights = np.maximum(np.abs(a @ found - 1), 0.05) ** -0.25
         costs[name] = {key: float(f"{cost:.3g}") for key, cost in zip(keys, found) if cost > 0}
         errors[name] = float(np.mean(np.abs(a @ found - 1)))
     return costs, errors

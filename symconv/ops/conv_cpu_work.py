@@ -79,7 +79,7 @@ def _fetched(e: Ends, count: float) -> float:
 
 def _pages(e: Ends, g: Sizes, tiles: float) -> float:
     """Pages that the tiles read, where there are more of them than a processor keeps the places of."""
-    many = e.inputs > PAGES and 4 * e.rows_in * e.cols_in >= PAGE
+    many = e.inputs >= PAGES and 4 * e.rows_in * e.cols_in >= PAGE
     return tiles * e.inputs * g["r"] if many else 0
 
 
@@ -89,7 +89,7 @@ def _pairs(g: Sizes) -> int:
 
 
 def _taps(e: Ends, g: Sizes) -> float:
-    """Rows of weights that meet a row of inputs: those beyond the borders are left out."""
+    """Weights that are met by rows of outputs, those that meet rows of padding alone left out."""
     rows = min(g["p"] * g["r"], g["h"] * g["r"] / g["stride_h"])
     return e.groups * rows * g["s"] * e.inputs
 
@@ -124,7 +124,7 @@ def direct_rows(kind: str, g: Sizes, v: Vectors) -> Work:
         "ragged": rows * channels * (blocks(e.cols, e.apart) % v.lanes > 0),
         "tiles": rows * blocks(across, VECTORS) * tiles,
         "pages": _pages(e, g, rows * blocks(across, VECTORS) * tiles),
-        "spilled": _spilled(taps * across * channels, channels * _pairs(g) / v.lanes, v),
+        "spilled": _spilled(taps * across * channels, g["k"] * _pairs(g) / g["groups"] / v.lanes, v),
         "copies": copies,
         "lines": e.groups * e.inputs * e.rows_in,
         "weights": g["k"] * _pairs(g),
@@ -192,7 +192,7 @@ def gemm_gather(kind: str, g: Sizes, v: Vectors) -> Work:
         "strided": columns * terms * (e.stride > 1),
         "far": columns * terms * (e.stride > 2),
         "outputs": columns * panels,
-        "spilled": _spilled(columns * panels * terms, e.outputs * _pairs(g) / v.lanes, v),
+        "spilled": _spilled(columns * panels * terms, g["k"] * _pairs(g) / g["groups"] / v.lanes, v),
         "apart": columns * e.outputs * (e.apart > 1),
         "weights": g["k"] * _pairs(g),
         "images": e.groups,
@@ -220,11 +220,8 @@ def winograd(kind: str, g: Sizes, v: Vectors) -> Work:
     strided, e = g["stride_h"] > 1, _ends(kind, g)
     rows, cols = (g["p"], g["q"]) if strided else (e.rows, e.cols)
     points = STRIDED_POINTS if strided else (g["r"] + SIDE - 1) ** 2
-    bands, inputs, outputs = (
-        g["n"] * blocks(rows, SIDE),
-        blocks(e.inputs, v.lanes),
-        blocks(e.outputs, v.lanes),
-    )
+    bands, inputs = g["n"] * blocks(rows, SIDE), blocks(e.inputs, v.lanes)
+    outputs = blocks(e.outputs, v.lanes)
     tiles, products = bands * blocks(cols, SIDE), e.inputs * outputs
     weights = points * e.inputs * outputs
     if kind == "wgrad":
