@@ -5,7 +5,7 @@
     python benchmarks/conv_costs.py check --isa avx2 FILE...    how well symconv/ops/conv_cpu_costs.py does
 
 Times are of one thread, the least of some, on data that lie in the caches. The fit is of costs that are not
-negative (SciPy), with the least sum of relative errors to the power of 3/2; `choice` is the time of the kernel
+negative (SciPy), with the least sum of relative errors to the power of 3/2; `choice`: the time of the kernel
 with the least estimate, over that of the fastest one, in the mean over the shapes.
 """
 

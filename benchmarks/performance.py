@@ -220,12 +220,14 @@ def compared(name: str) -> str:
     return text.replace("](benchmarks/", "](../benchmarks/")
 
 
-def avx512() -> str:
-    """All of it on a processor with AVX-512; the other tables are of one with AVX2."""
+def machine(name: str) -> str:
+    """What is recorded of a processor of another kind than that of the other tables."""
+    folder = table.RESULTS / name
     files = ("cpu_training", "cpu_inference", "cpu_dense", "cpu_memory")
-    nets = (compared(f"avx512/{name}.json") for name in files)
-    folder = table.RESULTS / "avx512"
-    return "\n".join([*nets, operators("avx512/operators"), loaded(folder), breakdown(folder)])
+    parts = [compared(f"{name}/{file}.json") for file in files if (folder / f"{file}.json").exists()]
+    parts.append(operators(f"{name}/operators"))
+    parts += [part(folder) for part in (loaded, breakdown) if (folder / f"{part.__name__}.json").exists()]
+    return "\n".join(parts)
 
 
 PARTS = {
@@ -235,7 +237,8 @@ PARTS = {
     "memory": lambda: compared("cpu_memory.json"),
     "loaded": loaded,
     "operators": operators,
-    "avx512": avx512,
+    "zen5": lambda: machine("zen5"),
+    "zen3": lambda: machine("zen3"),
     "compilation": compilation,
 }
 
