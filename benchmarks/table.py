@@ -42,7 +42,8 @@ def markdown(results: Mapping[str, Any], source: str) -> str:
         for line in report.compared(results["rows"])
         if line["metric"] in METRICS and (line["threads"] == "any" or one_threads(results["rows"], line))
     ]
-    names = [p for p in dict.fromkeys(p for line in lines for p in line["peers"]) if p != report.OURS]
+    timed = dict.fromkeys(p for line in lines for p, row in line["peers"].items() if row is not None)
+    names = [p for p in timed if p != report.OURS]
     versions = {p: v.get(p, "") for p, v in results.get("versions", {}).items()}
     title = {p: f"{p} {versions.get(p, '')}".strip() for p in names}
     settings = results.get("settings", {})
