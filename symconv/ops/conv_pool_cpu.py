@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 
 from symconv.graph import Apply
 from symconv.graph.kernel import Slower
@@ -28,7 +27,7 @@ def forward_refusal(name: str, node: Apply) -> str | None:
 
 def _conv(name: str, s: Sizes) -> dict[str, int]:
     """The convolution that the kernel does: along columns alone with outputs that no window wants."""
-    sizes = {key: asdict(s)[key] for key in ("n", "c", "h", "w", "k", "r", "s")}
+    sizes = {key: getattr(s, key) for key in ("n", "c", "h", "w", "k", "r", "s")}
     p, q = s.rows * s.pool_h, s.cols * s.pool_w
     if name == "winograd_columns_conv_pool":
         p, q = s.h + s.top + s.bottom - s.r + 1, s.w + s.left + s.right - s.s + 1
