@@ -185,7 +185,7 @@ def test_winograd_columns_conv_pool(name: str, flip: bool, isa: str, threads: in
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
-def test_activations_of_pooled_columns(activation: str, isa: str) -> None:
+def test_activations_of_pooled_columns(activation: str, isa: str, threads: int) -> None:
     rng = np.random.default_rng(6)
     arrays = tuple(rng.standard_normal(s).astype("float32") for s in ((2, 2, 15, 20), (3, 2, 5, 5), (3,)))
     op = ConvPool((2, 2), activation=activation)

@@ -34,6 +34,28 @@ static inline V activate(int activation, V z) {
   }
 }
 
+// Of n neighbours, in place: sigmoids some vectors at a time, so that none waits for the last step of another.
+template <int ACTIVATION, class T>
+static inline void activate_run(T* z, long long n) {
+  constexpr int W = Vec<T>::width, U = 4;
+  long long i = 0;
+  if constexpr (ACTIVATION == kSigmoid && sizeof(T) == 4)
+    for (; i + U * W <= n; i += U * W) {
+      vf in[U], out[U];
+#pragma GCC unroll 4
+      for (int u = 0; u < U; u++) in[u] = load(z + i + u * W);
+      sigmoids<U>(in, out);
+#pragma GCC unroll 4
+      for (int u = 0; u < U; u++) store(z + i + u * W, out[u]);
+    }
+  for (; i + W <= n; i += W) store(z + i, activate(ACTIVATION, load(z + i)));
+  const int rest = static_cast<int>(n - i);
+  if (rest) store_n(z + i, activate(ACTIVATION, load_n(z + i, rest)), rest);
+}
+
+// Those that take many steps are left until many outputs are together (activate_run).
+constexpr bool comes_later(int activation) { return activation == kSigmoid || activation == kTanh; }
+
 // dy * f'(z).
 template <class V>
 static inline V activation_gradient(int activation, V y, V dy) {

@@ -27,11 +27,22 @@ template <int ACTIVATION>
 struct Pooled {
   const PooledShape& shape;
   const float* bias;
+  int channels;
   float* y;  // of one image
   uint8_t* argmax;
 
   static constexpr bool fetches = false;
   void fetch(const Place&, int) const {}
+
+  void done(int first_band, int end_band) const {
+    if constexpr (comes_later(ACTIVATION)) {
+      const int first = 2 * first_band, end = least(2 * end_band, shape.rows);
+      if (first == 0 && end == shape.rows) return activate_run<ACTIVATION>(y, channels * shape.positions);
+      for (int k = 0; k < channels; k++)
+        activate_run<ACTIVATION>(y + k * shape.positions + static_cast<long long>(first) * shape.cols,
+                                 static_cast<long long>(end - first) * shape.cols);
+    }
+  }
 
   // PARTS equal parts of a vector are outputs of as many pooled rows, `rows[i]` below the band's first.
   template <int PARTS>
@@ -72,7 +83,8 @@ struct Pooled {
     split_pairs(rows[1], rows[3], v[2], v[3]);
     split_pairs(largest, largest, each, other);
     fold_ties<4>(v, tie_margin(max(each, other)), best, number);
-    const vf values = activate(ACTIVATION, best + bias[channel]);
+    vf values = best + bias[channel];
+    if constexpr (!comes_later(ACTIVATION)) values = activate(ACTIVATION, values);
     const long long plane = channel * shape.positions;
     const int row = 2 * place.band, col = place.col / 2;
     if (place.halves)
@@ -93,7 +105,7 @@ void run(const Launch& l) {
   with_activation(p.activation, [&](auto act) {
     with_transform(plan.columns, [&](auto f) {
       run_columns<decltype(f)>(l, plan, [&](long long i) {
-        return Pooled<act.value>{shape, bias, y + i * image, argmax + i * image};
+        return Pooled<act.value>{shape, bias, p.k, y + i * image, argmax + i * image};
       });
     });
   });

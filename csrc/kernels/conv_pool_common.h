@@ -134,17 +134,22 @@ void finish_positions(const ConvPoolParams& p, long long positions, int k, int c
                       T* pooled, const T* places, long long lanes, long long first, long long n, T* y,
                       uint8_t* argmax) {
   constexpr int W = Lanes<T>::W;
+  const long long out = k * positions + first;
   with_activation(p.activation, [&](auto act) {
+    constexpr bool later = comes_later(act.value);
     for (int c = 0; c < channels; c += W) {
       const auto b = load_n(bias + k + c, channels - c < W ? channels - c : W);
       for (long long i = 0; i < n; i++) {
         T* at = pooled + i * lanes + c;
-        store(at, activate(act.value, load(at) + b));
+        store(at, activate(later ? kLinear : act.value, load(at) + b));
       }
     }
+    const bool full = channels == lanes;  // no lane is wasted, and all vectors are aligned
+    if (later && full) activate_run<act.value>(pooled, n * lanes);
+    transpose(pooled, lanes, y + out, positions, n, channels);
+    if (later && !full)
+      for (int c = 0; c < channels; c++) activate_run<act.value>(y + out + c * positions, n);
   });
-  const long long out = k * positions + first;
-  transpose(pooled, lanes, y + out, positions, n, channels);
   store_places(places, lanes, n, channels, positions, argmax + out);
 }
 

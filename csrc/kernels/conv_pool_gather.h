@@ -63,18 +63,19 @@ struct PixelTable {
   int delta[256];
 };
 
-// For images of rows of `width` pixels; base has room for all positions. Places beyond the window, which only a
-// foreign argmax has, lie in it too.
-inline PixelTable pixel_table(const ConvPoolParams& p, const PooledShape& shape, int width, int* base) {
+// at(row, col): where a pixel stands; base has room for all positions. Places beyond the window, which only a foreign
+// argmax has, lie in it too.
+template <class At>
+PixelTable pixel_table(const ConvPoolParams& p, const PooledShape& shape, const At& at, int* base) {
   PixelTable table{};
   table.base = base;
   table.places = p.pool_h * p.pool_w;
   for (int i = 0, row = 0, col = 0; i < 256; i++) {
-    table.delta[i] = row * width + col;
+    table.delta[i] = at(row, col);
     if (++col == p.pool_w) col = 0, row = row + 1 == p.pool_h ? 0 : row + 1;
   }
   for (int i = 0; i < shape.rows; i++)
-    for (int j = 0; j < shape.cols; j++) *base++ = i * p.pool_h * width + j * p.pool_w;
+    for (int j = 0; j < shape.cols; j++) *base++ = at(i * p.pool_h, j * p.pool_w);
   return table;
 }
 

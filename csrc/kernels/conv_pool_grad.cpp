@@ -9,6 +9,10 @@
 // sorted by pixel and keeps a tile of the pixel's patch in registers while it adds all channels that
 // have their maximum there. Zeros cost nothing but their place in the gather. Each part of the pool owns a
 // range of images and a copy of dw; the copies are added in order.
+//
+// Lined images, where dx is not asked for and a row of a patch fills half a cache line at most: line i of an image's row
+// holds its values from i half lines on, so each value but the first ones stands twice, and of the two places from which a
+// patch's row can be read one is followed by enough of its line. Of plain rows two loads in five would cross lines.
 #include <numeric>
 
 #include "conv_pool_walk.h"
@@ -27,8 +31,11 @@ struct Plan : PooledShape {
   long long length;  // S C: one row of a patch
   bool narrow;       // it fits into half a vector
   long long stride;  // the same, rounded up to whole vectors
+  bool lined;        // rows of images are lines that overlap
+  int step;          // values from pixel to pixel; 1 where lined: pixels are told by their values
   int pixels;        // of a packed image, with room for vectors that reach over its end
-  long long image;   // their values
+  long long pitch;   // values from row to row
+  long long image;   // values of a packed image
   int group;         // images walked together
   bool shifts;       // sums are added to dx by aligned vectors (walk_dx)
   bool longer;       // which may be one more than those of the sums
@@ -36,6 +43,17 @@ struct Plan : PooledShape {
   bool own;  // each part packs the weights for itself, which is sooner done than read from another core
   int n_tiles;
 };
+
+template <class T>
+constexpr int kHalfLine = 32 / sizeof(T);
+
+// Where a pixel stands in a packed image, in steps.
+template <class T>
+int place_of(const Plan& plan, int row, int col) {
+  if (!plan.lined) return row * plan.wp + col;
+  const int value = col * plan.p.c, half = value / kHalfLine<T>;
+  return row * static_cast<int>(plan.pitch) + half * kHalfLine<T> + value;
+}
 
 template <class T>
 Plan make_plan(const ConvPoolParams& p, int threads) {
@@ -46,10 +64,18 @@ Plan make_plan(const ConvPoolParams& p, int threads) {
   plan.length = static_cast<long long>(p.s) * p.c;
   plan.narrow = VF_WIDTH >= 8 && plan.length <= W / 2;
   plan.stride = round_up(plan.length, W);
-  plan.pixels = plan.hp * plan.wp + (2 * W + p.c - 1) / p.c;
+  // Windows do not cross a half line, so that a place in one is as far from its corner in each. Places are ints.
+  plan.lined = !p.need_dx && (plan.narrow ? W / 2 : plan.stride) <= kHalfLine<T> &&
+               kHalfLine<T> % (p.pool_w * p.c) == 0 &&
+               static_cast<long long>(plan.hp) * plan.wp * p.c < (1 << 28);
+  plan.step = plan.lined ? 1 : p.c;
+  plan.pitch = static_cast<long long>(plan.wp) * p.c;
+  if (plan.lined) plan.pitch = 2 * round_up(plan.pitch, kHalfLine<T>);
+  plan.pixels = plan.hp * static_cast<int>(plan.pitch) / plan.step;
+  if (!plan.lined) plan.pixels += (2 * W + p.c - 1) / p.c;
   plan.shifts = kShifts && p.c % W;
   plan.longer = plan.length + W - std::gcd(p.c, W) > plan.stride;
-  plan.image = static_cast<long long>(plan.pixels) * p.c;
+  plan.image = static_cast<long long>(plan.pixels) * plan.step;
   long long group = kGroupBytes / (plan.image * static_cast<long long>(sizeof(T)));
   plan.group = static_cast<int>(group < 1 ? 1 : group > 8 ? 8 : group);
   const double flops =
@@ -68,6 +94,7 @@ struct Scratch {
   T* dw;          // [K][R][stride]
   T* db;          // [K][W]: lane by lane
   T* x;           // [group][image]
+  T* plain;       // an image on its way to lines
   T* dx;          // [group][image]
   List<T> list;   // of the group, channel after channel; without dx, of one channel
   int* channels;  // of its entries
@@ -75,6 +102,12 @@ struct Scratch {
   int* base;  // pixel of each pooled position's window
   T* patch;   // [R S C]: weights on their way between layouts
 };
+
+// Of a plain image, and what the last line reaches over its end.
+template <class T>
+long long plain_values(const Plan& plan) {
+  return static_cast<long long>(plan.hp) * plan.wp * plan.p.c + 2 * kHalfLine<T>;
+}
 
 template <class T>
 size_t carve(const Plan& plan, char* base, int part, Scratch<T>& out) {
@@ -92,6 +125,7 @@ size_t carve(const Plan& plan, char* base, int part, Scratch<T>& out) {
     s.dw = c.take<T>(kernel);
     s.db = c.take<T>(static_cast<long long>(p.k) * W);
     s.x = c.take<T>(plan.group * plan.image);
+    if (plan.lined) s.plain = c.take<T>(plain_values<T>(plan));
     s.list = {c.take<T>(room), c.take<int>(room), 0};
     s.base = c.take<int>(plan.positions + W);
     s.patch = c.take<T>(p.r * plan.length);
@@ -143,13 +177,12 @@ void add_dw(const Plan& plan, const Scratch<T>& s, int k, int begin) {
   const ConvPoolParams& p = plan.p;
   constexpr int W = Lanes<T>::W;
   const List<T> list{s.list.g + begin, s.list.pixel + begin, s.list.count - begin};
-  const long long pitch = static_cast<long long>(plan.wp) * p.c;
   if (!list.count) return;
   for (int i = 0; i < plan.n_tiles; i++) {
     const Tile& t = s.tiles[i];
     T* dw = s.dw + (static_cast<long long>(k) * p.r + t.row) * plan.stride + t.vector * W;
     const auto walk = plan.narrow ? kTiles<T>.narrow[t.rows - 1] : kTiles<T>.dw[t.rows - 1][t.vectors - 1];
-    walk(list, s.x + t.row * pitch + t.vector * W, p.c, pitch, dw, plan.stride);
+    walk(list, s.x + t.row * plan.pitch + t.vector * W, plan.step, plan.pitch, dw, plan.stride);
   }
 }
 
@@ -196,34 +229,50 @@ template <class T>
 void make_dx(const Plan& plan, Scratch<T>& s, int count, T* dx) {
   const ConvPoolParams& p = plan.p;
   constexpr int W = Lanes<T>::W;
-  const long long pitch = static_cast<long long>(plan.wp) * p.c, kernel = p.r * plan.stride;
+  const long long kernel = p.r * plan.stride;
   sort_by_pixel(plan, s, count);
   memset(s.dx, 0, static_cast<size_t>(count * plan.image) * sizeof(T));
   for (int j = 0; j < plan.n_tiles; j++) {
     const Tile& t = s.tiles[j];
-    kTiles<T>.dx[t.rows - 1][t.vectors - 1](s.sorted, p.c, pitch, kernel,
+    kTiles<T>.dx[t.rows - 1][t.vectors - 1](s.sorted, p.c, plan.pitch, kernel,
                                             s.weights + t.row * plan.stride + t.vector * W, plan.stride,
-                                            s.dx + t.row * pitch + t.vector * W, plan.shifts,
+                                            s.dx + t.row * plan.pitch + t.vector * W, plan.shifts,
                                             (t.vector + t.vectors) * W != plan.stride || plan.longer);
   }
   for (int i = 0; i < count; i++, dx += static_cast<long long>(p.c) * p.h * p.w)
     from_channels_last(s.dx + i * plan.image, dx, p.c, p.h, p.w, p.top, p.left, plan.wp);
 }
 
+// Image i of a group; its border is zero.
+template <class T>
+void pack_image(const Plan& plan, const Scratch<T>& s, const T* x, int i) {
+  const ConvPoolParams& p = plan.p;
+  T* to = s.x + i * plan.image;
+  to_channels_last(x, plan.lined ? s.plain : to, p.c, p.h, p.w, p.top, p.left, plan.wp);
+  if (!plan.lined) return;
+  constexpr int kLine = 2 * kHalfLine<T>;
+  const T* row = s.plain;
+  for (int h = 0; h < plan.hp; h++, row += static_cast<long long>(plan.wp) * p.c, to += plan.pitch)
+    for (long long at = 0; at < plan.pitch; at += kLine) memcpy(to + at, row + at / 2, kLine * sizeof(T));
+}
+
 template <class T>
 void run_part(const Plan& plan, const Arrays<T>& a, Scratch<T>& s, int first, int last) {
   const ConvPoolParams& p = plan.p;
-  PixelTable table = pixel_table(p, plan, plan.wp, s.base);
+  PixelTable table =
+      pixel_table(p, plan, [&](int row, int col) { return place_of<T>(plan, row, col); }, s.base);
   memset(s.dw, 0, static_cast<size_t>(p.k * p.r * plan.stride) * sizeof(T));
   memset(s.db, 0, static_cast<size_t>(p.k) * sizeof(typename Lanes<T>::V));
-  memset(s.x, 0, static_cast<size_t>(plan.group * plan.image) * sizeof(T));  // borders and ends stay zero
+  // borders and ends stay zero
+  if (plan.lined)
+    memset(s.plain, 0, static_cast<size_t>(plain_values<T>(plan)) * sizeof(T));
+  else
+    memset(s.x, 0, static_cast<size_t>(plan.group * plan.image) * sizeof(T));
   const long long image = static_cast<long long>(p.c) * p.h * p.w;
   for (; first < last; first += plan.group) {
     const int count = last - first < plan.group ? last - first : plan.group;
     s.list.count = 0;
-    for (int i = 0; i < count; i++)
-      to_channels_last(a.x + (first + i) * image, s.x + i * plan.image, p.c, p.h, p.w, p.top, p.left,
-                       plan.wp);
+    for (int i = 0; i < count; i++) pack_image(plan, s, a.x + (first + i) * image, i);
     for (int k = 0; k < p.k; k++) {
       int begin = 0;
       with_activation(p.activation, [&](auto act) {

@@ -71,7 +71,7 @@ void run(const Launch& l) {
   const ConvPoolParams& p = plan.p;
   Scratch s{};
   carve(plan, static_cast<char*>(l.workspace), s);
-  *s.table = pixel_table(p, plan, plan.conv.q, s.base);
+  *s.table = pixel_table(p, plan, [&](int row, int col) { return row * plan.conv.q + col; }, s.base);
   void* const dw = l.out[p.need_dx];
   float* db = static_cast<float*>(l.out[p.need_dx + 1]);
   parallel_for(

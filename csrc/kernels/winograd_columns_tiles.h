@@ -1,6 +1,7 @@
 // Convolution by Winograd's transforms along columns (winograd_columns.h), down to the outputs, which go to a Sink:
 //
 //   put(place, channel, y)   four rows of a vector of outputs    fetch(place, channel)   they will come soon, if it `fetches`
+//   done(first, end)         all outputs of these bands have come
 //
 // Point i of a band of output channel k, with the outputs of a row in the lanes, is
 //
@@ -299,11 +300,13 @@ void run_columns(const Launch& l, const ColumnsPlan& plan, const SinkOf& sink_of
         const long long which = task / plan.shares;  // image * groups + group
         hold_planes(g, l.in[0], which, s.copied[part], s.in);
         const auto sink = sink_of(which);
-        const int end = share_of(units, task % plan.shares + 1, plan.shares);
-        for (int u = share_of(units, task % plan.shares, plan.shares); u < end; u++)
+        const int first = share_of(units, task % plan.shares, plan.shares),
+                  end = share_of(units, task % plan.shares + 1, plan.shares);
+        for (int u = first; u < end; u++)
           run_unit<F>(plan, s, sink, u * plan.joined,
                       least(plan.joined, plan.columns.bands - u * plan.joined),
                       shared.weights + which % g.groups * packed);
+        sink.done(first * plan.joined, least(end * plan.joined, plan.columns.bands));
       },
       share);
 }

@@ -261,6 +261,12 @@ POOLED: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, int], tuple
     "no_pooling": ((1, 2, 5, 7), (1, 2, 1, 1), (1, 1), (0, 0, 0, 0)),
     "large_window": ((2, 5, 17, 7), (13, 5, 2, 3), (5, 2), (0, 0, 0, 0)),
     "long_rows": ((1, 37, 7, 6), (9, 37, 3, 4), (2, 2), (1, 1, 1, 1)),
+    # rows of a window in half a cache line, windows of pooling that do not cross one, and one that does
+    "lined_eight_taps": ((2, 1, 11, 27), (3, 1, 4, 8), (2, 4), (0, 0, 0, 0)),
+    "lined_pairs": ((9, 2, 7, 13), (5, 2, 2, 4), (3, 2), (0, 1, 2, 1)),
+    "lined_wide_pool": ((2, 1, 6, 39), (2, 1, 3, 1), (1, 8), (1, 0, 0, 1)),
+    "lined_fours": ((2, 4, 5, 9), (3, 4, 3, 2), (2, 2), (0, 0, 0, 0)),
+    "crossing_pool": ((2, 1, 12, 27), (3, 1, 5, 5), (2, 3), (0, 0, 0, 0)),
 }
 
 
