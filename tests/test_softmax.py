@@ -113,6 +113,31 @@ def test_infinities_and_nan_go_where_the_reference_puts_them(isa, axis, dtype):
         assert loss[0] == np.inf and loss[4] == 0 and np.isnan(loss[[1, 2, 3]]).all() and p[0, 3] == 0
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("k", [64, 129, 203])
+def test_hostile_values_in_long_rows(isa, k, dtype):
+    """Each in the blocks of a row and in its rest, between rows that need no care."""
+    rng = np.random.default_rng(4)
+    payload = np.array([0x7FC00001, 0xFFC12345], "uint32").view("float32").astype(dtype)
+    values = [np.inf, -np.inf, np.nan, *payload, 1e30, -1e30, 90.0, -90.0, 43.5, -43.5, 1e-40]
+    x = rng.standard_normal((3 * len(values), k)).astype(dtype)
+    for i, value in enumerate(values):
+        x[3 * i, 5] = x[3 * i + 1, k - 1] = value
+    x[4::3] += np.linspace(-200, 200, len(x[4::3]), dtype=dtype)[:, None]  # the whole row far out
+    labels = rng.integers(0, k, len(x))
+    labels[::2] = 5
+    kept = x.copy()
+    with np.errstate(invalid="ignore"):
+        close(run_kernel(Softmax(1), x)[0], oracle(Softmax(1), x)[0], dtype, 512)
+        for got, want in zip(
+            run_kernel(SoftmaxCrossEntropy(), x, labels),
+            oracle(SoftmaxCrossEntropy(), x, labels),
+            strict=True,
+        ):
+            close(got, want, dtype, 512)
+    assert np.array_equal(x.view("uint8"), kept.view("uint8"))
+
+
 def test_the_loss_keeps_its_digits_where_the_probability_is_one():
     x = np.array([[40.0, 0.0]], "float32")
     for loss in (SoftmaxCrossEntropy().reference(x, np.array([1]))[0], -LogSoftmax(1).reference(x)[:, 1]):

@@ -79,6 +79,8 @@ void run_cross_entropy(const Launch& l) {
   parallel_range(
       l.pool, p.n, kShare / (p.k + 1) + 1,
       [&](long long begin, long long end, int) {
+        if (begin == end) return;
+        Reach<T> reach = reach_of(x + begin * p.k, p.k);
         // The logarithms of a vector of rows at once.
         for (long long first = begin; first < end; first += Vec<T>::width) {
           const int n = static_cast<int>(end - first < Vec<T>::width ? end - first : Vec<T>::width);
@@ -86,12 +88,16 @@ void run_cross_entropy(const Launch& l) {
           for (int r = 0; r < n; r++) {
             const long long i = first + r, label = label_at(labels, p, i);
             const T at_label = x[i * p.k + label];
-            T shift, *y = out + i * p.k, total = exp_row(x + i * p.k, y, p.k, ahead, &shift),
-                     scale = T{1} / total;
-            const T hit = kBoth ? dloss[i] * (y[label] * scale - 1) : T{0};
-            scale_row(y, y, p.k, kBoth ? scale * dloss[i] : scale);
+            T* y = out + i * p.k;
+            const T total = exp_row(x + i * p.k, y, p.k, reach, ahead), one_over = T{1} / total;
+            const T hit = kBoth ? dloss[i] * (y[label] * one_over - 1) : T{0};
+            const T scale = kBoth ? one_over * dloss[i] : one_over;
+            totals[r] = total, below[r] = at_label - reach.largest;
+            if (i + 1 < end)
+              reach = scale_row_before(x + (i + 1) * p.k, y, p.k, scale);
+            else
+              scale_row(y, y, p.k, scale);
             if (kBoth) y[label] = hit;
-            totals[r] = total, below[r] = at_label - shift;
           }
           Row<T>::put(loss + first, log_of(load(totals)) - load(below), n);
         }

@@ -14,7 +14,7 @@ struct Softmax {
   static constexpr const char* name = "softmax";
   template <class T>
   static void row(const T* const* in, T* y, long long k) {
-    T shift, total = exp_row(in[0], y, k, k, &shift);
+    const T total = exp_row(in[0], y, k, reach_of(in[0], k), fetches_rows() ? k : 0);
     scale_row(y, y, k, T{1} / total);
   }
   template <class S>
@@ -38,7 +38,7 @@ struct LogSoftmax {
   static void row(const T* const* in, T* y, long long k) {
     const T* x = in[0];
     Row<T> row{k};
-    T m = row.max(x);
+    const T m = reach_of(x, k).largest;
     T log = log_of(row.sum([&](long long i, int n) { return exp(Row<T>::get(x + i, n) - m); }));
     row.each([&](long long i, int n) { Row<T>::put(y + i, (Row<T>::get(x + i, n) - m) - log, n); });
   }

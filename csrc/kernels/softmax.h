@@ -6,6 +6,7 @@
 #include "conv_common.h"
 #include "exp.h"
 #include "params.h"
+#include "runtime/cpu_count.h"
 #include "vmath.h"
 
 namespace symconv {
@@ -52,73 +53,152 @@ struct Row {
     for (; i + width <= k; i += width) f(i, width);
     if (i < k) f(i, static_cast<int>(k - i));
   }
-  T max(const T* x) const {
-    V m[4];  // a maximum takes some cycles, of which another starts in each
-    for (V& each : m) each = set1(-static_cast<T>(INFINITY));
-    long long i = 0;
-    for (; i + 4 * width <= k; i += 4 * width)
-      for (int u = 0; u < 4; u++) m[u] = SYMCONV_ISA::max(load(x + i + u * width), m[u]);
-    for (; i + width <= k; i += width) m[0] = SYMCONV_ISA::max(load(x + i), m[0]);
-    if (i < k) {
-      int n = static_cast<int>(k - i);
-      m[0] = SYMCONV_ISA::max(select(first_lanes<T>(n), load_n(x + i, n), m[0]), m[0]);
-    }
-    return hmax(SYMCONV_ISA::max(SYMCONV_ISA::max(m[0], m[1]), SYMCONV_ISA::max(m[2], m[3])));
-  }
   static V get(const T* p, int n) { return n == width ? load(p) : load_n(p, n); }
   static void put(T* p, V v, int n) { n == width ? store(p, v) : store_n(p, v, n); }
 };
 
-// How far ahead of a row of n x k those to come are fetched: one row or, where both sides lie in memory, two.
+// What is known of a row before its exponentials: moderate means that none of them needs care (exp_of_moderates).
+template <class T>
+struct Reach {
+  T largest;
+  bool moderate;
+};
+
+// Of the vectors of a row that are added, of four running maxima: one takes some cycles, of which another starts in each.
+template <class T>
+struct Extremes {
+  typedef typename Vec<T>::type V;
+  V most[4];
+  vi size[4] = {};  // of floats, as bits: that of a NaN is above all others
+
+  Extremes() {
+    for (V& each : most) each = set1(-static_cast<T>(INFINITY));
+  }
+  void add(int u, V x) {
+    most[u] = max(x, most[u]);
+    measure(u, x);
+  }
+  void add(V x, int n) {
+    most[0] = max(select(first_lanes<T>(n), x, most[0]), most[0]);
+    measure(0, x);  // lanes beyond the row are 0
+  }
+  Reach<T> reach() const {
+    const T largest = hmax(max(max(most[0], most[1]), max(most[2], most[3])));
+    if constexpr (sizeof(T) == 4) {
+      const vi limit = as_int(set1(87.0f - __builtin_fabsf(largest)));
+      vi beyond = limit < 0;
+      for (const vi& each : size) beyond = beyond | (each >= limit);
+      return {largest, !any(beyond)};
+    }
+    return {largest, false};
+  }
+
+ private:
+  void measure(int u, vf x) {
+    const vi bits = as_int(x) & 0x7fffffff;
+    size[u] = bits > size[u] ? bits : size[u];
+  }
+  void measure(int, vd) {}
+};
+
+template <class T>
+inline Reach<T> reach_of(const T* x, long long k) {
+  constexpr int W = Vec<T>::width;
+  Extremes<T> extremes;
+  long long i = 0;
+  for (; i + 4 * W <= k; i += 4 * W)
+#pragma GCC unroll 4
+    for (int u = 0; u < 4; u++) extremes.add(u, load(x + i + u * W));
+  for (; i < k; i += W) {
+    const int n = static_cast<int>(k - i < W ? k - i : W);
+    extremes.add(Row<T>::get(x + i, n), n);
+  }
+  return extremes.reach();
+}
+
+// Whether rows to come are asked for. With a first cache of 32 KB they are in the way (Zen 4: 8,192 x 1,000 takes 1.35 times as
+// long), with 48 KB they have room (Zen 5: 0.55).
+inline bool fetches_rows() {
+  static const bool roomy = l1_data_bytes() > (32 << 10);
+  return roomy;
+}
+
+// How far ahead of a row of n x k those to come are fetched: one row or, where both sides lie in memory, two; 0: they are not.
 template <class T>
 long long ahead_of(long long n, long long k) {
+  if (!fetches_rows()) return 0;
   return 2 * n * k * static_cast<long long>(sizeof(T)) > kCachedBytes ? 2 * k : k;
 }
 
-// Exponentials of x less its maximum, which `shift` gets; returns their sum.
+// Exponentials of x less its maximum; returns their sum.
 template <class T>
-inline T exp_row(const T* x, T* y, long long k, long long, T* shift) {
-  Row<T> row{k};
-  const T m = row.max(x);
-  *shift = m;
-  return row.sum([&](long long i, int n) {
-    auto e = exp(Row<T>::get(x + i, n) - m);
+inline T exp_row(const T* x, T* y, long long k, T largest) {
+  return Row<T>{k}.sum([&](long long i, int n) {
+    auto e = exp(Row<T>::get(x + i, n) - largest);
     Row<T>::put(y + i, e, n);
     return e;
   });
 }
 
-// Some vectors at a time, while rows `ahead` come to the cache.
-inline float exp_row(const float* x, float* y, long long k, long long ahead, float* shift) {
-  constexpr int U = 4;
-  const float m = Row<float>{k}.max(x);
-  *shift = m;
+template <bool kModerate>
+inline float exp_row_by_four(const float* x, float* y, long long k, float largest, long long ahead) {
+  constexpr int U = 4, W = VF_WIDTH;
   vf total[U] = {};
   long long i = 0;
-  for (; i + U * VF_WIDTH <= k; i += U * VF_WIDTH) {
+  for (; i + U * W <= k; i += U * W) {
     vf d[U], e[U];
+    if (ahead) {
 #pragma GCC unroll 4
-    for (int u = 0; u < U; u++) {
-      __builtin_prefetch(x + ahead + i + u * VF_WIDTH);
-      __builtin_prefetch(y + ahead + i + u * VF_WIDTH, 1);
+      for (int u = 0; u < U; u++) {
+        __builtin_prefetch(x + ahead + i + u * W);
+        __builtin_prefetch(y + ahead + i + u * W, 1);
+      }
     }
 #pragma GCC unroll 4
-    for (int u = 0; u < U; u++) d[u] = load(x + i + u * VF_WIDTH) - m;
-    exps<U>(d, e);
+    for (int u = 0; u < U; u++) d[u] = load(x + i + u * W) - largest;
+    if constexpr (kModerate)
+      exp_of_moderates<U>(d, e);
+    else
+      exps<U>(d, e);
 #pragma GCC unroll 4
-    for (int u = 0; u < U; u++) store(y + i + u * VF_WIDTH, e[u]), total[u] += e[u];
+    for (int u = 0; u < U; u++) store(y + i + u * W, e[u]), total[u] += e[u];
   }
-  const float rest = Row<float>{k - i}.sum([&](long long j, int n) {
-    const vf e = exp(Row<float>::get(x + i + j, n) - m);
-    Row<float>::put(y + i + j, e, n);
-    return e;
-  });
+  const float rest = exp_row(x + i, y + i, k - i, largest);
   return hsum((total[0] + total[1]) + (total[2] + total[3])) + rest;
+}
+
+// The same of rows whose reach is known, while rows `ahead` come to the cache.
+inline double exp_row(const double* x, double* y, long long k, Reach<double> reach, long long) {
+  return exp_row(x, y, k, reach.largest);
+}
+inline float exp_row(const float* x, float* y, long long k, Reach<float> reach, long long ahead) {
+  return reach.moderate ? exp_row_by_four<true>(x, y, k, reach.largest, ahead)
+                        : exp_row_by_four<false>(x, y, k, reach.largest, ahead);
 }
 
 template <class T>
 inline void scale_row(const T* x, T* y, long long k, T scale) {
   Row<T>{k}.each([&](long long i, int n) { Row<T>::put(y + i, Row<T>::get(x + i, n) * scale, n); });
+}
+
+// y *= scale, and what is to be known of the row `next`: loads and maxima have room beside stores.
+template <class T>
+inline Reach<T> scale_row_before(const T* next, T* y, long long k, T scale) {
+  constexpr int W = Vec<T>::width;
+  Extremes<T> extremes;
+  long long i = 0;
+  for (; i + 4 * W <= k; i += 4 * W)
+#pragma GCC unroll 4
+    for (int u = 0; u < 4; u++) {
+      extremes.add(u, load(next + i + u * W));
+      store(y + i + u * W, load(y + i + u * W) * scale);
+    }
+  for (; i < k; i += W) {
+    const int n = static_cast<int>(k - i < W ? k - i : W);
+    extremes.add(Row<T>::get(next + i, n), n);
+    Row<T>::put(y + i, Row<T>::get(y + i, n) * scale, n);
+  }
+  return extremes.reach();
 }
 
 // ---- a strip: n <= width columns of one [k, inner] matrix

@@ -52,13 +52,13 @@ static inline vf scaled(vf y, vi k) {
   return y * power_of_two(half) * power_of_two(k - half);
 }
 
-// x = n ln 2 + r with |r| <= ln 2 / 2; gives p = e^r - 1, and `bits` with n in its low bits. |x| < 2^15, or NaN (then n is
-// arbitrary). Of U vectors step by step, so that none waits for the last step of another.
+// x = n ln 2 + r with |r| <= ln 2 / 2; gives r, `bits` with n in its low bits, and q of e^r = 1 + r + r^2 q. |x| < 2^15, or
+// NaN (then n is arbitrary). Of U vectors step by step, so that none waits for the last step of another.
 template <int U>
-static inline void exp_reduced_bits(const vf* x, vf* p, vi* bits) {
+static inline void exp_series(const vf* x, vf* r, vf* q, vi* bits) {
   const vf shift =
       set1(12582912.0f);  // 1.5 * 2^23: adding it leaves the nearest whole number in the low bits
-  vf k[U], r[U];
+  vf k[U];
   // ln 2 in two parts; the first has 15 bits, so k times it is exact
 #pragma GCC unroll 4
   for (int u = 0; u < U; u++) k[u] = fma(x[u], set1(1.44269504f), shift);
@@ -69,35 +69,47 @@ static inline void exp_reduced_bits(const vf* x, vf* p, vi* bits) {
 #pragma GCC unroll 4
   for (int u = 0; u < U; u++) r[u] = fma(k[u], set1(-1.42860677e-6f), r[u]);
 #pragma GCC unroll 4
-  for (int u = 0; u < U; u++) p[u] = fma(r[u], set1(1.39475951e-3f), set1(8.36724695e-3f));
+  for (int u = 0; u < U; u++) q[u] = fma(r[u], set1(1.39475951e-3f), set1(8.36724695e-3f));
 #pragma GCC unroll 4
-  for (int u = 0; u < U; u++) p[u] = fma(p[u], r[u], set1(4.16662656e-2f));
+  for (int u = 0; u < U; u++) q[u] = fma(q[u], r[u], set1(4.16662656e-2f));
 #pragma GCC unroll 4
-  for (int u = 0; u < U; u++) p[u] = fma(p[u], r[u], set1(0.166665375f));
+  for (int u = 0; u < U; u++) q[u] = fma(q[u], r[u], set1(0.166665375f));
 #pragma GCC unroll 4
-  for (int u = 0; u < U; u++) p[u] = fma(p[u], r[u], set1(0.5f));
-#pragma GCC unroll 4
-  for (int u = 0; u < U; u++) p[u] = fma(r[u] * r[u], p[u], r[u]);
+  for (int u = 0; u < U; u++) q[u] = fma(q[u], r[u], set1(0.5f));
 }
 
+static inline vi n_of(vi bits) { return bits - 0x4b400000; }
+
+// e^r - 1, and n.
 static inline vf exp_reduced(vf x, vi& n) {
-  vf p;
-  exp_reduced_bits<1>(&x, &p, &n);
-  n = n - 0x4b400000;
-  return p;
+  vf r, q;
+  exp_series<1>(&x, &r, &q, &n);
+  n = n_of(n);
+  return fma(r * r, q, r);
 }
 
 // Whether some lane is so far from 0, or NaN, that e^x or e^-x may not be a normal number.
 static inline vi extreme(vf x) { return ~(abs(x) < 87.0f); }
 static inline bool any_extreme(vf x) { return any(extreme(x)); }
 
+// e^r of U vectors, and `bits` with n in its low bits.
+template <int U>
+static inline void exp_of_rests(const vf* x, vf* y, vi* bits) {
+  vf r[U];
+  exp_series<U>(x, r, y, bits);
+#pragma GCC unroll 4
+  for (int u = 0; u < U; u++) y[u] = fma(y[u], r[u], set1(1.0f));
+#pragma GCC unroll 4
+  for (int u = 0; u < U; u++) y[u] = fma(y[u], r[u], set1(1.0f));
+}
+
 // e^x of U vectors, |x| < 87: n is added to the exponent, which stays within bounds.
 template <int U>
 static inline void exp_of_moderates(const vf* x, vf* y) {
   vi bits[U];
-  exp_reduced_bits<U>(x, y, bits);
+  exp_of_rests<U>(x, y, bits);
 #pragma GCC unroll 4
-  for (int u = 0; u < U; u++) y[u] = as_float(as_int(y[u] + 1.0f) + (bits[u] << 23));
+  for (int u = 0; u < U; u++) y[u] = as_float(as_int(y[u]) + (bits[u] << 23));
 }
 static inline vf exp_of_moderate(vf x) {
   vf y;
@@ -109,10 +121,11 @@ static inline vf exp_of_moderate(vf x) {
 // because min and max give their second operand for it.
 static inline vf exp(vf x) {
   if (!any_extreme(x)) return exp_of_moderate(x);
-  vi n;
+  vi bits;
+  vf y;
   x = min(set1(89.0f), max(set1(-104.0f), x));
-  vf p = exp_reduced(x, n) + 1.0f;
-  return scaled(p, n);
+  exp_of_rests<1>(&x, &y, &bits);
+  return scaled(y, n_of(bits));
 }
 
 // Whether one of U vectors has such a lane.
@@ -132,9 +145,10 @@ static inline void exps(const vf* x, vf* y) {
 
 // e^x for -87 <= x <= 0, or NaN.
 static inline vf exp_of_negative(vf x) {
-  vi n;
-  vf p = exp_reduced(x, n) + 1.0f;
-  return p * power_of_two(n);
+  vi bits;
+  vf y;
+  exp_of_rests<1>(&x, &y, &bits);
+  return y * power_of_two(n_of(bits));
 }
 
 static inline vf expm1(vf x) {

@@ -10,6 +10,7 @@
 #if defined(__linux__)
 #include <sched.h>
 #endif
+#include <unistd.h>
 
 #include "runtime/kernel.h"
 #include "runtime/thread_pool.h"
@@ -91,6 +92,14 @@ int default_threads() {
   if (*end || n < 1 || n > 512)
     fail("SYMCONV_NUM_THREADS is '%s', expected a whole number from 1 to 512", text);
   return static_cast<int>(n);
+}
+
+long l1_data_bytes() {
+#if defined(_SC_LEVEL1_DCACHE_SIZE)
+  const long bytes = sysconf(_SC_LEVEL1_DCACHE_SIZE);
+  if (bytes > 0) return bytes;
+#endif
+  return 32 << 10;
 }
 
 }  // namespace symconv
