@@ -72,12 +72,21 @@ inline void fold(V& best, V& place, V value, T index) {
   place = select(wins, set1(index), place);
 }
 
-// The size of the largest of n vectors, lane by lane. NaN is passed over.
+// The larger of |a| and b >= 0. NaN is passed over.
+inline vf larger_size(vf a, vf b) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_range_ps((__m512)a, (__m512)b, 0b1011);  // the larger one in size, without its sign
+#else
+  return max(abs(a), b);
+#endif
+}
+
+// The size of the largest of n vectors, lane by lane.
 template <int N>
 inline vf largest_of(const vf* v) {
   vf largest{};
 #pragma GCC unroll 16
-  for (int k = 0; k < N; k++) largest = max(abs(v[k]), largest);
+  for (int k = 0; k < N; k++) largest = larger_size(v[k], largest);
   return largest;
 }
 
@@ -88,17 +97,17 @@ inline vf tie_margin(vf largest) { return select(largest < INFINITY, largest * (
 
 template <int N>
 inline void fold_ties(const vf* v, vf margin, vf& best, vf& place) {
-  best = v[0], place = vf{};
+  best = v[0], place = set1(static_cast<float>(N - 1));
   vf sum = v[0];
 #pragma GCC unroll 16
   for (int k = 1; k < N; k++) best = max(best, v[k]), sum = sum + v[k];
   if (any_nan(sum)) {  // NaN wins
-    best = v[0];
+    best = v[0], place = vf{};
     for (int k = 1; k < N; k++) fold(best, place, v[k], static_cast<float>(k));
   }
   const vf least = best - margin;
 #pragma GCC unroll 16
-  for (int k = N - 1; k >= 0; k--) place = select(v[k] >= least, set1(static_cast<float>(k)), place);
+  for (int k = N - 2; k >= 0; k--) place = select(v[k] >= least, set1(static_cast<float>(k)), place);
 }
 
 // places[n][lanes] -> argmax[channel * positions + i].
