@@ -118,10 +118,7 @@ inline Reach<T> reach_of(const T* x, long long k) {
 
 // Whether rows to come are asked for. With a first cache of 32 KB they are in the way (Zen 4: 8,192 x 1,000 takes 1.35 times as
 // long), with 48 KB they have room (Zen 5: 0.55).
-inline bool fetches_rows() {
-  static const bool roomy = l1_data_bytes() > (32 << 10);
-  return roomy;
-}
+inline bool fetches_rows() { return l1_data_bytes() > (32 << 10); }
 
 // How far ahead of a row of n x k those to come are fetched: one row or, where both sides lie in memory, two; 0: they are not.
 template <class T>

@@ -95,11 +95,14 @@ int default_threads() {
 }
 
 long l1_data_bytes() {
+  static const long bytes = [] {  // asked once: a virtual machine takes long to answer
+    long told = 0;
 #if defined(_SC_LEVEL1_DCACHE_SIZE)
-  const long bytes = sysconf(_SC_LEVEL1_DCACHE_SIZE);
-  if (bytes > 0) return bytes;
+    told = sysconf(_SC_LEVEL1_DCACHE_SIZE);
 #endif
-  return 32 << 10;
+    return told > 0 ? told : 32L << 10;
+  }();
+  return bytes;
 }
 
 }  // namespace symconv
