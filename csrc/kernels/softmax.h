@@ -101,19 +101,28 @@ struct Extremes {
   void measure(int, vd) {}
 };
 
-template <class T>
-inline Reach<T> reach_of(const T* x, long long k) {
+// Of the row x, with beside(i, n) done at each of its vectors.
+template <class T, class F>
+inline Reach<T> reach_beside(const T* x, long long k, const F& beside) {
   constexpr int W = Vec<T>::width;
   Extremes<T> extremes;
   long long i = 0;
   for (; i + 4 * W <= k; i += 4 * W)
 #pragma GCC unroll 4
-    for (int u = 0; u < 4; u++) extremes.add(u, load(x + i + u * W));
+    for (int u = 0; u < 4; u++) {
+      extremes.add(u, load(x + i + u * W));
+      beside(i + u * W, W);
+    }
   for (; i < k; i += W) {
     const int n = static_cast<int>(k - i < W ? k - i : W);
     extremes.add(Row<T>::get(x + i, n), n);
+    beside(i, n);
   }
   return extremes.reach();
+}
+template <class T>
+inline Reach<T> reach_of(const T* x, long long k) {
+  return reach_beside(x, k, [](long long, int) {});
 }
 
 // Whether rows to come are asked for. With a first cache of 32 KB they are in the way (Zen 4: 8,192 x 1,000 takes 1.35 times as
@@ -181,21 +190,9 @@ inline void scale_row(const T* x, T* y, long long k, T scale) {
 // y *= scale, and what is to be known of the row `next`: loads and maxima have room beside stores.
 template <class T>
 inline Reach<T> scale_row_before(const T* next, T* y, long long k, T scale) {
-  constexpr int W = Vec<T>::width;
-  Extremes<T> extremes;
-  long long i = 0;
-  for (; i + 4 * W <= k; i += 4 * W)
-#pragma GCC unroll 4
-    for (int u = 0; u < 4; u++) {
-      extremes.add(u, load(next + i + u * W));
-      store(y + i + u * W, load(y + i + u * W) * scale);
-    }
-  for (; i < k; i += W) {
-    const int n = static_cast<int>(k - i < W ? k - i : W);
-    extremes.add(Row<T>::get(next + i, n), n);
+  return reach_beside(next, k, [&](long long i, int n) __attribute__((always_inline)) {
     Row<T>::put(y + i, Row<T>::get(y + i, n) * scale, n);
-  }
-  return extremes.reach();
+  });
 }
 
 // ---- a strip: n <= width columns of one [k, inner] matrix
